@@ -1,1 +1,7 @@
-//! placeholder
+//! What the core of Univrs asks of the outside world: one trait for each part, its conformance suite and, where
+//! it helps tests, a fake in memory. Adapters fulfil these traits; services see nothing else of the outside.
+
+pub mod images;
+pub mod network;
+pub mod runtime;
+pub mod store;

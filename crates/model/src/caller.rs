@@ -1,0 +1,65 @@
+//! Who asks: every request and every loop carries a caller, and every decision names one.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::ids::{NodeId, TokenId};
+use crate::name::Name;
+
+/// How much a caller may do. Later grants contain earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    /// Read everything but secret values.
+    Observe,
+    /// Also change workloads and what belongs to them.
+    Operate,
+    /// Also change nodes, tokens, organisations and policy.
+    Admin,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Principal {
+    /// Someone on this machine, through the loopback API.
+    LocalAdmin,
+    /// The holder of an API token.
+    Token {
+        /// Which token.
+        id: TokenId,
+        /// What it may do.
+        grant: Grant,
+    },
+    /// A loop of the control plane.
+    Control {
+        /// Which loop.
+        r#loop: String,
+    },
+    /// A node.
+    Node {
+        /// Which node.
+        id: NodeId,
+    },
+}
+
+/// Who asks, and for which organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+pub struct Caller {
+    /// Who.
+    pub principal: Principal,
+    /// The organisation whose objects are meant.
+    pub org: Name,
+}
+
+impl Caller {
+    /// Someone on this machine, acting in the default organisation.
+    pub fn local_admin() -> Self {
+        Self { principal: Principal::LocalAdmin, org: Name::default_org() }
+    }
+
+    /// A loop of the control plane.
+    pub fn control(name: &str, org: Name) -> Self {
+        Self { principal: Principal::Control { r#loop: name.to_owned() }, org }
+    }
+}

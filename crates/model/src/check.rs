@@ -1,0 +1,242 @@
+//! What a workload spec must obey beyond its types. All faults are reported in one run.
+
+use std::collections::BTreeSet;
+
+use crate::decode::nearest;
+use crate::field::FieldError;
+use crate::name::Name;
+use crate::workload::{ContainerSpec, HealthCheck, WorkloadKind, WorkloadSpec};
+
+/// More replicas than that in one workload is a slip.
+pub const MOST_REPLICAS: u32 = 100_000;
+
+/// Every fault of `spec`; empty when it is acceptable.
+pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let mut fault = |field: String, detail: String, hint: Option<&str>| {
+        faults.push(FieldError { field, detail, hint: hint.map(str::to_owned) });
+    };
+    match (&spec.image, spec.containers.is_empty()) {
+        (None, true) => fault("image".into(), "a workload needs `image` or `containers`".into(), None),
+        (Some(_), false) => fault(
+            "image".into(),
+            "`image` and `containers` exclude each other".into(),
+            Some("put the image into `containers[0].image`"),
+        ),
+        (Some(image), true) => {
+            if let Some(detail) = image_fault(image) {
+                fault("image".into(), detail, Some("write `name:tag` or `name@sha256:…`"));
+            }
+        }
+        (None, false) => {}
+    }
+    if spec.replicas > MOST_REPLICAS {
+        fault("replicas".into(), format!("{} is more than {MOST_REPLICAS}", spec.replicas), None);
+    }
+    if spec.singleton && spec.replicas > 1 {
+        fault("replicas".into(), "a singleton has at most one replica".into(), Some("set `replicas` to 1"));
+    }
+    if spec.priority > 100 {
+        fault("priority".into(), "the priority is between 0 and 100".into(), None);
+    }
+    if spec.kind == WorkloadKind::Cron && spec.schedule.is_none() {
+        fault("schedule".into(), "a cron workload needs a schedule".into(), Some(r#"add {"cron":"0 3 * * *"}"#));
+    }
+    if spec.kind != WorkloadKind::Cron && spec.schedule.is_some() {
+        fault("schedule".into(), "only a cron workload has a schedule".into(), Some(r#"set `kind` to "cron""#));
+    }
+    if spec.update.max_surge == 0 && spec.update.max_unavailable == 0 {
+        fault(
+            "update.max_surge".into(),
+            "`max_surge` and `max_unavailable` cannot both be 0: no update could move".into(),
+            Some("set `max_surge` to 1"),
+        );
+    }
+    for (index, dependency) in spec.depends_on.iter().enumerate() {
+        if dependency.workload == spec.name {
+            fault(format!("depends_on[{index}].workload"), "a workload cannot wait for itself".into(), None);
+        }
+    }
+    for (index, rule) in spec.ingress.iter().enumerate() {
+        if !rule.path.starts_with('/') {
+            fault(format!("ingress[{index}].path"), "a path starts with `/`".into(), None);
+        }
+        if rule.host.is_empty() || rule.host.len() > 253 || !rule.host.bytes().all(is_host_byte) {
+            fault(format!("ingress[{index}].host"), "not a host name".into(), None);
+        }
+        let containers = spec.containers();
+        let ports: Vec<&Name> = containers.iter().flat_map(|c| &c.ports).map(|p| &p.name).collect();
+        if !ports.contains(&&rule.port) {
+            let near = nearest(rule.port.as_str(), ports.iter().map(|name| name.as_str()));
+            let hint = near.map_or_else(
+                || "name one of the containers' `ports`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            fault(format!("ingress[{index}].port"), format!("no container has a port named `{}`", rule.port), Some(&hint));
+        }
+    }
+    faults.extend(duplicates("containers", spec.containers.iter().map(|c| &c.name)));
+    faults.extend(duplicates("volumes", spec.volumes.iter().map(|v| &v.name)));
+    let volumes: BTreeSet<&Name> = spec.volumes.iter().map(|v| &v.name).collect();
+    let mut host_ports = BTreeSet::new();
+    for (index, container) in spec.containers.iter().enumerate() {
+        faults.extend(container_faults(&format!("containers[{index}]"), container, &volumes));
+        for (port_index, port) in container.ports.iter().enumerate() {
+            if let Some(host_port) = port.host_port
+                && !host_ports.insert((host_port, port.protocol))
+            {
+                faults.push(FieldError::new(
+                    format!("containers[{index}].ports[{port_index}].host_port"),
+                    format!("host port {host_port} is used twice"),
+                ));
+            }
+        }
+    }
+    faults
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'*')
+}
+
+fn image_fault(image: &str) -> Option<String> {
+    if image.is_empty() {
+        return Some("the image reference is empty".to_owned());
+    }
+    if image.len() > 512 {
+        return Some("the image reference is longer than 512 characters".to_owned());
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@' | '+');
+    let bad = image.chars().find(|c| !allowed(*c))?;
+    Some(format!("`{}` cannot stand in an image reference", bad.escape_default()))
+}
+
+fn container_faults(path: &str, container: &ContainerSpec, volumes: &BTreeSet<&Name>) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    if let Some(detail) = image_fault(&container.image) {
+        faults.push(FieldError::new(format!("{path}.image"), detail));
+    }
+    for (key, value) in &container.env {
+        if key.is_empty() || key.contains('=') || key.contains('\0') || value.contains('\0') {
+            faults.push(FieldError::new(format!("{path}.env"), format!("`{}` is not an environment variable", key.escape_default())));
+        }
+    }
+    let resources = &container.resources;
+    if resources.cpu.as_millicores() == 0 {
+        faults.push(FieldError::new(format!("{path}.resources.cpu"), "a container asks for more than 0 CPU").hint("write `100m`"));
+    }
+    if resources.memory.get() == 0 {
+        faults.push(
+            FieldError::new(format!("{path}.resources.memory"), "a container asks for more than 0 memory").hint("write `64Mi`"),
+        );
+    }
+    if resources.cpu_limit.is_some_and(|limit| limit < resources.cpu) {
+        faults.push(FieldError::new(format!("{path}.resources.cpu_limit"), "the limit is below the request"));
+    }
+    if resources.memory_limit.is_some_and(|limit| limit < resources.memory) {
+        faults.push(FieldError::new(format!("{path}.resources.memory_limit"), "the limit is below the request"));
+    }
+    faults.extend(duplicates(&format!("{path}.ports"), container.ports.iter().map(|port| &port.name)));
+    for (index, port) in container.ports.iter().enumerate() {
+        if port.container_port == 0 || port.host_port == Some(0) {
+            faults.push(FieldError::new(format!("{path}.ports[{index}]"), "a port is between 1 and 65535"));
+        }
+    }
+    for (index, mount) in container.mounts.iter().enumerate() {
+        if !volumes.contains(&mount.volume) {
+            faults.push(
+                FieldError::new(format!("{path}.mounts[{index}].volume"), format!("no volume is named `{}`", mount.volume))
+                    .hint("declare it under `volumes`"),
+            );
+        }
+        if !mount.path.starts_with('/') || mount.path.split('/').any(|part| part == "..") {
+            faults.push(FieldError::new(format!("{path}.mounts[{index}].path"), "a mount path is absolute and has no `..`"));
+        }
+    }
+    if let Some(health) = &container.health {
+        faults.extend(health_faults(&format!("{path}.health"), health));
+    }
+    faults
+}
+
+fn health_faults(path: &str, health: &HealthCheck) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let kinds = [health.http.is_some(), health.tcp.is_some(), health.exec.is_some()];
+    if kinds.iter().filter(|present| **present).count() != 1 {
+        faults.push(FieldError::new(path, "a health check has exactly one of `http`, `tcp`, `exec`"));
+    }
+    if health.http.as_ref().is_some_and(|http| !http.path.starts_with('/')) {
+        faults.push(FieldError::new(format!("{path}.http.path"), "a path starts with `/`"));
+    }
+    if health.exec.as_ref().is_some_and(|exec| exec.command.is_empty()) {
+        faults.push(FieldError::new(format!("{path}.exec.command"), "the command is empty"));
+    }
+    if health.interval.as_millis() < 100 {
+        faults.push(FieldError::new(format!("{path}.interval"), "the interval is at least 100ms"));
+    }
+    if health.timeout.as_millis() == 0 {
+        faults.push(FieldError::new(format!("{path}.timeout"), "the timeout is more than 0"));
+    }
+    if health.retries == 0 {
+        faults.push(FieldError::new(format!("{path}.retries"), "at least one failure makes a container failing"));
+    }
+    faults
+}
+
+fn duplicates<'a>(path: &str, names: impl Iterator<Item = &'a Name>) -> Vec<FieldError> {
+    let mut seen = BTreeSet::new();
+    names
+        .enumerate()
+        .filter(|(_, name)| !seen.insert(*name))
+        .map(|(index, name)| FieldError::new(format!("{path}[{index}].name"), format!("`{name}` is used twice")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use crate::decode::from_json;
+
+    fn check(body: &str, expected: Expect) {
+        let spec = from_json(body.as_bytes()).unwrap();
+        let faults: Vec<String> = super::workload(&spec).iter().map(ToString::to_string).collect();
+        expected.assert_eq(&faults.join("\n"));
+    }
+
+    #[test]
+    fn the_seed_call_is_fine() {
+        check(r#"{"name":"orchestrator-canary","image":"univrs/orchestrator:dev","replicas":2}"#, expect![""]);
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once() {
+        check(
+            r#"{"name":"web","replicas":200000,"containers":[
+                {"name":"a","image":"we b","resources":{"cpu":"2","cpu_limit":"1"},"mounts":[{"volume":"x","path":"y"}]},
+                {"name":"a","image":"web","health":{"retries":0},"resources":{"memory":"0"}}],
+               "ingress":[{"host":"web.localhost","path":"x","port":"http"}],
+               "depends_on":[{"workload":"web"}],
+               "update":{"max_surge":0,"max_unavailable":0}}"#,
+            expect![[r#"
+                replicas: 200000 is more than 100000
+                update.max_surge: `max_surge` and `max_unavailable` cannot both be 0: no update could move
+                depends_on[0].workload: a workload cannot wait for itself
+                ingress[0].path: a path starts with `/`
+                ingress[0].port: no container has a port named `http`
+                containers[1].name: `a` is used twice
+                containers[0].image: ` ` cannot stand in an image reference
+                containers[0].resources.cpu_limit: the limit is below the request
+                containers[0].mounts[0].volume: no volume is named `x`
+                containers[0].mounts[0].path: a mount path is absolute and has no `..`
+                containers[1].resources.memory: a container asks for more than 0 memory
+                containers[1].health: a health check has exactly one of `http`, `tcp`, `exec`
+                containers[1].health.retries: at least one failure makes a container failing"#]],
+        );
+    }
+
+    #[test]
+    fn nothing_to_run_is_a_fault() {
+        check(r#"{"name":"web"}"#, expect!["image: a workload needs `image` or `containers`"]);
+    }
+}

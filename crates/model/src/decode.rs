@@ -1,0 +1,80 @@
+//! Reads JSON into typed input, turning serde's errors into [`FieldError`]s with a path and a suggestion.
+
+use serde::de::DeserializeOwned;
+
+use crate::field::FieldError;
+
+/// Decodes `bytes` as `T`.
+///
+/// # Errors
+/// Names the offending field with its path. An unknown field gets the nearest known one as a hint.
+pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldError> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        fault(if path == "." { String::new() } else { path }, &error.into_inner().to_string())
+    })?;
+    reader.end().map_err(|error| FieldError::new("", format!("text after the end of the JSON value: {error}")))?;
+    Ok(value)
+}
+
+/// Decodes an already parsed JSON value as `T`, with the same errors as [`from_json`].
+///
+/// # Errors
+/// As [`from_json`].
+pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, FieldError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        fault(if path == "." { String::new() } else { path }, &error.into_inner().to_string())
+    })
+}
+
+fn fault(path: String, message: &str) -> FieldError {
+    let error = FieldError::new(path, message);
+    let Some(rest) = message.strip_prefix("unknown field `").or_else(|| message.strip_prefix("unknown variant `"))
+    else {
+        return error;
+    };
+    let mut quoted = rest.split('`');
+    let Some(unknown) = quoted.next() else { return error };
+    // What follows is ", expected one of `a`, `b`": every second piece is a known name.
+    let known: Vec<&str> = quoted.skip(1).step_by(2).collect();
+    match nearest(unknown, known.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error,
+    }
+}
+
+/// The candidate most like `word`, if any is close enough to be a likely slip.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::from_json;
+    use crate::workload::WorkloadSpec;
+
+    #[test]
+    fn an_unknown_field_gets_a_suggestion() {
+        let error = from_json::<WorkloadSpec>(br#"{"name":"web","image":"web:1","replica":2}"#).unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some("did you mean `replicas`?"));
+    }
+
+    #[test]
+    fn the_path_names_the_nested_field() {
+        let body = br#"{"name":"web","containers":[{"name":"a","image":"x","resources":{"cpu":"-1"}}]}"#;
+        let error = from_json::<WorkloadSpec>(body).unwrap_err();
+        assert_eq!(error.field, "containers[0].resources.cpu");
+    }
+
+    #[test]
+    fn trailing_text_is_refused() {
+        assert!(from_json::<u32>(b"1 2").is_err());
+    }
+}

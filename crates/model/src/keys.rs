@@ -1,0 +1,123 @@
+//! Where objects lie in the replicated store, and who alone may write each.
+//!
+//! | key | holds | writer |
+//! |---|---|---|
+//! | `cluster` | cluster identity | bootstrap |
+//! | `node/<id>` | [`crate::node::Node`] | that node |
+//! | `node-policy/<id>` | [`crate::node::NodePolicy`] | faces |
+//! | `node-alive/<id>` | empty, under the node's lease | that node |
+//! | `observed/<node>/<instance>` | [`crate::instance::Observation`] | that node |
+//! | `org/<org>/workload/<name>` | [`crate::rollout::Workload`] | faces (removed by control) |
+//! | `org/<org>/rollout/<name>` | [`crate::rollout::Rollout`] | control |
+//! | `org/<org>/instance/<id>` | [`crate::instance::Assignment`] | control |
+//! | `org/<org>/event/<time>-<n>` | [`crate::event::Event`] | whoever acted, in the same transaction |
+//! | `org/<org>/audit/<time>-<n>` | audit record | faces, in the same transaction |
+//! | `org/<org>/request/<key>` | outcome of an `Idempotency-Key` | faces |
+//! | `org/<org>/operation/<id>` | [`crate::operation::Operation`] | control |
+
+use crate::ids::{InstanceId, NodeId, OperationId};
+use crate::name::Name;
+
+/// The cluster's identity.
+pub const CLUSTER: &str = "cluster";
+/// Before the id of each node.
+pub const NODES: &str = "node/";
+/// Before the id of each node that users said something about.
+pub const NODE_POLICIES: &str = "node-policy/";
+/// Before the id of each node that is alive.
+pub const NODES_ALIVE: &str = "node-alive/";
+/// Before every observation.
+pub const OBSERVED: &str = "observed/";
+/// Before everything that belongs to an organisation.
+pub const ORGS: &str = "org/";
+
+/// A node's record.
+pub fn node(id: &NodeId) -> String {
+    format!("{NODES}{id}")
+}
+
+/// What users said about a node.
+pub fn node_policy(id: &NodeId) -> String {
+    format!("{NODE_POLICIES}{id}")
+}
+
+/// The sign that a node is alive.
+pub fn node_alive(id: &NodeId) -> String {
+    format!("{NODES_ALIVE}{id}")
+}
+
+/// Before all observations of a node.
+pub fn observed_by(node: &NodeId) -> String {
+    format!("{OBSERVED}{node}/")
+}
+
+/// A node's observation of an instance.
+pub fn observed(node: &NodeId, instance: &InstanceId) -> String {
+    format!("{OBSERVED}{node}/{instance}")
+}
+
+/// Before all objects of one kind in an organisation; `kind` is a segment of the table above.
+pub fn of_org(org: &Name, kind: &str) -> String {
+    format!("{ORGS}{org}/{kind}/")
+}
+
+/// A workload's record.
+pub fn workload(org: &Name, name: &Name) -> String {
+    format!("{ORGS}{org}/workload/{name}")
+}
+
+/// What the control plane knows of a workload.
+pub fn rollout(org: &Name, name: &Name) -> String {
+    format!("{ORGS}{org}/rollout/{name}")
+}
+
+/// An assignment.
+pub fn instance(org: &Name, id: &InstanceId) -> String {
+    format!("{ORGS}{org}/instance/{id}")
+}
+
+/// An operation.
+pub fn operation(org: &Name, id: &OperationId) -> String {
+    format!("{ORGS}{org}/operation/{id}")
+}
+
+/// An entry of the event log: ordered by time, then by `number` within the writer.
+pub fn event(org: &Name, at: crate::Timestamp, number: u64) -> String {
+    format!("{ORGS}{org}/event/{:020}-{number:08x}", at.as_microsecond().max(0))
+}
+
+/// An entry of the audit log: ordered as events are.
+pub fn audit(org: &Name, at: crate::Timestamp, number: u64) -> String {
+    format!("{ORGS}{org}/audit/{:020}-{number:08x}", at.as_microsecond().max(0))
+}
+
+/// The outcome of a request that carried an `Idempotency-Key`.
+pub fn request(org: &Name, key: &str) -> String {
+    format!("{ORGS}{org}/request/{key}")
+}
+
+/// The organisation and the rest of a key below [`ORGS`]: `org/acme/workload/web` → `("acme", "workload", "web")`.
+pub fn split(key: &str) -> Option<(&str, &str, &str)> {
+    let mut parts = key.strip_prefix(ORGS)?.splitn(3, '/');
+    Some((parts.next()?, parts.next()?, parts.next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{event, split, workload};
+    use crate::name::Name;
+
+    #[test]
+    fn keys_split_as_they_were_joined() {
+        let key = workload(&"acme".parse().unwrap(), &"web".parse().unwrap());
+        assert_eq!(split(&key), Some(("acme", "workload", "web")));
+    }
+
+    #[test]
+    fn events_sort_by_time() {
+        let org = Name::default_org();
+        let early = event(&org, jiff::Timestamp::from_second(999).unwrap(), 9);
+        let late = event(&org, jiff::Timestamp::from_second(1000).unwrap(), 1);
+        assert!(early < late);
+    }
+}

@@ -1,0 +1,138 @@
+//! Machines: what they are, have, and are used for.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Timestamp;
+use crate::ids::NodeId;
+use crate::name::Name;
+use crate::quantity::{Bytes, Cpu};
+
+/// What a node is for; one machine alone is all three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Holds the state, may vote, schedules.
+    Validator,
+    /// Runs workloads, serves API and ingress.
+    Business,
+    /// Runs workloads only.
+    Slim,
+}
+
+/// What containers run on here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RuntimeKind {
+    /// OCI containers without a daemon.
+    Oci,
+    /// Docker Engine.
+    Docker,
+    /// Nothing real: scripted, for tests and rehearsals.
+    Simulated,
+}
+
+/// What a node has to give.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Capacity {
+    /// Processor time.
+    pub cpu: Cpu,
+    /// Memory.
+    pub memory: Bytes,
+    /// Disk for volumes.
+    pub disk: Bytes,
+}
+
+/// Where a node stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Location {
+    /// Whose machines these are, such as `aws`; `local` when not said.
+    pub cloud: String,
+    /// Part of the cloud, such as `us-east-1`.
+    pub region: String,
+    /// Part of the region that fails together.
+    pub zone: String,
+    /// Who runs the machine.
+    pub operator: String,
+}
+
+impl Default for Location {
+    fn default() -> Self {
+        let local = || "local".to_owned();
+        Self { cloud: local(), region: local(), zone: local(), operator: local() }
+    }
+}
+
+/// A node as it says of itself. Written by the node, except [`NodePolicy`], which is the user's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Node {
+    /// Its id, made once per data directory.
+    pub id: NodeId,
+    /// Its name, the host's by default.
+    pub name: Name,
+    /// What it is for.
+    pub roles: Vec<Role>,
+    /// Where it stands.
+    pub location: Location,
+    /// What it has to give, overcommitment applied.
+    pub capacity: Capacity,
+    /// What containers run on; absent on a node that runs none.
+    pub runtime: Option<RuntimeKind>,
+    /// `host:port` of its API, for people.
+    pub api_address: String,
+    /// Version of its binary.
+    pub version: String,
+    /// Labels given at its start.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// When it first appeared.
+    pub created_at: Timestamp,
+}
+
+/// What users say about a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodePolicy {
+    /// No new instances are placed here.
+    #[serde(default)]
+    pub cordoned: bool,
+    /// Instances are moved away.
+    #[serde(default)]
+    pub draining: bool,
+    /// Labels given by users; they win over the node's own.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Whether a node can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// It renews its lease.
+    Ready,
+    /// Its lease has run out.
+    Lost,
+}
+
+/// A node as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodeView {
+    /// What the node says of itself.
+    #[serde(flatten)]
+    pub node: Node,
+    /// Revision of its last change.
+    pub revision: u64,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Whether it can be used.
+    pub state: NodeState,
+    /// Whether users keep new instances away.
+    pub cordoned: bool,
+    /// Whether instances are being moved away.
+    pub draining: bool,
+    /// What its instances have asked for.
+    pub requested: Capacity,
+    /// How many instances it holds.
+    pub instances: u32,
+}

@@ -1,0 +1,183 @@
+//! Images: from a reference to unpacked layers on this machine.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+/// What an image says of how it is run (the `config` of the OCI image specification).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageConfig {
+    /// The program and its fixed arguments.
+    pub entrypoint: Vec<String>,
+    /// Arguments that a container may replace.
+    pub cmd: Vec<String>,
+    /// Environment.
+    pub env: BTreeMap<String, String>,
+    /// Working directory; empty means `/`.
+    pub working_dir: String,
+    /// `name`, `uid`, `uid:gid`; empty means root.
+    pub user: String,
+    /// Such as `SIGTERM`; empty means that.
+    pub stop_signal: String,
+    /// Ports it says it listens on, such as `80/tcp`.
+    pub exposed_ports: Vec<String>,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An image whose layers are unpacked on this machine and stay until [`Images::release`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreparedImage {
+    /// The reference that was asked for.
+    pub reference: String,
+    /// Digest of the manifest that it resolved to, `sha256:…`.
+    pub digest: String,
+    /// Unpacked layers, base first, as directories for overlayfs.
+    pub layers: Vec<PathBuf>,
+    /// How it is run.
+    pub config: ImageConfig,
+    /// Whether this call fetched it from elsewhere.
+    pub fetched: bool,
+}
+
+/// An image in the local store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageSummary {
+    /// Its name and tag, such as `docker.io/library/web:1` written short as `web:1`.
+    pub reference: String,
+    /// Digest of its manifest.
+    pub digest: String,
+    /// Bytes of its blobs, compressed as stored.
+    pub size: u64,
+    /// When it came here.
+    pub created_at: jiff::Timestamp,
+}
+
+/// When a registry is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PullPolicy {
+    /// Only when the reference is not here yet.
+    #[default]
+    IfAbsent,
+    /// Always: a tag may have moved.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What can go wrong with an image.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The reference is malformed.
+    #[error("`{reference}` is not an image reference: {reason}")]
+    BadReference {
+        /// As given.
+        reference: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It is neither here nor at the registry.
+    #[error("image `{reference}` was not found {place}")]
+    NotFound {
+        /// As given.
+        reference: String,
+        /// Where it was looked for, such as `on this machine` or `at registry.example`.
+        place: String,
+    },
+    /// The registry refused.
+    #[error("registry {registry} denied access to `{reference}`")]
+    Denied {
+        /// Host and port.
+        registry: String,
+        /// As given.
+        reference: String,
+    },
+    /// The registry could not be reached or answered with an error; trying again may help.
+    #[error("registry {registry} could not be used for `{reference}`: {reason}")]
+    Registry {
+        /// Host and port.
+        registry: String,
+        /// As given.
+        reference: String,
+        /// What happened.
+        reason: String,
+    },
+    /// What arrived is not what its digest promises.
+    #[error("{what} of image `{reference}` is damaged: expected {expected}, got {actual}")]
+    DigestMismatch {
+        /// As given.
+        reference: String,
+        /// Which part: `layer 2`, `config`, `manifest`.
+        what: String,
+        /// The digest (or size) that was promised.
+        expected: String,
+        /// The digest (or size) that arrived.
+        actual: String,
+    },
+    /// The image is for another kind of machine.
+    #[error("image `{reference}` has no version for {wanted}; it has {available}")]
+    WrongPlatform {
+        /// As given.
+        reference: String,
+        /// This machine's platform, such as `linux/amd64`.
+        wanted: String,
+        /// What there is.
+        available: String,
+    },
+    /// The image breaks the rules: escaping paths, unknown layer type, malformed manifest.
+    #[error("image `{reference}` is malformed: {reason}")]
+    Malformed {
+        /// As given.
+        reference: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The local store failed.
+    #[error("the image store at {} failed while {doing}", path.display())]
+    Storage {
+        /// File or directory.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl ImageError {
+    /// Whether the same call may succeed later without anyone acting.
+    pub const fn is_temporary(&self) -> bool {
+        matches!(self, Self::Registry { .. } | Self::Storage { .. } | Self::DigestMismatch { .. })
+    }
+}
+
+/// What containers are made of.
+#[async_trait]
+pub trait Images: Send + Sync + 'static {
+    /// Makes `reference` usable here: found locally or fetched, verified, unpacked. Safe to call again and at once.
+    ///
+    /// # Errors
+    /// See [`ImageError`]; nothing half-made is left where it could be used.
+    async fn prepare(&self, reference: &str, policy: PullPolicy) -> Result<PreparedImage, ImageError>;
+
+    /// What is here.
+    ///
+    /// # Errors
+    /// When the local store cannot be read.
+    async fn list(&self) -> Result<Vec<ImageSummary>, ImageError>;
+
+    /// Forgets a reference; content that nothing names any more goes at the next collection.
+    ///
+    /// # Errors
+    /// When there is no such reference or the local store cannot be written.
+    async fn remove(&self, reference: &str) -> Result<(), ImageError>;
+
+    /// Deletes content that no reference and none of `digests_in_use` names; answers the bytes freed.
+    ///
+    /// # Errors
+    /// When the local store cannot be written.
+    async fn collect_garbage(&self, digests_in_use: &[String]) -> Result<u64, ImageError>;
+}
