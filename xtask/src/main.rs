@@ -1,1 +1,30 @@
-fn main() {}
+//! Checks that no ready-made tool makes, run by `make check`:
+//!
+//! - `layers`: crates depend only downwards, and cores stay free of I/O, clocks and randomness;
+//! - `tidy`: files open with what they are for and stay short; no words that belong nowhere.
+
+mod layers;
+mod tidy;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let names: Vec<&str> = if wanted.is_empty() { vec!["layers", "tidy"] } else { wanted.iter().map(String::as_str).collect() };
+    let mut failed = false;
+    for name in names {
+        let faults = match name {
+            "layers" => layers::check(),
+            "tidy" => tidy::check(),
+            _ => vec![format!("unknown check `{name}`; there are `layers` and `tidy`")],
+        };
+        let mut out = std::io::stdout().lock();
+        for fault in &faults {
+            drop(writeln!(out, "{name}: {fault}"));
+        }
+        drop(writeln!(out, "{name}: {}", if faults.is_empty() { "ok" } else { "FAILED" }));
+        failed |= !faults.is_empty();
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod name;
 pub mod node;
 pub mod operation;
+pub mod policy;
 pub mod quantity;
 pub mod rollout;
 pub mod span;

@@ -181,3 +181,51 @@ pub trait Images: Send + Sync + 'static {
     /// When the local store cannot be written.
     async fn collect_garbage(&self, digests_in_use: &[String]) -> Result<u64, ImageError>;
 }
+
+/// The shape of an image archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchiveFormat {
+    /// What `docker save` writes.
+    #[default]
+    DockerArchive,
+    /// An OCI image layout in a tar.
+    OciLayout,
+}
+
+/// What people do with images beyond running them.
+#[async_trait]
+pub trait ImageLibrary: Images {
+    /// Fetches `reference` from its registry even if it is here: a tag may have moved.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    async fn pull(&self, reference: &str) -> Result<ImageSummary, ImageError>;
+
+    /// Sends an image that is here to a registry, as `to`; only what is missing there travels.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    async fn push(&self, reference: &str, to: &str) -> Result<(), ImageError>;
+
+    /// Takes in the images of an archive of either format.
+    ///
+    /// # Errors
+    /// See [`ImageError`]; an archive is taken in whole or not at all.
+    async fn import(&self, archive: Archive) -> Result<Vec<ImageSummary>, ImageError>;
+
+    /// An archive of one image.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    async fn export(&self, reference: &str, format: ArchiveFormat) -> Result<Archive, ImageError>;
+
+    /// Packs the running program as an image that needs nothing else, under `reference`.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    async fn pack_self(&self, reference: &str) -> Result<ImageSummary, ImageError>;
+}
+
+/// The bytes of an archive.
+pub type Archive = Box<dyn tokio::io::AsyncRead + Send + Unpin>;

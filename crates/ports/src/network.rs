@@ -73,6 +73,24 @@ pub enum NetworkError {
         /// Who has it.
         holder: InstanceId,
     },
+    /// The node's range and an address of another interface of the machine overlap.
+    #[error("range {range} overlaps {address} on interface {interface}")]
+    RangeInUse {
+        /// The node's range, such as `100.64.0.0/24`.
+        range: String,
+        /// The other interface.
+        interface: String,
+        /// Its address and prefix.
+        address: String,
+    },
+    /// The machine lacks something the network needs.
+    #[error("the network needs {what}: {hint}")]
+    Unavailable {
+        /// What is missing, such as `the nft program`.
+        what: &'static str,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// The adapter's own records failed.
     #[error("the network records at {} failed while {doing}", path.display())]
     Records {

@@ -33,9 +33,7 @@ pub use cluster::{ClusterAdmin, ClusterStatus, Member, Role};
 pub use error::{Error, Result, WatchError};
 pub use history::History;
 pub use lease::LeaseTable;
-pub use machine::{
-    Command, INITIAL_FEATURE_LEVEL, Machine, Record, Response, SUPPORTED_FEATURE_LEVEL,
-};
+pub use machine::{Command, INITIAL_FEATURE_LEVEL, Machine, Record, Response, SUPPORTED_FEATURE_LEVEL};
 pub use memory::MemoryStore;
 pub use replica::{Replica, WatchStream};
 pub use types::{
@@ -86,4 +84,17 @@ pub trait StateStore: Send + Sync + 'static {
 
     /// The newest revision applied on this node.
     fn revision(&self) -> Revision;
+}
+
+/// The shortest lifetime of a lease.
+const MIN_TTL: Duration = Duration::from_millis(100);
+/// The longest lifetime of a lease.
+const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Refuses lifetimes that no implementation can keep.
+pub fn check_ttl(ttl: Duration) -> Result<()> {
+    if (MIN_TTL..=MAX_TTL).contains(&ttl) {
+        return Ok(());
+    }
+    Err(Error::InvalidTtl { ttl_ms: ttl.as_millis(), min_ms: 100, max_ms: 24 * 60 * 60 * 1000 })
 }

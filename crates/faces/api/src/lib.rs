@@ -1,1 +1,157 @@
-//! placeholder
+//! The REST and WebSocket face: HTTP in, calls of [`univrs_control::Control`] out, nothing decided here.
+//!
+//! Handlers live in one file per noun and are documented where they stand; `openapi.json` is generated from them.
+//! Errors become problem documents in [`problem`] alone; who may come in is decided in [`access`].
+
+mod access;
+mod body;
+mod history;
+mod images;
+mod metrics;
+mod nodes;
+mod page;
+mod probes;
+mod problem;
+mod reach;
+mod sockets;
+mod workloads;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use univrs_control::Control;
+use univrs_ports::clock::Clock;
+use univrs_ports::images::ImageLibrary;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use metrics::Metrics;
+pub use problem::Problem;
+
+/// How long running requests may go on after the server was asked to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct App {
+    /// The control plane.
+    pub control: Control,
+    /// Images on this machine.
+    pub images: Arc<dyn ImageLibrary>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// What Prometheus sees.
+    pub metrics: Arc<Metrics>,
+    /// Whether the API is bound to loopback: whoever reaches it is then the local administrator.
+    pub loopback: bool,
+    /// Cancelled when the server is to stop.
+    pub shutdown: CancellationToken,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Univrs",
+    description = "Machines from any cloud as one self-healing computer.",
+    license(name = "Apache-2.0", identifier = "Apache-2.0")
+))]
+struct Document;
+
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(probes::router())
+        .merge(nodes::router())
+        .merge(workloads::router())
+        .merge(reach::router())
+        .merge(images::router())
+        .merge(history::router())
+        .merge(sockets::router())
+        .routes(utoipa_axum::routes!(openapi_document))
+}
+
+/// The OpenAPI document, as it is committed and served.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().split_for_parts().1
+}
+
+/// This document.
+#[utoipa::path(get, path = "/api/openapi.json", tag = "probes", responses((status = OK, body = Object)))]
+async fn openapi_document() -> axum::Json<utoipa::openapi::OpenApi> {
+    axum::Json(openapi())
+}
+
+/// The whole face as a service.
+pub fn router(app: App) -> Router {
+    let (router, _) = routes().split_for_parts();
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(body::LARGEST_BODY))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), access::admit))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "The server failed",
+                "the server could not complete the request; its log says why",
+            )
+            .into_response()
+        }))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), measure))
+        .with_state(app)
+}
+
+/// Serves until `app.shutdown` is cancelled, then lets running requests end.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: TcpListener, app: App) -> std::io::Result<()> {
+    let stop = app.shutdown.clone();
+    let drained = app.shutdown.clone();
+    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move { stop.cancelled().await });
+    tokio::select! {
+        result = server => result,
+        () = async { drained.cancelled().await; tokio::time::sleep(DRAIN).await } => {
+            tracing::warn!("requests were still running when the server stopped");
+            Ok(())
+        }
+    }
+}
+
+async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    let took = begun.elapsed();
+    app.metrics.answered(method.as_str(), &route, response.status().as_u16(), took);
+    tracing::debug!(%method, route, status = response.status().as_u16(), millis = took.as_secs_f64() * 1e3, "answered");
+    response
+}
+
+async fn no_such_path(uri: axum::http::Uri) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "no_such_path",
+        "No such path",
+        format!("nothing is served at {}", uri.path().escape_default()),
+    )
+    .hint("GET /api/openapi.json lists what is")
+}
+
+async fn no_such_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "Not possible with this path",
+        "this path does not know that method",
+    )
+    .hint("GET /api/openapi.json lists what each path knows")
+}

@@ -1,1 +1,36 @@
-//! placeholder
+//! The control plane: what faces call, and the loops that move the cluster towards what is wanted.
+//!
+//! - [`Control`] answers faces. Every call names a caller, asks the policy and leaves one audit entry per write.
+//! - [`Mirror`] keeps a decoded picture of the replicated state in memory; all reads come from it.
+//! - [`Reconciler`] decides with the pure cores and commits with compare-and-set.
+//! - [`LocalControlPlane`] serves the node on the same machine.
+//!
+//! Absent by design: adapters, HTTP, and any decision that is not in a core.
+
+mod error;
+mod explain;
+mod handle;
+mod history;
+mod local;
+mod mirror;
+mod nodes;
+mod placement;
+mod plan;
+mod reach;
+mod reconcile;
+mod record;
+mod state;
+pub mod view;
+mod workloads;
+
+pub use error::Error;
+pub use explain::Explanation;
+pub use handle::{AuditEntry, Control, Idempotency, WriteOptions};
+pub use history::LogPage;
+pub use local::{LocalControlPlane, NODE_LEASE};
+pub use mirror::{Inbox, Mirror};
+pub use nodes::{ClusterHealth, ClusterRecord, ClusterView};
+pub use plan::{BlastRadius, Change, ChangeAction, Plan};
+pub use reach::{ContainerLogs, Selection};
+pub use reconcile::Reconciler;
+pub use state::{State, Touched, WorkloadKey};

@@ -1,0 +1,238 @@
+//! `/api/images`: what is on this machine, and bringing more.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json as Reply};
+use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
+use tokio_util::io::{ReaderStream, StreamReader};
+use univrs_authz::Action;
+use univrs_model::Timestamp;
+use univrs_model::caller::Caller;
+use univrs_ports::images::{ArchiveFormat, ImageError, ImageSummary};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use crate::body::{Json, Query};
+use crate::page::{Page, PageQuery};
+use crate::problem::Problem;
+
+/// The routes of this module.
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, remove))
+        .routes(routes!(pull))
+        .routes(routes!(push))
+        .routes(routes!(pack_self))
+        .routes(routes!(import).layer(axum::extract::DefaultBodyLimit::disable()))
+        .routes(routes!(export))
+}
+
+/// An image on this machine.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ImageView {
+    /// Its name and tag.
+    pub reference: String,
+    /// Digest of its manifest.
+    pub digest: String,
+    /// Bytes of its blobs as stored.
+    pub size: u64,
+    /// When it came here.
+    pub created_at: Timestamp,
+}
+
+impl From<ImageSummary> for ImageView {
+    fn from(image: ImageSummary) -> Self {
+        Self { reference: image.reference, digest: image.digest, size: image.size, created_at: image.created_at }
+    }
+}
+
+/// Which image.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PullBody {
+    /// Its reference.
+    reference: String,
+}
+
+/// Which image goes where.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PushBody {
+    /// The image on this machine.
+    reference: String,
+    /// The reference at the registry; the same when absent.
+    #[serde(default)]
+    to: Option<String>,
+}
+
+/// What to call the image.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SelfBody {
+    /// Its reference; `univrs/orchestrator:dev` when absent.
+    #[serde(default)]
+    tag: Option<String>,
+}
+
+/// Which image.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ImageQuery {
+    /// Its reference.
+    reference: String,
+    /// The organisation; also as the header `X-Univrs-Org`.
+    #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
+    org: Option<String>,
+}
+
+/// Which image, in which shape.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ExportQuery {
+    /// Its reference.
+    reference: String,
+    /// `docker-archive` or `oci-layout`.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    format: ArchiveFormat,
+    /// The organisation; also as the header `X-Univrs-Org`.
+    #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
+    org: Option<String>,
+}
+
+/// The tag that the running program packs itself under.
+pub const SELF_TAG: &str = "univrs/orchestrator:dev";
+
+/// The images on this machine, by reference.
+#[utoipa::path(get, path = "/api/images", tag = "images", params(PageQuery), responses((status = OK, body = Page<ImageView>),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn list(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<PageQuery>,
+) -> Result<Reply<Page<ImageView>>, Problem> {
+    app.control.allow(&caller, Action::ImageRead, "image")?;
+    let mut images: Vec<ImageView> = app.images.list().await?.into_iter().map(ImageView::from).collect();
+    images.sort_by(|a, b| a.reference.cmp(&b.reference));
+    let revision = app.control.mirror().state().revision.0;
+    Ok(Reply(query.cut(images, revision, |image| image.reference.clone())?))
+}
+
+/// Forgets an image; running containers keep what they run.
+#[utoipa::path(delete, path = "/api/images", tag = "images", params(ImageQuery), responses((status = NO_CONTENT),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn remove(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<ImageQuery>,
+) -> Result<StatusCode, Problem> {
+    app.control.allow(&caller, Action::ImageWrite, &format!("image/{}", query.reference))?;
+    app.images.remove(&query.reference).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Fetches an image from its registry.
+#[utoipa::path(post, path = "/api/images/pull", tag = "images", request_body = PullBody, responses((status = OK, body = ImageView),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn pull(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    body: Json<PullBody>,
+) -> Result<Reply<ImageView>, Problem> {
+    app.control.allow(&caller, Action::ImageWrite, &format!("image/{}", body.value.reference))?;
+    Ok(Reply(app.images.pull(&body.value.reference).await?.into()))
+}
+
+/// Sends an image to a registry.
+#[utoipa::path(post, path = "/api/images/push", tag = "images", request_body = PushBody, responses((status = NO_CONTENT),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn push(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    body: Json<PushBody>,
+) -> Result<StatusCode, Problem> {
+    let PushBody { reference, to } = body.value;
+    app.control.allow(&caller, Action::ImageWrite, &format!("image/{reference}"))?;
+    app.images.push(&reference, to.as_deref().unwrap_or(&reference)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Packs the running program as an image.
+#[utoipa::path(post, path = "/api/images/self", tag = "images", request_body = SelfBody, responses((status = OK, body = ImageView),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn pack_self(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    body: Json<SelfBody>,
+) -> Result<Reply<ImageView>, Problem> {
+    let tag = body.value.tag.as_deref().unwrap_or(SELF_TAG);
+    app.control.allow(&caller, Action::ImageWrite, &format!("image/{tag}"))?;
+    Ok(Reply(app.images.pack_self(tag).await?.into()))
+}
+
+/// Takes in the images of an archive, in the shape of `docker save` or an OCI layout.
+#[utoipa::path(post, path = "/api/images/import", tag = "images",
+    request_body(content = inline(Vec<u8>), content_type = "application/x-tar"), responses((status = OK, body = Vec<ImageView>),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn import(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    body: Body,
+) -> Result<Reply<Vec<ImageView>>, Problem> {
+    app.control.allow(&caller, Action::ImageWrite, "image")?;
+    let bytes = body.into_data_stream().map_err(std::io::Error::other);
+    let images = app.images.import(Box::new(StreamReader::new(bytes))).await?;
+    Ok(Reply(images.into_iter().map(ImageView::from).collect()))
+}
+
+/// An archive of one image.
+#[utoipa::path(get, path = "/api/images/export", tag = "images", params(ExportQuery),
+    responses((status = OK, content_type = "application/x-tar", body = inline(Vec<u8>)),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn export(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<ExportQuery>,
+) -> Result<Response, Problem> {
+    app.control.allow(&caller, Action::ImageRead, &format!("image/{}", query.reference))?;
+    let archive = app.images.export(&query.reference, query.format).await?;
+    Ok(([(header::CONTENT_TYPE, "application/x-tar")], Body::from_stream(ReaderStream::new(archive))).into_response())
+}
+
+impl From<ImageError> for Problem {
+    fn from(error: ImageError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ImageError::BadReference { .. } => Self::new(StatusCode::BAD_REQUEST, "bad_reference", "Not an image reference", detail),
+            ImageError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "image_not_found", "No such image", detail)
+                .hint("`univrs image ls` lists what is here; `univrs image import` and `pull` bring more"),
+            ImageError::Denied { .. } => Self::new(StatusCode::BAD_GATEWAY, "registry_denied", "The registry refused", detail)
+                .hint("give credentials for this registry"),
+            ImageError::Registry { .. } => Self::new(StatusCode::BAD_GATEWAY, "registry_failed", "The registry failed", detail),
+            ImageError::DigestMismatch { .. } => {
+                Self::new(StatusCode::BAD_GATEWAY, "image_damaged", "The image is damaged", detail)
+            }
+            ImageError::WrongPlatform { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong_platform", "The image is for other machines", detail)
+            }
+            ImageError::Malformed { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "image_malformed", "The image is malformed", detail)
+            }
+            ImageError::Storage { ref source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", "No space for the image", detail)
+                    .hint("free space on the disk of the data directory")
+            }
+            ImageError::Storage { .. } => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the image store failed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The image store failed", detail)
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What Prometheus sees. Gauges are computed from the state when asked; counters move where things happen.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use univrs_control::State;
+use univrs_model::node::NodeState;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabels {
+    phase: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatusLabels {
+    status: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResourceLabels {
+    resource: String,
+}
+
+/// Everything this process measures.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    latency: Histogram,
+    instances: Family<PhaseLabels, Gauge>,
+    workloads: Family<StatusLabels, Gauge>,
+    nodes: Family<StatusLabels, Gauge>,
+    capacity: Family<ResourceLabels, Gauge<f64, AtomicU64>>,
+    revision: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("univrs");
+        let requests = Family::<RequestLabels, Counter>::default();
+        registry.register("http_requests", "API requests answered", requests.clone());
+        let latency = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
+        registry.register_with_unit("http_request_duration", "Time to answer an API request", Unit::Seconds, latency.clone());
+        let instances = Family::<PhaseLabels, Gauge>::default();
+        registry.register("instances", "Instances by phase", instances.clone());
+        let workloads = Family::<StatusLabels, Gauge>::default();
+        registry.register("workloads", "Workloads by status", workloads.clone());
+        let nodes = Family::<StatusLabels, Gauge>::default();
+        registry.register("nodes", "Nodes by state", nodes.clone());
+        let capacity = Family::<ResourceLabels, Gauge<f64, AtomicU64>>::default();
+        registry.register("capacity", "What ready nodes have to give: cores of CPU, bytes of memory and disk", capacity.clone());
+        let revision = Gauge::default();
+        registry.register("state_revision", "Revision of the replicated state that this process has seen", revision.clone());
+        Self { registry, requests, latency, instances, workloads, nodes, capacity, revision }
+    }
+}
+
+impl Metrics {
+    /// Counts a request that was answered. `route` is the pattern, not the path, so that series stay few.
+    pub fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let labels = RequestLabels { method: method.to_owned(), route: route.to_owned(), status };
+        self.requests.get_or_create(&labels).inc();
+        self.latency.observe(took.as_secs_f64());
+    }
+
+    /// Room for metrics of other parts of the process.
+    pub fn registry_mut(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
+    /// All series as text.
+    pub fn render(&self, state: &State) -> String {
+        self.instances.clear();
+        for id in state.assignments.keys() {
+            let Some(instance) = state.instance(id) else { continue };
+            let phase = lower(&instance.phase());
+            self.instances.get_or_create(&PhaseLabels { phase }).inc();
+        }
+        self.workloads.clear();
+        for key in state.workloads.keys() {
+            let status = state.rollouts.get(key).map_or_else(Default::default, |rollout| rollout.status);
+            self.workloads.get_or_create(&StatusLabels { status: lower(&status) }).inc();
+        }
+        self.nodes.clear();
+        let (mut cores, mut memory, mut disk) = (0.0, 0.0, 0.0);
+        for (id, node) in &state.nodes {
+            let alive = state.nodes_alive.contains(id);
+            let status = lower(&if alive { NodeState::Ready } else { NodeState::Lost });
+            self.nodes.get_or_create(&StatusLabels { status }).inc();
+            if alive {
+                #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
+                {
+                    cores += node.capacity.cpu.as_millicores() as f64 / 1000.0;
+                    memory += node.capacity.memory.get() as f64;
+                    disk += node.capacity.disk.get() as f64;
+                }
+            }
+        }
+        for (resource, amount) in [("cpu_cores", cores), ("memory_bytes", memory), ("disk_bytes", disk)] {
+            self.capacity.get_or_create(&ResourceLabels { resource: resource.to_owned() }).set(amount);
+        }
+        self.revision.set(i64::try_from(state.revision.0).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        match encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            Err(error) => {
+                tracing::error!(%error, "metrics could not be written");
+                String::new()
+            }
+        }
+    }
+}
+
+fn lower(value: &impl std::fmt::Debug) -> String {
+    format!("{value:?}").to_lowercase()
+}

@@ -1,0 +1,166 @@
+//! `/api/nodes` and `/api/cluster`.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json as Reply};
+use serde::{Deserialize, Serialize};
+use univrs_control::ClusterView;
+use univrs_model::caller::Caller;
+use univrs_model::instance::InstanceView;
+use univrs_model::node::NodeView;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use crate::body::{Json, Query, write_options};
+use crate::page::{Page, PageQuery};
+use crate::problem::Problem;
+
+/// The routes of this module.
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(cluster))
+        .routes(routes!(list))
+        .routes(routes!(get, patch, remove))
+        .routes(routes!(instances))
+        .routes(routes!(cordon))
+        .routes(routes!(uncordon))
+}
+
+/// What users may change of a node.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodePatch {
+    /// Labels to set, or to remove with null.
+    #[serde(default)]
+    pub labels: BTreeMap<String, Option<String>>,
+}
+
+fn with_etag(view: NodeView) -> Response {
+    let etag = format!("\"{}\"", view.revision);
+    let mut response = Reply(view).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}
+
+/// The cluster as a whole.
+#[utoipa::path(get, path = "/api/cluster", tag = "cluster", responses((status = OK, body = ClusterView),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn cluster(State(app): State<App>, Extension(caller): Extension<Caller>) -> Result<Reply<ClusterView>, Problem> {
+    Ok(Reply(app.control.cluster(&caller).await?))
+}
+
+/// The nodes, by name.
+#[utoipa::path(get, path = "/api/nodes", tag = "nodes", params(PageQuery), responses((status = OK, body = Page<NodeView>),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn list(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<PageQuery>,
+) -> Result<Reply<Page<NodeView>>, Problem> {
+    let (mut views, revision) = app.control.list_nodes(&caller)?;
+    views.retain(|view| query.wants(&view.node.labels));
+    Ok(Reply(query.cut(views, revision.0, |view| format!("{} {}", view.node.name, view.node.id))?))
+}
+
+/// One node, by name, id or unique prefix of its id.
+#[utoipa::path(get, path = "/api/nodes/{node}", tag = "nodes", params(("node" = String, Path)),
+    responses((status = OK, body = NodeView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn get(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(node): Path<String>,
+) -> Result<Response, Problem> {
+    Ok(with_etag(app.control.get_node(&caller, &node)?))
+}
+
+/// Changes a node's labels.
+#[utoipa::path(patch, path = "/api/nodes/{node}", tag = "nodes", params(("node" = String, Path)), request_body = NodePatch,
+    responses((status = OK, body = NodeView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn patch(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(node): Path<String>,
+    headers: HeaderMap,
+    body: Json<NodePatch>,
+) -> Result<Response, Problem> {
+    let options = write_options(&headers, "PATCH node", &body.raw)?;
+    let labels = body.value.labels;
+    let view = app
+        .control
+        .change_node(&caller, &node, options.if_revision, |mut policy| {
+            for (key, value) in &labels {
+                match value {
+                    Some(value) => policy.labels.insert(key.clone(), value.clone()),
+                    None => policy.labels.remove(key),
+                };
+            }
+            policy
+        })
+        .await?;
+    Ok(with_etag(view))
+}
+
+/// Forgets a node that is lost and holds nothing.
+#[utoipa::path(delete, path = "/api/nodes/{node}", tag = "nodes", params(("node" = String, Path)),
+    responses((status = NO_CONTENT), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn remove(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(node): Path<String>,
+) -> Result<StatusCode, Problem> {
+    app.control.remove_node(&caller, &node).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The instances of the organisation on a node.
+#[utoipa::path(get, path = "/api/nodes/{node}/instances", tag = "nodes", params(("node" = String, Path)),
+    responses((status = OK, body = Page<InstanceView>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn instances(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(node): Path<String>,
+) -> Result<Reply<Page<InstanceView>>, Problem> {
+    let items = app.control.node_instances(&caller, &node)?;
+    Ok(Reply(Page { items, next_cursor: None, revision: app.control.mirror().state().revision.0 }))
+}
+
+/// Keeps new instances away from a node.
+#[utoipa::path(post, path = "/api/nodes/{node}/cordon", tag = "nodes", params(("node" = String, Path)),
+    responses((status = OK, body = NodeView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn cordon(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(node): Path<String>,
+) -> Result<Response, Problem> {
+    let view = app
+        .control
+        .change_node(&caller, &node, None, |policy| univrs_model::node::NodePolicy { cordoned: true, ..policy })
+        .await?;
+    Ok(with_etag(view))
+}
+
+/// Lets new instances come to a node again.
+#[utoipa::path(post, path = "/api/nodes/{node}/uncordon", tag = "nodes", params(("node" = String, Path)),
+    responses((status = OK, body = NodeView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn uncordon(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(node): Path<String>,
+) -> Result<Response, Problem> {
+    let view = app
+        .control
+        .change_node(&caller, &node, None, |policy| univrs_model::node::NodePolicy {
+            cordoned: false,
+            draining: false,
+            ..policy
+        })
+        .await?;
+    Ok(with_etag(view))
+}

@@ -1,0 +1,351 @@
+//! `/api/workloads`: the user's documents and what became of them.
+
+use axum::extract::{OriginalUri, Path, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json as Reply};
+use serde::{Deserialize, Serialize};
+use univrs_control::{Plan, WriteOptions};
+use univrs_model::caller::Caller;
+use univrs_model::decode;
+use univrs_model::field::FieldError;
+use univrs_model::instance::InstanceView;
+use univrs_model::rollout::{RevisionView, WorkloadView};
+use univrs_model::workload::WorkloadSpec;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use crate::body::{Json, Query, write_options};
+use crate::page::{Page, PageQuery};
+use crate::problem::Problem;
+
+/// The routes of this module.
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, replace, merge, remove))
+        .routes(routes!(instances))
+        .routes(routes!(history))
+        .routes(routes!(scale))
+        .routes(routes!(rollback))
+        .routes(routes!(explain))
+}
+
+/// How a write is to be done.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WriteQuery {
+    /// Answer the plan of the write instead of doing it.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// The organisation; also as the header `X-Univrs-Org`.
+    #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
+    pub org: Option<String>,
+}
+
+/// A new scale.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScaleBody {
+    /// How many instances are wanted.
+    #[schema(minimum = 0, maximum = 100_000)]
+    pub replicas: u32,
+}
+
+/// Which version to go back to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackBody {
+    /// Its number; without one, the newest that ran as wanted before the present.
+    #[serde(default)]
+    pub to: Option<u64>,
+}
+
+fn with_etag(status: StatusCode, view: WorkloadView) -> Response {
+    let etag = format!("\"{}\"", view.revision);
+    let mut response = (status, Reply(view)).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}
+
+fn options(method: &Method, uri: &OriginalUri, headers: &HeaderMap, raw: &[u8]) -> Result<WriteOptions, Problem> {
+    write_options(headers, &format!("{method} {}", uri.path()), raw)
+}
+
+/// The workloads of the organisation, by name.
+#[utoipa::path(get, path = "/api/workloads", tag = "workloads", params(PageQuery), responses(
+    (status = OK, body = Page<WorkloadView>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn list(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<PageQuery>,
+) -> Result<Reply<Page<WorkloadView>>, Problem> {
+    let (mut views, revision) = app.control.list_workloads(&caller)?;
+    views.retain(|view| query.wants(&view.spec.labels));
+    Ok(Reply(query.cut(views, revision.0, |view| view.name.to_string())?))
+}
+
+/// Makes a workload.
+#[utoipa::path(post, path = "/api/workloads", tag = "workloads", params(WriteQuery,
+    ("Idempotency-Key" = Option<String>, Header, description = "Makes the call safe to repeat")),
+    request_body = WorkloadSpec, responses((status = CREATED, body = WorkloadView),
+    (status = OK, body = Plan, description = "The plan, with dry_run"),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn create(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<WriteQuery>,
+    uri: OriginalUri,
+    headers: HeaderMap,
+    body: Json<WorkloadSpec>,
+) -> Result<Response, Problem> {
+    if query.dry_run {
+        let plan = app.control.plan_workload(&caller, Some(&body.value), body.value.name.as_str())?;
+        return Ok(Reply(plan).into_response());
+    }
+    let options = options(&Method::POST, &uri, &headers, &body.raw)?;
+    let view = app.control.create_workload(&caller, body.value, &options).await?;
+    let location = format!("/api/workloads/{}", view.name);
+    let mut response = with_etag(StatusCode::CREATED, view);
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// One workload, by name, id or unique prefix of its id.
+#[utoipa::path(get, path = "/api/workloads/{workload}", tag = "workloads", params(("workload" = String, Path)),
+    responses((status = OK, body = WorkloadView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn get(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(workload): Path<String>,
+) -> Result<Response, Problem> {
+    Ok(with_etag(StatusCode::OK, app.control.get_workload(&caller, &workload)?))
+}
+
+/// Replaces a workload's spec.
+#[utoipa::path(put, path = "/api/workloads/{workload}", tag = "workloads", params(("workload" = String, Path), WriteQuery,
+    ("If-Match" = Option<String>, Header, description = "The ETag that the object must still have")),
+    request_body = WorkloadSpec, responses((status = OK, body = inline(WrittenOrPlanned)),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn replace(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(workload): Path<String>,
+    Query(query): Query<WriteQuery>,
+    uri: OriginalUri,
+    headers: HeaderMap,
+    body: Json<WorkloadSpec>,
+) -> Result<Response, Problem> {
+    let options = options(&Method::PUT, &uri, &headers, &body.raw)?;
+    change(&app, &caller, &workload, query.dry_run, &options, move |_| Ok(body.value.clone())).await
+}
+
+/// Changes parts of a workload's spec (RFC 7396 merge patch: null removes, lists are replaced whole).
+#[utoipa::path(patch, path = "/api/workloads/{workload}", tag = "workloads", params(("workload" = String, Path), WriteQuery,
+    ("If-Match" = Option<String>, Header, description = "The ETag that the object must still have")),
+    request_body(content = Object, description = "The fields of a workload spec that change"),
+    responses((status = OK, body = inline(WrittenOrPlanned)),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn merge(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(workload): Path<String>,
+    Query(query): Query<WriteQuery>,
+    uri: OriginalUri,
+    headers: HeaderMap,
+    body: Json<serde_json::Map<String, serde_json::Value>>,
+) -> Result<Response, Problem> {
+    let options = options(&Method::PATCH, &uri, &headers, &body.raw)?;
+    let patch = serde_json::Value::Object(body.value);
+    change(&app, &caller, &workload, query.dry_run, &options, move |spec| {
+        let mut document = serde_json::to_value(spec).unwrap_or_default();
+        merge_into(&mut document, &patch);
+        decode::from_value(document).map_err(univrs_control::Error::field)
+    })
+    .await
+}
+
+/// Either outcome of a write: the object, or with `dry_run` the plan.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes a reply in the OpenAPI document")]
+enum WrittenOrPlanned {
+    /// The object as it is now.
+    Written(Box<WorkloadView>),
+    /// What the write would do.
+    Planned(Plan),
+}
+
+async fn change(
+    app: &App,
+    caller: &Caller,
+    workload: &str,
+    dry_run: bool,
+    options: &WriteOptions,
+    change: impl Fn(&WorkloadSpec) -> Result<WorkloadSpec, univrs_control::Error> + Send + Sync,
+) -> Result<Response, Problem> {
+    if dry_run {
+        let spec = change(&*app.control.workload_spec(caller, workload)?)?;
+        return Ok(Reply(app.control.plan_workload(caller, Some(&spec), workload)?).into_response());
+    }
+    let view = app.control.change_workload(caller, workload, options, change).await?;
+    Ok(with_etag(StatusCode::OK, view))
+}
+
+/// RFC 7396.
+fn merge_into(target: &mut serde_json::Value, patch: &serde_json::Value) {
+    let serde_json::Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = serde_json::Value::Object(serde_json::Map::new());
+    }
+    let Some(target) = target.as_object_mut() else { return };
+    for (key, value) in patch {
+        if value.is_null() {
+            target.remove(key);
+        } else {
+            merge_into(target.entry(key.clone()).or_insert(serde_json::Value::Null), value);
+        }
+    }
+}
+
+/// Removes a workload: its instances end, then its record goes.
+#[utoipa::path(delete, path = "/api/workloads/{workload}", tag = "workloads", params(("workload" = String, Path), WriteQuery,
+    ("If-Match" = Option<String>, Header, description = "The ETag that the object must still have")),
+    responses((status = ACCEPTED, body = WorkloadView), (status = OK, body = Plan, description = "The plan, with dry_run"),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn remove(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(workload): Path<String>,
+    Query(query): Query<WriteQuery>,
+    uri: OriginalUri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if query.dry_run {
+        return Ok(Reply(app.control.plan_workload(&caller, None, &workload)?).into_response());
+    }
+    let options = options(&Method::DELETE, &uri, &headers, &[])?;
+    Ok(with_etag(StatusCode::ACCEPTED, app.control.delete_workload(&caller, &workload, &options).await?))
+}
+
+/// Its instances, newest first.
+#[utoipa::path(get, path = "/api/workloads/{workload}/instances", tag = "workloads",
+    params(("workload" = String, Path), PageQuery), responses((status = OK, body = Page<InstanceView>),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn instances(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(workload): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> Result<Reply<Page<InstanceView>>, Problem> {
+    let limit = query.limit()?;
+    let views = app.control.workload_instances(&caller, &workload)?;
+    let skip = match &query.cursor {
+        None => 0,
+        Some(cursor) => {
+            views.iter().position(|view| view.id.as_str() == cursor).map(|at| at + 1).ok_or_else(|| {
+                Problem::from(FieldError::new("cursor", "not a cursor of this list").hint("start from the first page"))
+            })?
+        }
+    };
+    let more = views.len() > skip + limit;
+    let items: Vec<InstanceView> = views.into_iter().skip(skip).take(limit).collect();
+    let next_cursor = if more { items.last().map(|view| view.id.to_string()) } else { None };
+    Ok(Reply(Page { items, next_cursor, revision: app.control.mirror().state().revision.0 }))
+}
+
+/// Its kept versions, newest first.
+#[utoipa::path(get, path = "/api/workloads/{workload}/history", tag = "workloads", params(("workload" = String, Path)),
+    responses((status = OK, body = Page<RevisionView>),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn history(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(workload): Path<String>,
+) -> Result<Reply<Page<RevisionView>>, Problem> {
+    let items = app.control.workload_history(&caller, &workload)?;
+    Ok(Reply(Page { items, next_cursor: None, revision: app.control.mirror().state().revision.0 }))
+}
+
+/// Changes how many instances are wanted.
+#[utoipa::path(post, path = "/api/workloads/{workload}/scale", tag = "workloads", params(("workload" = String, Path), WriteQuery),
+    request_body = ScaleBody, responses((status = OK, body = inline(WrittenOrPlanned)),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn scale(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(workload): Path<String>,
+    Query(query): Query<WriteQuery>,
+    uri: OriginalUri,
+    headers: HeaderMap,
+    body: Json<ScaleBody>,
+) -> Result<Response, Problem> {
+    let options = options(&Method::POST, &uri, &headers, &body.raw)?;
+    let replicas = body.value.replicas;
+    change(&app, &caller, &workload, query.dry_run, &options, move |spec| {
+        Ok(WorkloadSpec { replicas, ..spec.clone() })
+    })
+    .await
+}
+
+/// Goes back to a kept version.
+#[utoipa::path(post, path = "/api/workloads/{workload}/rollback", tag = "workloads", params(("workload" = String, Path)),
+    request_body = RollbackBody, responses((status = OK, body = WorkloadView),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn rollback(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(workload): Path<String>,
+    uri: OriginalUri,
+    headers: HeaderMap,
+    body: Json<RollbackBody>,
+) -> Result<Response, Problem> {
+    let options = options(&Method::POST, &uri, &headers, &body.raw)?;
+    let view = app.control.roll_back_workload(&caller, &workload, body.value.to, &options).await?;
+    Ok(with_etag(StatusCode::OK, view))
+}
+
+/// Why its instances are where they are, or why they are nowhere.
+#[utoipa::path(get, path = "/api/workloads/{workload}/explain", tag = "workloads", params(("workload" = String, Path)),
+    responses((status = OK, body = univrs_control::Explanation),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn explain(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(workload): Path<String>,
+) -> Result<Reply<univrs_control::Explanation>, Problem> {
+    Ok(Reply(app.control.explain_workload(&caller, &workload)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::merge_into;
+
+    #[test]
+    fn merge_patches_as_rfc_7396_says() {
+        for (target, patch, merged) in [
+            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
+            (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
+            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
+            (json!({"a":"foo"}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
+        ] {
+            let mut result = target;
+            merge_into(&mut result, &patch);
+            assert_eq!(result, merged);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Why the control plane refuses or fails. Faces map these to HTTP, exit codes and MCP once, at the edge.
+
+use univrs_model::field::FieldError;
+use univrs_model::name::Name;
+use univrs_ports::node_access::AccessError;
+use univrs_ports::store;
+
+/// Why the control plane refuses or fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller may not do that.
+    #[error("{action} is not allowed: {reason}")]
+    Denied {
+        /// What was tried.
+        action: String,
+        /// The rule that decided.
+        reason: String,
+    },
+    /// There is no such object.
+    #[error("there is no {kind} `{name}`")]
+    NotFound {
+        /// What kind of object.
+        kind: &'static str,
+        /// As asked for.
+        name: String,
+        /// A name that is close to it, if any.
+        near: Option<String>,
+    },
+    /// The name stands for several objects.
+    #[error("`{name}` stands for several {kind}s: {candidates}")]
+    Ambiguous {
+        /// What kind of object.
+        kind: &'static str,
+        /// As asked for.
+        name: String,
+        /// What it may mean.
+        candidates: String,
+    },
+    /// The name is taken.
+    #[error("the {kind} `{name}` exists already")]
+    Exists {
+        /// What kind of object.
+        kind: &'static str,
+        /// Its name.
+        name: Name,
+    },
+    /// The object changed since the caller read it.
+    #[error("the {kind} `{name}` is at revision {actual}, not at {expected}")]
+    Stale {
+        /// What kind of object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What the caller's `If-Match` says.
+        expected: String,
+        /// What it is.
+        actual: u64,
+    },
+    /// The input is wrong.
+    #[error("{}", .0.first().map_or_else(|| "the input is not valid".to_owned(), ToString::to_string))]
+    Invalid(Vec<FieldError>),
+    /// The object's state does not allow that.
+    #[error("{what}: {reason}")]
+    Conflict {
+        /// What was tried.
+        what: String,
+        /// Why it cannot be.
+        reason: String,
+        /// What to do instead.
+        hint: Option<String>,
+    },
+    /// The same `Idempotency-Key` came with another request.
+    #[error("the Idempotency-Key `{key}` was used for another request")]
+    KeyReused {
+        /// The key.
+        key: String,
+    },
+    /// The write kept losing against others.
+    #[error("the {kind} `{name}` is being changed by others; try again")]
+    Contended {
+        /// What kind of object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A stored object cannot be read by this version.
+    #[error("the object under `{key}` cannot be read by this version")]
+    Unreadable {
+        /// Its key.
+        key: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A node failed.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+}
+
+impl Error {
+    /// A refusal of one field.
+    pub fn field(fault: FieldError) -> Self {
+        Self::Invalid(vec![fault])
+    }
+}

@@ -1,0 +1,207 @@
+//! The control plane as faces see it: every call names its caller, asks the policy, and leaves one audit entry.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+use univrs_authz::{Action, Authorizer, Object};
+use univrs_model::Timestamp;
+use univrs_model::caller::Caller;
+use univrs_model::event::{Event, EventKind, Severity};
+use univrs_model::keys;
+use univrs_model::name::Name;
+use univrs_ports::clock::Clock;
+use univrs_ports::node_access::NodeAccess;
+use univrs_ports::store::{Guard, Op, Revision, StateStore, Txn, TxnOutcome};
+
+use crate::error::Error;
+use crate::mirror::Mirror;
+use crate::record::{key, put};
+
+/// Makes a write safe to repeat: the first outcome is answered again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The caller's `Idempotency-Key`.
+    pub key: String,
+    /// Digest of the request, so that the key cannot stand for two.
+    pub fingerprint: String,
+}
+
+/// What is remembered of a request with an `Idempotency-Key`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RememberedRequest {
+    pub(crate) fingerprint: String,
+    pub(crate) object: String,
+    pub(crate) at: Timestamp,
+}
+
+/// How a write is to be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// The revision that the object must still have (`If-Match`).
+    pub if_revision: Option<u64>,
+    /// Makes the write safe to repeat.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// One entry of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AuditEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub caller: Caller,
+    /// What, such as `workload_write`.
+    pub action: String,
+    /// On what, such as `workload/web`.
+    pub object: String,
+    /// The rule of the policy that allowed it.
+    pub allowed_by: String,
+    /// What changed, in a sentence.
+    pub summary: String,
+}
+
+/// The control plane.
+#[derive(Clone)]
+pub struct Control {
+    pub(crate) store: Arc<dyn StateStore>,
+    pub(crate) mirror: Mirror,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) access: Arc<dyn NodeAccess>,
+    authorizer: Arc<Authorizer>,
+    serial: Arc<AtomicU64>,
+}
+
+/// One write about to be committed.
+pub(crate) struct Write {
+    pub(crate) caller: Caller,
+    pub(crate) allowed_by: String,
+    pub(crate) action: Action,
+    pub(crate) object: String,
+    pub(crate) summary: String,
+    pub(crate) guards: Vec<Guard>,
+    pub(crate) ops: Vec<Op>,
+    pub(crate) event: Option<Event>,
+}
+
+impl Control {
+    /// A control plane over these parts.
+    pub fn new(
+        store: Arc<dyn StateStore>,
+        mirror: Mirror,
+        clock: Arc<dyn Clock>,
+        access: Arc<dyn NodeAccess>,
+        authorizer: Arc<Authorizer>,
+    ) -> Self {
+        Self { store, mirror, clock, access, authorizer, serial: Arc::default() }
+    }
+
+    /// The picture of the state that answers are made from.
+    pub fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
+
+    /// The store, for watches.
+    pub fn store(&self) -> &Arc<dyn StateStore> {
+        &self.store
+    }
+
+    /// Asks the policy; answers the rule that allowed it.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] with the rule that forbids it.
+    pub fn allow(&self, caller: &Caller, action: Action, object: &str) -> Result<String, Error> {
+        let (kind, name) = object.split_once('/').unwrap_or((object, ""));
+        let decision =
+            self.authorizer.decide(caller, action, &Object { kind, org: caller.org.as_str(), name });
+        if decision.allow {
+            Ok(decision.reason)
+        } else {
+            Err(Error::Denied { action: action.to_string(), reason: decision.reason })
+        }
+    }
+
+    pub(crate) fn next_serial(&self) -> u64 {
+        self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Commits a write with its event and its audit entry as one transaction.
+    pub(crate) async fn commit(&self, write: Write) -> Result<TxnOutcome, Error> {
+        let now = self.clock.now();
+        let org = write.caller.org.clone();
+        let audit = AuditEntry {
+            at: now,
+            caller: write.caller,
+            action: write.action.to_string(),
+            object: write.object,
+            allowed_by: write.allowed_by,
+            summary: write.summary,
+        };
+        let mut txn = Txn { request: None, guards: write.guards, ops: write.ops };
+        txn.ops.push(put(keys::audit(&org, now, self.next_serial()), &audit)?);
+        if let Some(event) = &write.event {
+            txn.ops.push(put(keys::event(&org, now, self.next_serial()), event)?);
+        }
+        Ok(self.store.txn(txn).await?)
+    }
+
+    /// Adds what makes a write safe to repeat.
+    pub(crate) fn remember(
+        &self,
+        org: &Name,
+        idempotency: Option<&Idempotency>,
+        object: &str,
+        guards: &mut Vec<Guard>,
+        ops: &mut Vec<Op>,
+    ) -> Result<(), Error> {
+        let Some(idempotency) = idempotency else { return Ok(()) };
+        let at = keys::request(org, &idempotency.key);
+        guards.push(Guard::Absent(key(at.clone())?));
+        let remembered = RememberedRequest {
+            fingerprint: idempotency.fingerprint.clone(),
+            object: object.to_owned(),
+            at: self.clock.now(),
+        };
+        ops.push(put(at, &remembered)?);
+        Ok(())
+    }
+
+    /// The object an earlier request with the same key made, if there was one.
+    pub(crate) async fn remembered(
+        &self,
+        org: &Name,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Option<String>, Error> {
+        let Some(idempotency) = idempotency else { return Ok(None) };
+        let at = keys::request(org, &idempotency.key);
+        let stored =
+            self.store.get(&key(at.clone())?, univrs_ports::store::Consistency::Linearizable).await?;
+        let Some(stored) = stored else { return Ok(None) };
+        let remembered = crate::record::Record::<RememberedRequest>::decode(&at, &stored)?;
+        if remembered.fingerprint == idempotency.fingerprint {
+            Ok(Some(remembered.object.clone()))
+        } else {
+            Err(Error::KeyReused { key: idempotency.key.clone() })
+        }
+    }
+}
+
+/// An event of this kind about a workload.
+pub(crate) fn workload_event(at: Timestamp, kind: EventKind, workload: &Name, message: String) -> Event {
+    Event { at, kind, severity: Severity::Info, workload: Some(workload.clone()), instance: None, node: None, message }
+}
+
+/// Refuses when the caller read an older revision than the object has.
+pub(crate) fn check_revision(
+    kind: &'static str,
+    name: &str,
+    expected: Option<u64>,
+    actual: Revision,
+) -> Result<(), Error> {
+    match expected {
+        Some(expected) if expected != actual.0 => {
+            Err(Error::Stale { kind, name: name.to_owned(), expected: expected.to_string(), actual: actual.0 })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,108 @@
+//! The control plane as the node on the same machine sees it: memory reads and store writes, no network.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::sync::Mutex;
+use univrs_model::ids::NodeId;
+use univrs_model::instance::{InstanceOrder, Observation};
+use univrs_model::keys;
+use univrs_model::node::Node;
+use univrs_ports::clock::Clock;
+use univrs_ports::control_plane::{ControlPlane, ControlPlaneError, Report};
+use univrs_ports::store::{LeaseId, Op, StateStore, Txn};
+
+use crate::error::Error;
+use crate::mirror::Mirror;
+use crate::record::{delete, key, put};
+
+/// How long a node counts as alive after its last sign of life.
+pub const NODE_LEASE: Duration = Duration::from_secs(10);
+
+/// The control plane for the node on this machine.
+pub struct LocalControlPlane {
+    store: Arc<dyn StateStore>,
+    mirror: Mirror,
+    clock: Arc<dyn Clock>,
+    lease: Mutex<Option<LeaseId>>,
+    serial: AtomicU64,
+}
+
+impl LocalControlPlane {
+    /// A control plane over the store and picture of this process.
+    pub fn new(store: Arc<dyn StateStore>, mirror: Mirror, clock: Arc<dyn Clock>) -> Self {
+        // Event keys of nodes start high, so that they never meet those of the faces.
+        Self { store, mirror, clock, lease: Mutex::new(None), serial: AtomicU64::new(1 << 31) }
+    }
+}
+
+fn unavailable(error: &Error) -> ControlPlaneError {
+    ControlPlaneError::Unavailable { reason: error.to_string() }
+}
+
+#[async_trait]
+impl ControlPlane for LocalControlPlane {
+    async fn register(&self, node: &Node) -> Result<(), ControlPlaneError> {
+        let write = async {
+            let grant = self.store.lease_grant(NODE_LEASE).await?;
+            let alive = Op::Put { key: key(keys::node_alive(&node.id))?, value: Bytes::new(), lease: Some(grant.id) };
+            // The node keeps the day it first came.
+            let known = self.mirror.state().nodes.get(&node.id).map(|known| known.created_at);
+            let node = Node { created_at: known.unwrap_or(node.created_at), ..node.clone() };
+            let ops = vec![put(keys::node(&node.id), &node)?, alive];
+            self.store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
+            *self.lease.lock().await = Some(grant.id);
+            Ok::<_, Error>(())
+        };
+        write.await.map_err(|error| unavailable(&error))
+    }
+
+    async fn keep_alive(&self, node: &NodeId) -> Result<(), ControlPlaneError> {
+        let refused = |reason: &str| ControlPlaneError::Refused { node: node.clone(), reason: reason.to_owned() };
+        let lease = (*self.lease.lock().await).ok_or_else(|| refused("it has not registered"))?;
+        match self.store.lease_keep_alive(lease).await {
+            Ok(_) => Ok(()),
+            Err(univrs_ports::store::Error::LeaseNotFound { .. }) => Err(refused("its lease has run out")),
+            Err(error) => Err(unavailable(&error.into())),
+        }
+    }
+
+    fn orders(&self, node: &NodeId) -> BoxStream<'static, Vec<InstanceOrder>> {
+        let node = node.clone();
+        tokio_stream::wrappers::WatchStream::new(self.mirror.subscribe())
+            .map(move |state| state.orders_of(&node))
+            .boxed()
+    }
+
+    async fn reported(&self, node: &NodeId) -> Result<Vec<Observation>, ControlPlaneError> {
+        let state = self.mirror.state();
+        let ids: Vec<_> = state.assignments_on(node).map(|assignment| assignment.id.clone()).collect();
+        Ok(ids.iter().filter_map(|id| state.observations.get(id)).map(|seen| Observation::clone(seen)).collect())
+    }
+
+    async fn report(&self, node: &NodeId, report: Report) -> Result<(), ControlPlaneError> {
+        let write = async {
+            let mut ops = Vec::new();
+            for seen in &report.observations {
+                ops.push(put(keys::observed(node, &seen.id), seen)?);
+            }
+            for gone in &report.gone {
+                ops.push(delete(keys::observed(node, gone))?);
+            }
+            for (org, event) in &report.events {
+                let number = self.serial.fetch_add(1, Ordering::Relaxed);
+                ops.push(put(keys::event(org, self.clock.now(), number), event)?);
+            }
+            if !ops.is_empty() {
+                self.store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        write.await.map_err(|error| unavailable(&error))
+    }
+}

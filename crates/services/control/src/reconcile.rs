@@ -1,0 +1,324 @@
+//! The loop that moves workloads towards what is wanted: observe, decide (pure), commit, and look again.
+//!
+//! Level-triggered: a change only says where to look. Decisions are guarded by the revisions they were made
+//! from, so two loops may run at once and the later picture wins; a lost race costs one more look.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdSet;
+use tokio_util::sync::CancellationToken;
+use univrs_model::Timestamp;
+use univrs_model::event::Event;
+use univrs_model::instance::{Assignment, Instance};
+use univrs_model::keys;
+use univrs_model::name::Name;
+use univrs_model::node::Role;
+use univrs_model::rollout::WorkloadStatus;
+use univrs_ports::clock::Clock;
+use univrs_ports::store::{Guard, Op, Revision, StateStore, Txn, TxnOutcome};
+use univrs_rollout::{Decision, DependencyState, Loss, RolloutInput};
+
+use crate::error::Error;
+use crate::history;
+use crate::mirror::{Inbox, Mirror};
+use crate::placement::Placement;
+use crate::record::{delete, put, unchanged};
+use crate::state::{State, WorkloadKey};
+
+/// Everything is looked at this often even if nothing said that it changed.
+const SWEEP: Duration = Duration::from_secs(30);
+/// Operations in one transaction; a workload with more changes takes several looks.
+const MOST_CHANGES: usize = 500;
+/// Longest wait for a commit to appear in the picture before the next look.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The loop and what it works with.
+pub struct Reconciler {
+    store: Arc<dyn StateStore>,
+    mirror: Mirror,
+    inbox: Inbox,
+    clock: Arc<dyn Clock>,
+    placement: Placement,
+    wake: BTreeMap<WorkloadKey, Timestamp>,
+    serial: u64,
+}
+
+impl Reconciler {
+    /// A loop over these parts; `inbox` must be one of those the mirror fills.
+    pub fn new(store: Arc<dyn StateStore>, mirror: Mirror, inbox: Inbox, clock: Arc<dyn Clock>) -> Self {
+        // Event keys of this loop start apart from those of faces and nodes.
+        Self { store, mirror, inbox, clock, placement: Placement::default(), wake: BTreeMap::new(), serial: 1 << 30 }
+    }
+
+    /// Runs until `shutdown`.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            let until_wake = self.until_next_wake();
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.inbox.wait() => {}
+                () = tokio::time::sleep(until_wake) => {}
+                _ = sweep.tick() => self.sweep().await,
+            }
+            self.pass().await;
+        }
+    }
+
+    fn until_next_wake(&self) -> Duration {
+        let now = self.clock.now();
+        let next = self.wake.values().min().map(|at| at.duration_since(now));
+        next.map_or(SWEEP, |wait| Duration::try_from(wait).unwrap_or(Duration::ZERO).min(SWEEP))
+    }
+
+    async fn sweep(&mut self) {
+        let state = self.mirror.state();
+        for key in state.workloads.keys() {
+            self.wake.insert(key.clone(), Timestamp::UNIX_EPOCH);
+        }
+        for org in state.workloads.keys().map(|key| key.org.clone()).collect::<OrdSet<Name>>() {
+            if let Err(error) = history::trim(&self.store, &org).await {
+                tracing::warn!(%org, error = &error as &dyn std::error::Error, "old log entries could not be removed");
+            }
+        }
+    }
+
+    /// One look at everything that was touched or is due.
+    async fn pass(&mut self) {
+        let touched = self.inbox.take();
+        let mut state = self.mirror.state();
+        self.placement.follow(&state, &touched);
+        let now = self.clock.now();
+        let mut due: OrdSet<WorkloadKey> = touched.workloads;
+        if !touched.nodes.is_empty() {
+            // Room may have appeared or gone: who waits for a node, and who runs on one, looks again.
+            due = due.union(state.workloads.keys().cloned().collect());
+        }
+        due = due.union(self.wake.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect());
+        for key in due {
+            self.wake.remove(&key);
+            match self.look_at(&state, &key).await {
+                Ok(Some(revision)) => {
+                    // The next workload's placement must see what this one took.
+                    let seen = tokio::time::timeout(PATIENCE, self.mirror.at_least(revision)).await;
+                    state = seen.unwrap_or_else(|_| self.mirror.state());
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(workload = %key.name, error = &error as &dyn std::error::Error, "cannot move a workload; trying again");
+                    self.wake_at(key, now.saturating_add(jiff::SignedDuration::from_millis(500)).unwrap_or(now));
+                }
+            }
+        }
+    }
+
+    fn wake_at(&mut self, key: WorkloadKey, at: Timestamp) {
+        let known = self.wake.entry(key).or_insert(at);
+        *known = (*known).min(at);
+    }
+
+    /// Decides about one workload and commits; answers the revision of the commit, if one was needed.
+    async fn look_at(&mut self, state: &State, key: &WorkloadKey) -> Result<Option<Revision>, Error> {
+        let Some(workload) = state.workloads.get(key) else { return Ok(None) };
+        let now = self.clock.now();
+        let rollout = state.rollouts.get(key);
+        let instances = state.instances_of(key);
+        let input = RolloutInput {
+            workload: workload.value.as_ref().clone(),
+            rollout: rollout.map(|rollout| rollout.value.as_ref().clone()),
+            instances: instances.clone(),
+            dependencies: dependencies(state, key, &workload.spec),
+            eligible_nodes: self.placement.eligible_nodes(&workload.spec),
+            draining: state
+                .node_policies
+                .iter()
+                .filter(|(_, policy)| policy.draining)
+                .map(|(node, _)| node.clone())
+                .collect(),
+            now,
+            id_seed: rand::random(),
+        };
+        let decision = univrs_rollout::plan(&input);
+        if let Some(at) = decision.wake_at {
+            self.wake_at(key.clone(), at);
+        }
+        let lost = self.lost(state, key, &instances, now);
+        let mut change = Change { guards: Vec::new(), ops: Vec::new(), events: decision.events.clone(), placed: Vec::new() };
+        change.guards.push(unchanged(keys::workload(&key.org, &key.name), Some(workload.revision))?);
+        self.write_rollout(state, key, &decision, &mut change)?;
+        for (assignment, event) in lost {
+            self.write_assignment(state, &assignment, &mut change)?;
+            change.events.push(event);
+        }
+        for assignment in decision.update.iter().take(MOST_CHANGES) {
+            self.write_assignment(state, assignment, &mut change)?;
+        }
+        for id in decision.forget.iter().take(MOST_CHANGES) {
+            let Some(assignment) = state.assignments.get(id) else { continue };
+            change.ops.push(delete(keys::instance(&key.org, id))?);
+            if let Some(node) = &assignment.node {
+                change.ops.push(delete(keys::observed(node, id))?);
+            }
+        }
+        // Those made now and those still waiting are placed by the same rule.
+        let waiting = instances.iter().filter(|instance| instance.assignment.node.is_none());
+        let waiting = waiting.map(|instance| &instance.assignment).filter(|assignment| {
+            assignment.desired == univrs_model::instance::Desired::Run
+                && !decision.update.iter().any(|updated| updated.id == assignment.id)
+                && !decision.forget.contains(&assignment.id)
+        });
+        for assignment in decision.create.iter().chain(waiting).take(MOST_CHANGES) {
+            self.place(state, &decision, assignment.clone(), now, &mut change)?;
+        }
+        self.commit(state, key, change).await
+    }
+
+    fn write_rollout(
+        &self,
+        state: &State,
+        key: &WorkloadKey,
+        decision: &Decision,
+        change: &mut Change,
+    ) -> Result<(), Error> {
+        let at = keys::rollout(&key.org, &key.name);
+        let known = state.rollouts.get(key);
+        change.guards.push(unchanged(at.clone(), known.map(|rollout| rollout.revision))?);
+        if decision.remove_workload {
+            change.ops.push(delete(at)?);
+            change.ops.push(delete(keys::workload(&key.org, &key.name))?);
+        } else if known.is_none_or(|known| *known.value != decision.rollout) {
+            change.ops.push(put(at, &decision.rollout)?);
+        }
+        Ok(())
+    }
+
+    fn write_assignment(&self, state: &State, assignment: &Assignment, change: &mut Change) -> Result<(), Error> {
+        let at = keys::instance(&assignment.org, &assignment.id);
+        let known = state.assignments.get(&assignment.id);
+        change.guards.push(unchanged(at.clone(), known.map(|known| known.revision))?);
+        change.ops.push(put(at, assignment)?);
+        Ok(())
+    }
+
+    /// Finds a node for an instance, or notes why there is none.
+    fn place(
+        &mut self,
+        state: &State,
+        decision: &Decision,
+        mut assignment: Assignment,
+        now: Timestamp,
+        change: &mut Change,
+    ) -> Result<(), Error> {
+        let known = state.assignments.get(&assignment.id).map(|known| known.value.as_ref().clone());
+        if assignment.node.is_none() {
+            let Some(revision) = decision.rollout.revision(assignment.workload_revision) else { return Ok(()) };
+            match self.placement.place(&assignment, &revision.spec) {
+                Ok(placed) => {
+                    change.events.push(Placement::placed_event(state, &assignment, &placed, now));
+                    change.placed.push(assignment.id.clone());
+                    assignment.node = Some(placed.node);
+                    assignment.reason = placed.reason;
+                    assignment.fence += 1;
+                }
+                Err(unplaceable) => {
+                    if known.as_ref().is_none_or(|known| known.reason != unplaceable) {
+                        change.events.push(Placement::unplaceable_event(&assignment, &unplaceable, now));
+                    }
+                    assignment.reason = unplaceable;
+                }
+            }
+        }
+        if known.as_ref() != Some(&assignment) {
+            self.write_assignment(state, &assignment, change)?;
+        }
+        Ok(())
+    }
+
+    /// Instances on nodes that went away, as far as policy gives them up, with their events.
+    fn lost(
+        &mut self,
+        state: &State,
+        key: &WorkloadKey,
+        instances: &[Instance],
+        now: Timestamp,
+    ) -> Vec<(Assignment, Event)> {
+        let mut lost = Vec::new();
+        for instance in instances.iter().filter(|instance| !instance.reachable && !instance.phase().is_terminal()) {
+            let spec = state.rollouts.get(key).and_then(|rollout| rollout.revision(instance.assignment.workload_revision));
+            let Some(spec) = spec.map(|revision| Arc::clone(&revision.spec)) else { continue };
+            let gone_since = self.placement.gone_since(instance.assignment.node.as_ref(), now);
+            match univrs_rollout::judge_loss(instance, &spec, gone_since, now) {
+                Loss::Lost { assignment, event } => lost.push((*assignment, event)),
+                Loss::Wait { until } => self.wake_at(key.clone(), until),
+                Loss::Keep => {}
+            }
+        }
+        lost
+    }
+
+    async fn commit(&mut self, state: &State, key: &WorkloadKey, change: Change) -> Result<Option<Revision>, Error> {
+        let Change { guards, mut ops, events, placed } = change;
+        if ops.is_empty() && events.is_empty() {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        for event in &events {
+            self.serial += 1;
+            ops.push(put(keys::event(&key.org, now, self.serial), event)?);
+        }
+        let outcome = self.store.txn(Txn { request: None, guards, ops }).await;
+        match outcome {
+            Ok(TxnOutcome::Committed { revision }) => Ok(Some(revision)),
+            Ok(TxnOutcome::GuardFailed { actual_mod_revision, .. }) => {
+                self.placement.give_back(state, &placed);
+                self.wake_at(key.clone(), now);
+                Ok(actual_mod_revision)
+            }
+            Err(error) => {
+                self.placement.give_back(state, &placed);
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// What a look at one workload is about to write.
+struct Change {
+    guards: Vec<Guard>,
+    ops: Vec<Op>,
+    events: Vec<Event>,
+    placed: Vec<univrs_model::ids::InstanceId>,
+}
+
+fn dependencies(
+    state: &State,
+    key: &WorkloadKey,
+    spec: &univrs_model::workload::WorkloadSpec,
+) -> BTreeMap<Name, DependencyState> {
+    spec.depends_on
+        .iter()
+        .map(|dependency| {
+            let other = WorkloadKey { org: key.org.clone(), name: dependency.workload.clone() };
+            let Some(workload) = state.workloads.get(&other) else {
+                return (dependency.workload.clone(), DependencyState::default());
+            };
+            let instances = state.instances_of(&other);
+            let serving = instances.iter().filter(|instance| instance.serves()).count();
+            let wanted = usize::try_from(workload.spec.replicas).unwrap_or(usize::MAX);
+            let reached = DependencyState {
+                exists: true,
+                started: instances.iter().any(|i| i.phase() == univrs_model::instance::Phase::Running),
+                healthy: serving > 0 && serving >= wanted,
+                completed: state.rollouts.get(&other).is_some_and(|r| r.status == WorkloadStatus::Completed),
+            };
+            (dependency.workload.clone(), reached)
+        })
+        .collect()
+}
+
+/// Whether a node with these roles runs workloads.
+pub(crate) fn runs_workloads(roles: &[Role]) -> bool {
+    roles.iter().any(|role| matches!(role, Role::Business | Role::Slim))
+}

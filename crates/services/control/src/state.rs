@@ -1,0 +1,248 @@
+//! The replicated objects, decoded and indexed in memory: one immutable picture per revision.
+//!
+//! A picture is cheap to clone (persistent maps), so loops and requests each work on one that cannot change
+//! under them. Indexes exist for every question that is asked often; none is asked by scanning.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use serde::de::DeserializeOwned;
+use univrs_model::ids::{InstanceId, NodeId};
+use univrs_model::instance::{Assignment, Instance, InstanceOrder, Observation};
+use univrs_model::keys;
+use univrs_model::name::Name;
+use univrs_model::node::{Node, NodePolicy};
+use univrs_model::rollout::{Rollout, Workload};
+use univrs_ports::store::{Key, Revision, StoredValue};
+
+use crate::record::Record;
+
+/// A workload's name with its organisation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkloadKey {
+    /// The organisation.
+    pub org: Name,
+    /// The name.
+    pub name: Name,
+}
+
+impl WorkloadKey {
+    fn parse(org: &str, name: &str) -> Option<Self> {
+        Some(Self { org: org.parse().ok()?, name: name.parse().ok()? })
+    }
+}
+
+/// What a change touched, so that loops look only there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Workloads of which anything changed.
+    pub workloads: OrdSet<WorkloadKey>,
+    /// Instances whose assignment changed.
+    pub instances: OrdSet<InstanceId>,
+    /// Nodes of which anything changed.
+    pub nodes: OrdSet<NodeId>,
+}
+
+impl Touched {
+    /// Adds what `other` touched.
+    pub fn absorb(&mut self, other: Self) {
+        self.workloads = std::mem::take(&mut self.workloads).union(other.workloads);
+        self.instances = std::mem::take(&mut self.instances).union(other.instances);
+        self.nodes = std::mem::take(&mut self.nodes).union(other.nodes);
+    }
+}
+
+/// All replicated objects at one revision.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// The revision of this picture.
+    pub revision: Revision,
+    /// Nodes as they describe themselves.
+    pub nodes: OrdMap<NodeId, Record<Node>>,
+    /// What users said about nodes.
+    pub node_policies: OrdMap<NodeId, Record<NodePolicy>>,
+    /// Nodes whose lease holds.
+    pub nodes_alive: OrdSet<NodeId>,
+    /// Workloads as users want them.
+    pub workloads: OrdMap<WorkloadKey, Record<Workload>>,
+    /// What the control plane knows of their versions.
+    pub rollouts: OrdMap<WorkloadKey, Record<Rollout>>,
+    /// What is wanted of instances.
+    pub assignments: OrdMap<InstanceId, Record<Assignment>>,
+    /// What was seen of instances.
+    pub observations: OrdMap<InstanceId, Record<Observation>>,
+    by_workload: OrdMap<WorkloadKey, OrdSet<InstanceId>>,
+    by_node: OrdMap<NodeId, OrdSet<InstanceId>>,
+}
+
+impl State {
+    /// Takes in a written value; unknown kinds are ignored, unreadable values are logged and skipped.
+    pub fn put(&mut self, key: &Key, value: &StoredValue, touched: &mut Touched) {
+        let text = key.as_str();
+        if let Some(id) = text.strip_prefix(keys::NODES).and_then(|id| id.parse::<NodeId>().ok()) {
+            touched.nodes.insert(id.clone());
+            insert(&mut self.nodes, id, text, value);
+        } else if let Some(id) = text.strip_prefix(keys::NODE_POLICIES).and_then(|id| id.parse::<NodeId>().ok()) {
+            touched.nodes.insert(id.clone());
+            insert(&mut self.node_policies, id, text, value);
+        } else if let Some(id) = text.strip_prefix(keys::NODES_ALIVE).and_then(|id| id.parse::<NodeId>().ok()) {
+            self.touch_instances_on(&id, touched);
+            touched.nodes.insert(id.clone());
+            self.nodes_alive.insert(id);
+        } else if let Some((_, id)) = text.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/')) {
+            let Ok(id) = id.parse::<InstanceId>() else { return };
+            self.touch_workload_of(&id, touched);
+            insert(&mut self.observations, id, text, value);
+        } else if let Some((org, kind, last)) = keys::split(text) {
+            match kind {
+                "workload" => {
+                    let Some(workload) = WorkloadKey::parse(org, last) else { return };
+                    touched.workloads.insert(workload.clone());
+                    insert(&mut self.workloads, workload, text, value);
+                }
+                "rollout" => {
+                    let Some(workload) = WorkloadKey::parse(org, last) else { return };
+                    touched.workloads.insert(workload.clone());
+                    insert(&mut self.rollouts, workload, text, value);
+                }
+                "instance" => {
+                    let Ok(id) = last.parse::<InstanceId>() else { return };
+                    self.unindex(&id);
+                    insert(&mut self.assignments, id.clone(), text, value);
+                    self.index(&id);
+                    self.touch_workload_of(&id, touched);
+                    touched.instances.insert(id);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes in a removal.
+    pub fn delete(&mut self, key: &Key, touched: &mut Touched) {
+        let text = key.as_str();
+        if let Some(id) = text.strip_prefix(keys::NODES).and_then(|id| id.parse::<NodeId>().ok()) {
+            self.nodes.remove(&id);
+            touched.nodes.insert(id);
+        } else if let Some(id) = text.strip_prefix(keys::NODE_POLICIES).and_then(|id| id.parse::<NodeId>().ok()) {
+            self.node_policies.remove(&id);
+            touched.nodes.insert(id);
+        } else if let Some(id) = text.strip_prefix(keys::NODES_ALIVE).and_then(|id| id.parse::<NodeId>().ok()) {
+            self.touch_instances_on(&id, touched);
+            self.nodes_alive.remove(&id);
+            touched.nodes.insert(id);
+        } else if let Some((_, id)) = text.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/')) {
+            let Ok(id) = id.parse::<InstanceId>() else { return };
+            self.touch_workload_of(&id, touched);
+            self.observations.remove(&id);
+        } else if let Some((org, kind, last)) = keys::split(text) {
+            match kind {
+                "workload" => {
+                    let Some(workload) = WorkloadKey::parse(org, last) else { return };
+                    self.workloads.remove(&workload);
+                    touched.workloads.insert(workload);
+                }
+                "rollout" => {
+                    let Some(workload) = WorkloadKey::parse(org, last) else { return };
+                    self.rollouts.remove(&workload);
+                    touched.workloads.insert(workload);
+                }
+                "instance" => {
+                    let Ok(id) = last.parse::<InstanceId>() else { return };
+                    self.touch_workload_of(&id, touched);
+                    self.unindex(&id);
+                    self.assignments.remove(&id);
+                    touched.instances.insert(id);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The instances of a workload, in the order of their ids.
+    pub fn instances_of(&self, workload: &WorkloadKey) -> Vec<Instance> {
+        let ids = self.by_workload.get(workload);
+        ids.into_iter().flatten().filter_map(|id| self.instance(id)).collect()
+    }
+
+    /// One instance with its observation and whether its node can be heard.
+    pub fn instance(&self, id: &InstanceId) -> Option<Instance> {
+        let assignment = self.assignments.get(id)?;
+        let reachable = assignment.node.as_ref().is_none_or(|node| self.nodes_alive.contains(node));
+        // An observation under another node belongs to an earlier placement and says nothing about this one.
+        let observation = self.observations.get(id).map(|record| Observation::clone(record));
+        Some(Instance { assignment: Assignment::clone(assignment), observation, reachable })
+    }
+
+    /// The assignments on a node.
+    pub fn assignments_on(&self, node: &NodeId) -> impl Iterator<Item = &Record<Assignment>> {
+        self.by_node.get(node).into_iter().flatten().filter_map(|id| self.assignments.get(id))
+    }
+
+    /// What a node has to do: its assignments with the specs of their revisions.
+    pub fn orders_of(&self, node: &NodeId) -> Vec<InstanceOrder> {
+        self.assignments_on(node)
+            .filter(|assignment| !assignment.lost)
+            .filter_map(|assignment| {
+                let key = WorkloadKey { org: assignment.org.clone(), name: assignment.workload.clone() };
+                let spec = Arc::clone(&self.rollouts.get(&key)?.revision(assignment.workload_revision)?.spec);
+                Some(InstanceOrder { assignment: Assignment::clone(assignment), spec })
+            })
+            .collect()
+    }
+
+    fn index(&mut self, id: &InstanceId) {
+        let Some(assignment) = self.assignments.get(id) else { return };
+        let key = WorkloadKey { org: assignment.org.clone(), name: assignment.workload.clone() };
+        self.by_workload.entry(key).or_default().insert(id.clone());
+        if let Some(node) = assignment.node.clone() {
+            self.by_node.entry(node).or_default().insert(id.clone());
+        }
+    }
+
+    fn unindex(&mut self, id: &InstanceId) {
+        let Some(assignment) = self.assignments.get(id) else { return };
+        let key = WorkloadKey { org: assignment.org.clone(), name: assignment.workload.clone() };
+        take_out(&mut self.by_workload, &key, id);
+        if let Some(node) = assignment.node.clone() {
+            take_out(&mut self.by_node, &node, id);
+        }
+    }
+
+    fn touch_workload_of(&self, id: &InstanceId, touched: &mut Touched) {
+        if let Some(assignment) = self.assignments.get(id) {
+            let key = WorkloadKey { org: assignment.org.clone(), name: assignment.workload.clone() };
+            touched.workloads.insert(key);
+        }
+    }
+
+    fn touch_instances_on(&self, node: &NodeId, touched: &mut Touched) {
+        for id in self.by_node.get(node).into_iter().flatten() {
+            self.touch_workload_of(id, touched);
+        }
+    }
+}
+
+fn take_out<K: Ord + Clone>(index: &mut OrdMap<K, OrdSet<InstanceId>>, key: &K, id: &InstanceId) {
+    let Some(ids) = index.get_mut(key) else { return };
+    ids.remove(id);
+    if ids.is_empty() {
+        index.remove(key);
+    }
+}
+
+fn insert<K: Ord + Clone, T: DeserializeOwned>(
+    into: &mut OrdMap<K, Record<T>>,
+    id: K,
+    key: &str,
+    value: &StoredValue,
+) {
+    match Record::decode(key, value) {
+        Ok(record) => {
+            into.insert(id, record);
+        }
+        Err(error) => {
+            tracing::error!(key, error = &error as &dyn std::error::Error, "skipped a stored object");
+        }
+    }
+}

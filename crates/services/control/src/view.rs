@@ -1,0 +1,185 @@
+//! Objects as people see them: pure functions from a picture of the state.
+
+use std::collections::BTreeMap;
+
+use univrs_model::instance::{Assignment, Instance, InstanceView, Phase};
+use univrs_model::name::Name;
+use univrs_model::node::{Capacity, Node, NodePolicy, NodeState, NodeView};
+use univrs_model::quantity::{Bytes, Cpu};
+use univrs_model::rollout::{RevisionView, Rollout, Workload, WorkloadStatus, WorkloadView};
+use univrs_model::workload::WorkloadKind;
+use univrs_ports::network::{Route, ServiceTable};
+
+use crate::record::Record;
+use crate::state::{State, WorkloadKey};
+
+/// A workload as people see it.
+pub fn workload(state: &State, key: &WorkloadKey, record: &Record<Workload>) -> WorkloadView {
+    let rollout = state.rollouts.get(key);
+    let instances = state.instances_of(key);
+    let live: Vec<&Instance> = instances.iter().filter(|instance| !instance.phase().is_terminal()).collect();
+    let version = rollout.map_or(0, |rollout| rollout.target);
+    let count = |test: &dyn Fn(&Instance) -> bool| {
+        u32::try_from(live.iter().filter(|instance| test(instance)).count()).unwrap_or(u32::MAX)
+    };
+    WorkloadView {
+        id: record.id.clone(),
+        name: key.name.clone(),
+        org: key.org.clone(),
+        revision: record.revision.0,
+        created_at: record.created_at,
+        updated_at: record.updated_at,
+        spec: univrs_model::workload::WorkloadSpec::clone(&record.spec),
+        generation: record.generation,
+        observed_generation: rollout.map_or(0, |rollout| rollout.generation),
+        status: rollout.map_or(WorkloadStatus::Pending, |rollout| rollout.status),
+        message: message(record, rollout),
+        version,
+        reverted_from: rollout.and_then(|rollout| rollout.reverted_from),
+        replicas: match record.spec.kind {
+            WorkloadKind::Daemon => u32::try_from(state.nodes_alive.len()).unwrap_or(u32::MAX),
+            WorkloadKind::Service | WorkloadKind::Job | WorkloadKind::Cron => record.spec.replicas,
+        },
+        instances: count(&|_| true),
+        ready: count(&Instance::serves),
+        updated: count(&|instance| instance.assignment.workload_revision == version),
+    }
+}
+
+fn message(workload: &Workload, rollout: Option<&Record<Rollout>>) -> String {
+    if workload.deleting {
+        return "it is being removed".to_owned();
+    }
+    rollout.map_or_else(|| "it has just been created".to_owned(), |rollout| rollout.message.clone())
+}
+
+/// The kept versions of a workload, newest first.
+pub fn history(rollout: &Rollout) -> Vec<RevisionView> {
+    rollout
+        .revisions
+        .iter()
+        .rev()
+        .map(|revision| RevisionView {
+            number: revision.number,
+            created_at: revision.created_at,
+            proven: revision.proven,
+            current: revision.number == rollout.target,
+            images: revision.spec.containers().into_iter().map(|container| container.image).collect(),
+            spec: univrs_model::workload::WorkloadSpec::clone(&revision.spec),
+        })
+        .collect()
+}
+
+/// An instance as people see it.
+pub fn instance(state: &State, instance: &Instance) -> InstanceView {
+    let assignment = &instance.assignment;
+    let seen = instance.observation.as_ref();
+    let node = assignment.node.as_ref().and_then(|node| state.nodes.get(node));
+    let key = WorkloadKey { org: assignment.org.clone(), name: assignment.workload.clone() };
+    let spec = state
+        .rollouts
+        .get(&key)
+        .and_then(|rollout| rollout.revision(assignment.workload_revision))
+        .map(|revision| std::sync::Arc::clone(&revision.spec));
+    let message = seen.map(|seen| seen.message.as_str()).filter(|message| !message.is_empty());
+    InstanceView {
+        id: assignment.id.clone(),
+        workload: assignment.workload.clone(),
+        workload_revision: assignment.workload_revision,
+        node: assignment.node.clone(),
+        node_name: node.map(|node| node.name.clone()),
+        cloud: node.map(|node| node.location.cloud.clone()),
+        region: node.map(|node| node.location.region.clone()),
+        address: seen.and_then(|seen| seen.address.clone()),
+        phase: instance.phase(),
+        health: instance.health(),
+        image: spec
+            .and_then(|spec| spec.containers().into_iter().next())
+            .map(|container| container.image)
+            .unwrap_or_default(),
+        started_at: seen.and_then(|seen| seen.started_at),
+        exit_code: seen.and_then(|seen| seen.exit_code),
+        restarts: seen.map_or(0, |seen| seen.restarts),
+        reachable: instance.reachable,
+        message: message.unwrap_or(&assignment.reason).to_owned(),
+        created_at: assignment.created_at,
+    }
+}
+
+/// What the instances on a node have asked for, and how many there are.
+fn requested<'a>(assignments: impl Iterator<Item = &'a Record<Assignment>>, state: &State) -> (Capacity, u32) {
+    let mut sum = Capacity::default();
+    let mut count = 0;
+    for assignment in assignments {
+        let Some(instance) = state.instance(&assignment.id) else { continue };
+        if !instance.phase().holds_resources() {
+            continue;
+        }
+        count += 1;
+        let requests = &assignment.requests;
+        sum = Capacity {
+            cpu: Cpu::millicores(sum.cpu.as_millicores() + requests.cpu.as_millicores()),
+            memory: Bytes::new(sum.memory.get() + requests.memory.get()),
+            disk: Bytes::new(sum.disk.get() + requests.disk.get()),
+        };
+    }
+    (sum, count)
+}
+
+/// A node as people see it.
+pub fn node(state: &State, record: &Record<Node>) -> NodeView {
+    let policy = state.node_policies.get(&record.id);
+    let said = policy.map(|policy| NodePolicy::clone(policy)).unwrap_or_default();
+    let (requested, instances) = requested(state.assignments_on(&record.id), state);
+    let mut node = Node::clone(record);
+    node.labels.extend(said.labels);
+    NodeView {
+        revision: policy.map_or(record.revision.0, |policy| policy.revision.0.max(record.revision.0)),
+        updated_at: record.created_at,
+        state: if state.nodes_alive.contains(&record.id) { NodeState::Ready } else { NodeState::Lost },
+        cordoned: said.cordoned,
+        draining: said.draining,
+        requested,
+        instances,
+        node,
+    }
+}
+
+/// What name servers and ingresses know: the instances that serve, by workload and by route.
+///
+/// Names are those of one organisation: instances of another neither see nor are seen (`org` tells which).
+pub fn service_table(state: &State, org: &Name) -> ServiceTable {
+    let mut names = BTreeMap::new();
+    let mut routes = Vec::new();
+    for (key, record) in state.workloads.iter().filter(|(key, _)| key.org == *org) {
+        let serving: Vec<(Instance, std::net::Ipv4Addr)> = state
+            .instances_of(key)
+            .into_iter()
+            .filter(|instance| instance.serves() && instance.phase() == Phase::Running)
+            .filter_map(|instance| {
+                let address = instance.observation.as_ref()?.address.as_ref()?.parse().ok()?;
+                Some((instance, address))
+            })
+            .collect();
+        names.insert(key.name.to_string(), serving.iter().map(|(_, address)| *address).collect());
+        for rule in &record.spec.ingress {
+            let backends = serving
+                .iter()
+                .filter_map(|(instance, address)| {
+                    // The port's number is that of the version the instance runs, not of the newest.
+                    let spec = &state.rollouts.get(key)?.revision(instance.assignment.workload_revision)?.spec;
+                    let containers = spec.containers();
+                    let port = containers.iter().flat_map(|c| &c.ports).find(|port| port.name == rule.port)?;
+                    Some(std::net::SocketAddrV4::new(*address, port.container_port))
+                })
+                .collect();
+            routes.push(Route {
+                host: rule.host.to_lowercase(),
+                path: rule.path.clone(),
+                workload: key.name.to_string(),
+                backends,
+            });
+        }
+    }
+    ServiceTable { names, routes }
+}
