@@ -40,10 +40,18 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
         fault("priority".into(), "the priority is between 0 and 100".into(), None);
     }
     if spec.kind == WorkloadKind::Cron && spec.schedule.is_none() {
-        fault("schedule".into(), "a cron workload needs a schedule".into(), Some(r#"add {"cron":"0 3 * * *"}"#));
+        fault(
+            "schedule".into(),
+            "a cron workload needs a schedule".into(),
+            Some(r#"add {"cron":"0 3 * * *"}"#),
+        );
     }
     if spec.kind != WorkloadKind::Cron && spec.schedule.is_some() {
-        fault("schedule".into(), "only a cron workload has a schedule".into(), Some(r#"set `kind` to "cron""#));
+        fault(
+            "schedule".into(),
+            "only a cron workload has a schedule".into(),
+            Some(r#"set `kind` to "cron""#),
+        );
     }
     if spec.update.max_surge == 0 && spec.update.max_unavailable == 0 {
         fault(
@@ -72,7 +80,11 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
                 || "name one of the containers' `ports`".to_owned(),
                 |near| format!("did you mean `{near}`?"),
             );
-            fault(format!("ingress[{index}].port"), format!("no container has a port named `{}`", rule.port), Some(&hint));
+            fault(
+                format!("ingress[{index}].port"),
+                format!("no container has a port named `{}`", rule.port),
+                Some(&hint),
+            );
         }
     }
     faults.extend(duplicates("containers", spec.containers.iter().map(|c| &c.name)));
@@ -118,23 +130,33 @@ fn container_faults(path: &str, container: &ContainerSpec, volumes: &BTreeSet<&N
     }
     for (key, value) in &container.env {
         if key.is_empty() || key.contains('=') || key.contains('\0') || value.contains('\0') {
-            faults.push(FieldError::new(format!("{path}.env"), format!("`{}` is not an environment variable", key.escape_default())));
+            faults.push(FieldError::new(
+                format!("{path}.env"),
+                format!("`{}` is not an environment variable", key.escape_default()),
+            ));
         }
     }
     let resources = &container.resources;
     if resources.cpu.as_millicores() == 0 {
-        faults.push(FieldError::new(format!("{path}.resources.cpu"), "a container asks for more than 0 CPU").hint("write `100m`"));
+        faults.push(
+            FieldError::new(format!("{path}.resources.cpu"), "a container asks for more than 0 CPU")
+                .hint("write `100m`"),
+        );
     }
     if resources.memory.get() == 0 {
         faults.push(
-            FieldError::new(format!("{path}.resources.memory"), "a container asks for more than 0 memory").hint("write `64Mi`"),
+            FieldError::new(format!("{path}.resources.memory"), "a container asks for more than 0 memory")
+                .hint("write `64Mi`"),
         );
     }
     if resources.cpu_limit.is_some_and(|limit| limit < resources.cpu) {
         faults.push(FieldError::new(format!("{path}.resources.cpu_limit"), "the limit is below the request"));
     }
     if resources.memory_limit.is_some_and(|limit| limit < resources.memory) {
-        faults.push(FieldError::new(format!("{path}.resources.memory_limit"), "the limit is below the request"));
+        faults.push(FieldError::new(
+            format!("{path}.resources.memory_limit"),
+            "the limit is below the request",
+        ));
     }
     faults.extend(duplicates(&format!("{path}.ports"), container.ports.iter().map(|port| &port.name)));
     for (index, port) in container.ports.iter().enumerate() {
@@ -145,12 +167,18 @@ fn container_faults(path: &str, container: &ContainerSpec, volumes: &BTreeSet<&N
     for (index, mount) in container.mounts.iter().enumerate() {
         if !volumes.contains(&mount.volume) {
             faults.push(
-                FieldError::new(format!("{path}.mounts[{index}].volume"), format!("no volume is named `{}`", mount.volume))
-                    .hint("declare it under `volumes`"),
+                FieldError::new(
+                    format!("{path}.mounts[{index}].volume"),
+                    format!("no volume is named `{}`", mount.volume),
+                )
+                .hint("declare it under `volumes`"),
             );
         }
         if !mount.path.starts_with('/') || mount.path.split('/').any(|part| part == "..") {
-            faults.push(FieldError::new(format!("{path}.mounts[{index}].path"), "a mount path is absolute and has no `..`"));
+            faults.push(FieldError::new(
+                format!("{path}.mounts[{index}].path"),
+                "a mount path is absolute and has no `..`",
+            ));
         }
     }
     if let Some(health) = &container.health {
@@ -178,7 +206,10 @@ fn health_faults(path: &str, health: &HealthCheck) -> Vec<FieldError> {
         faults.push(FieldError::new(format!("{path}.timeout"), "the timeout is more than 0"));
     }
     if health.retries == 0 {
-        faults.push(FieldError::new(format!("{path}.retries"), "at least one failure makes a container failing"));
+        faults.push(FieldError::new(
+            format!("{path}.retries"),
+            "at least one failure makes a container failing",
+        ));
     }
     faults
 }
@@ -188,7 +219,9 @@ fn duplicates<'a>(path: &str, names: impl Iterator<Item = &'a Name>) -> Vec<Fiel
     names
         .enumerate()
         .filter(|(_, name)| !seen.insert(*name))
-        .map(|(index, name)| FieldError::new(format!("{path}[{index}].name"), format!("`{name}` is used twice")))
+        .map(|(index, name)| {
+            FieldError::new(format!("{path}[{index}].name"), format!("`{name}` is used twice"))
+        })
         .collect()
 }
 
@@ -206,7 +239,10 @@ mod tests {
 
     #[test]
     fn the_seed_call_is_fine() {
-        check(r#"{"name":"orchestrator-canary","image":"univrs/orchestrator:dev","replicas":2}"#, expect![""]);
+        check(
+            r#"{"name":"orchestrator-canary","image":"univrs/orchestrator:dev","replicas":2}"#,
+            expect![""],
+        );
     }
 
     #[test]

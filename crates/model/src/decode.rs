@@ -14,7 +14,9 @@ pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldError> {
         let path = error.path().to_string();
         fault(if path == "." { String::new() } else { path }, &error.into_inner().to_string())
     })?;
-    reader.end().map_err(|error| FieldError::new("", format!("text after the end of the JSON value: {error}")))?;
+    reader
+        .end()
+        .map_err(|error| FieldError::new("", format!("text after the end of the JSON value: {error}")))?;
     Ok(value)
 }
 
@@ -31,7 +33,8 @@ pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Fi
 
 fn fault(path: String, message: &str) -> FieldError {
     let error = FieldError::new(path, message);
-    let Some(rest) = message.strip_prefix("unknown field `").or_else(|| message.strip_prefix("unknown variant `"))
+    let Some(rest) =
+        message.strip_prefix("unknown field `").or_else(|| message.strip_prefix("unknown variant `"))
     else {
         return error;
     };

@@ -25,7 +25,6 @@ pub struct InvalidId {
 fn letters(mut bits: u128) -> String {
     let mut text = String::with_capacity(LENGTH);
     for _ in 0..LENGTH {
-        #[expect(clippy::cast_possible_truncation, reason = "a remainder below 30 fits")]
         let index = (bits % ALPHABET.len() as u128) as usize;
         text.push(char::from(ALPHABET[index]));
         bits /= ALPHABET.len() as u128;

@@ -12,7 +12,9 @@ use crate::name::Name;
 use crate::workload::{Requests, WorkloadSpec};
 
 /// Where an instance is in its life. Order is the only direction of movement.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Wanted, not yet placed.
@@ -49,7 +51,9 @@ impl Phase {
 }
 
 /// What the checks say of an instance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
     /// It has no check: running counts as passing.
@@ -202,7 +206,9 @@ impl Instance {
 
     /// Whether it serves: running, not being stopped, heard, and not failing its checks.
     pub fn serves(&self) -> bool {
-        self.phase() == Phase::Running && self.reachable && matches!(self.health(), Health::None | Health::Passing)
+        self.phase() == Phase::Running
+            && self.reachable
+            && matches!(self.health(), Health::None | Health::Passing)
     }
 
     /// Since when it has been serving without a break.
@@ -210,9 +216,11 @@ impl Instance {
         let observation = self.observation.as_ref().filter(|_| self.serves())?;
         match observation.health {
             Health::None => observation.started_at,
-            Health::Starting | Health::Passing | Health::Failing => {
-                Some(observation.started_at.map_or(observation.health_since, |start| start.max(observation.health_since)))
-            }
+            Health::Starting | Health::Passing | Health::Failing => Some(
+                observation
+                    .started_at
+                    .map_or(observation.health_since, |start| start.max(observation.health_since)),
+            ),
         }
     }
 }
@@ -290,8 +298,8 @@ mod tests {
             reason: String::new(),
             lost: false,
         };
-        let observation =
-            seen.map(|phase| Observation { phase, ..Observation::taken_up(id, 1, jiff::Timestamp::UNIX_EPOCH) });
+        let observation = seen
+            .map(|phase| Observation { phase, ..Observation::taken_up(id, 1, jiff::Timestamp::UNIX_EPOCH) });
         Instance { assignment, observation, reachable: true }
     }
 

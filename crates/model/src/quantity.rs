@@ -111,22 +111,24 @@ fn positive(number: &str, factor: f64, most: u64) -> Option<u64> {
     }
     let exact = number.parse::<f64>().ok()? * factor;
     let value = exact.round();
-    #[expect(clippy::cast_precision_loss, reason = "the bounds are powers of two or small")]
     let fits = exact == 0.0 || (1.0..=most as f64).contains(&value);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked against both bounds")]
     fits.then_some(value as u64)
 }
 
 impl fmt::Display for Cpu {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 % 1000 == 0 { write!(out, "{}", self.0 / 1000) } else { write!(out, "{}m", self.0) }
+        if self.0.is_multiple_of(1000) {
+            write!(out, "{}", self.0 / 1000)
+        } else {
+            write!(out, "{}m", self.0)
+        }
     }
 }
 
 impl fmt::Display for Bytes {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (unit, shift) in [("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)] {
-            if self.0 != 0 && self.0 % (1 << shift) == 0 {
+            if self.0 != 0 && self.0.is_multiple_of(1 << shift) {
                 return write!(out, "{}{unit}", self.0 >> shift);
             }
         }
@@ -197,7 +199,9 @@ mod tests {
 
     #[test]
     fn bytes_read_both_unit_families() {
-        for (text, bytes) in [("128Mi", 128 << 20), ("4Gi", 4 << 30), ("1k", 1000), ("10", 10), ("1.5Gi", 3 << 29)] {
+        for (text, bytes) in
+            [("128Mi", 128 << 20), ("4Gi", 4 << 30), ("1k", 1000), ("10", 10), ("1.5Gi", 3 << 29)]
+        {
             assert_eq!(text.parse::<Bytes>().unwrap(), Bytes::new(bytes), "{text}");
         }
         for bad in ["-1Mi", "Mi", "9999999Ti", "12XB", ""] {

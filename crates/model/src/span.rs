@@ -70,11 +70,9 @@ impl FromStr for Span {
             _ => return Err(fail()),
         };
         let millis = number.parse::<f64>().map_err(|_| fail())? * unit_millis;
-        #[expect(clippy::cast_precision_loss, reason = "the bound is far below 2^52")]
         if !(0.0..=LONGEST_MILLIS as f64).contains(&millis) {
             return Err(fail());
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked against both bounds")]
         Ok(Self(millis.round() as u64))
     }
 }
@@ -83,9 +81,9 @@ impl fmt::Display for Span {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             0 => out.write_str("0s"),
-            millis if millis % 3_600_000 == 0 => write!(out, "{}h", millis / 3_600_000),
-            millis if millis % 60_000 == 0 => write!(out, "{}m", millis / 60_000),
-            millis if millis % 1000 == 0 => write!(out, "{}s", millis / 1000),
+            millis if millis.is_multiple_of(3_600_000) => write!(out, "{}h", millis / 3_600_000),
+            millis if millis.is_multiple_of(60_000) => write!(out, "{}m", millis / 60_000),
+            millis if millis.is_multiple_of(1000) => write!(out, "{}s", millis / 1000),
             millis => write!(out, "{millis}ms"),
         }
     }
@@ -109,9 +107,14 @@ mod tests {
 
     #[test]
     fn spans_read_and_write() {
-        for (text, millis, canonical) in
-            [("250ms", 250, "250ms"), ("5s", 5000, "5s"), ("1.5s", 1500, "1500ms"), ("60s", 60_000, "1m"), ("24h", 86_400_000, "24h"), ("0s", 0, "0s")]
-        {
+        for (text, millis, canonical) in [
+            ("250ms", 250, "250ms"),
+            ("5s", 5000, "5s"),
+            ("1.5s", 1500, "1500ms"),
+            ("60s", 60_000, "1m"),
+            ("24h", 86_400_000, "24h"),
+            ("0s", 0, "0s"),
+        ] {
             let span: Span = text.parse().unwrap();
             assert_eq!((span.as_millis(), span.to_string().as_str()), (millis, canonical));
         }

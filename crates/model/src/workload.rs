@@ -13,7 +13,8 @@ use crate::quantity::{Bytes, Cpu};
 use crate::span::Span;
 
 pub use crate::policy::{
-    CronSchedule, DisconnectPolicy, OnReconnect, Overlap, RestartPolicy, RestartWhen, UpdatePolicy, UpdateStrategy,
+    CronSchedule, DisconnectPolicy, OnReconnect, Overlap, RestartPolicy, RestartWhen, UpdatePolicy,
+    UpdateStrategy,
 };
 
 /// Requests of a container that states none.
@@ -252,7 +253,9 @@ pub struct PortSpec {
 }
 
 /// The protocol of a port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// TCP.

@@ -27,7 +27,7 @@ pub struct ImageConfig {
     pub labels: BTreeMap<String, String>,
 }
 
-/// An image whose layers are unpacked on this machine and stay until [`Images::release`].
+/// An image whose layers are unpacked on this machine and stay until [`Images::remove`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreparedImage {
     /// The reference that was asked for.

@@ -21,6 +21,8 @@ use univrs_model::span::Span;
 
 use crate::images::PreparedImage;
 
+pub mod conformance;
+
 /// Names one container: its instance and its name in the workload.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ContainerId {

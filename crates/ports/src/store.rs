@@ -18,27 +18,33 @@
 //! - **STORE-6** What a command does depends on the history before it and on nothing else: no clock, no
 //!   random number, no hash order. A lease therefore ends by a command, never by a timer inside apply.
 
+mod change;
 pub mod cluster;
+mod command;
 pub mod conformance;
 mod dedupe;
+mod digest;
 mod error;
 mod history;
 mod lease;
 mod machine;
 mod memory;
 mod replica;
+mod txn;
 mod types;
 
 pub use cluster::{ClusterAdmin, ClusterStatus, Member, Role};
+pub use command::{Command, INITIAL_FEATURE_LEVEL, Response, SUPPORTED_FEATURE_LEVEL};
 pub use error::{Error, Result, WatchError};
 pub use history::History;
 pub use lease::LeaseTable;
-pub use machine::{Command, INITIAL_FEATURE_LEVEL, Machine, Record, Response, SUPPORTED_FEATURE_LEVEL};
+pub use machine::{Machine, Record};
 pub use memory::MemoryStore;
 pub use replica::{Replica, WatchStream};
+pub use txn::{Guard, Op, RequestId, Txn, TxnOutcome};
 pub use types::{
-    ClusterId, Consistency, Guard, Key, KeyValue, LeaseGrant, LeaseId, Limits, MemberId, Op, Page, Prefix,
-    RangeOut, RequestId, Revision, SnapshotMeta, StoredValue, Txn, TxnOutcome, WatchBatch, WatchEvent,
+    ClusterId, Consistency, Key, KeyValue, LeaseGrant, LeaseId, Limits, MemberId, Page, Prefix, RangeOut,
+    Revision, SnapshotMeta, StoredValue, WatchBatch, WatchEvent,
 };
 
 use std::time::Duration;

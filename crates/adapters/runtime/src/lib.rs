@@ -1,1 +1,32 @@
-//! placeholder
+//! Runtimes: OCI containers without a daemon, and a simulated runtime for tests and rehearsals.
+//!
+//! A container's processes are made and watched by a **shim**, a single-threaded process of its own that runs the
+//! same program under a hidden command (see [`shim`]). Rules that hold throughout:
+//!
+//! - **RUN-1** The library that makes containers forks without exec and changes its process; it is called in shims
+//!   only, never in a process with threads.
+//! - **RUN-2** What is true of a container stands in its directory (plan, state, exit). The daemon keeps nothing
+//!   else, so that starting, restarting and running on read the same way.
+//! - **RUN-3** A container's first process is a child of its shim until its end has been recorded: its pid cannot
+//!   be reused while anyone may still signal it.
+//! - **RUN-4** Whatever is made carries the node's id in its path, and [`Runtime::purge`] finds it without memory.
+//!
+//! [`Runtime::purge`]: univrs_ports::runtime::Runtime::purge
+
+mod cgroup;
+mod layout;
+mod logfile;
+pub mod oci;
+mod overlay;
+mod record;
+mod seccomp;
+pub mod shim;
+mod signals;
+pub mod simulated;
+mod spec;
+mod sys;
+mod teardown;
+mod users;
+
+pub use oci::{OciOptions, OciRuntime};
+pub use simulated::SimulatedRuntime;

@@ -19,7 +19,7 @@ use crate::problem::Problem;
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Puts the [`Caller`] into the request, or refuses it.
-pub async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     if OPEN_PATHS.contains(&request.uri().path()) {
         return next.run(request).await;
     }

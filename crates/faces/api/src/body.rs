@@ -13,16 +13,16 @@ use univrs_model::field::FieldError;
 use crate::problem::Problem;
 
 /// Largest JSON body, in bytes.
-pub const LARGEST_BODY: usize = 1 << 20;
+pub(crate) const LARGEST_BODY: usize = 1 << 20;
 /// Longest `Idempotency-Key`.
 const LONGEST_KEY: usize = 200;
 
 /// A JSON body with the bytes it was read from.
-pub struct Json<T> {
+pub(crate) struct Json<T> {
     /// The decoded body.
-    pub value: T,
+    pub(crate) value: T,
     /// The body as sent, for fingerprints.
-    pub raw: Bytes,
+    pub(crate) raw: Bytes,
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
@@ -75,7 +75,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// A query string, decoded strictly.
-pub struct Query<T>(pub T);
+pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
@@ -93,7 +93,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 ///
 /// # Errors
 /// When either is malformed.
-pub fn write_options(headers: &HeaderMap, request: &str, raw: &[u8]) -> Result<WriteOptions, Problem> {
+pub(crate) fn write_options(headers: &HeaderMap, request: &str, raw: &[u8]) -> Result<WriteOptions, Problem> {
     let if_revision = headers.get(header::IF_MATCH).map(parse_etag).transpose()?.flatten();
     let idempotency = headers
         .get("idempotency-key")

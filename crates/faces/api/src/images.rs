@@ -13,7 +13,7 @@ use univrs_model::Timestamp;
 use univrs_model::caller::Caller;
 use univrs_ports::images::{ArchiveFormat, ImageError, ImageSummary};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::App;
@@ -34,15 +34,15 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 
 /// An image on this machine.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct ImageView {
+pub(crate) struct ImageView {
     /// Its name and tag.
-    pub reference: String,
+    pub(crate) reference: String,
     /// Digest of its manifest.
-    pub digest: String,
+    pub(crate) digest: String,
     /// Bytes of its blobs as stored.
-    pub size: u64,
+    pub(crate) size: u64,
     /// When it came here.
-    pub created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
 }
 
 impl From<ImageSummary> for ImageView {
@@ -54,7 +54,7 @@ impl From<ImageSummary> for ImageView {
 /// Which image.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PullBody {
+pub(crate) struct PullBody {
     /// Its reference.
     reference: String,
 }
@@ -62,7 +62,7 @@ pub struct PullBody {
 /// Which image goes where.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PushBody {
+pub(crate) struct PushBody {
     /// The image on this machine.
     reference: String,
     /// The reference at the registry; the same when absent.
@@ -73,7 +73,7 @@ pub struct PushBody {
 /// What to call the image.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SelfBody {
+pub(crate) struct SelfBody {
     /// Its reference; `univrs/orchestrator:dev` when absent.
     #[serde(default)]
     tag: Option<String>,
@@ -83,7 +83,7 @@ pub struct SelfBody {
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ImageQuery {
+pub(crate) struct ImageQuery {
     /// Its reference.
     reference: String,
     /// The organisation; also as the header `X-Univrs-Org`.
@@ -95,7 +95,7 @@ pub struct ImageQuery {
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ExportQuery {
+pub(crate) struct ExportQuery {
     /// Its reference.
     reference: String,
     /// `docker-archive` or `oci-layout`.
@@ -108,7 +108,7 @@ pub struct ExportQuery {
 }
 
 /// The tag that the running program packs itself under.
-pub const SELF_TAG: &str = "univrs/orchestrator:dev";
+pub(crate) const SELF_TAG: &str = "univrs/orchestrator:dev";
 
 /// The images on this machine, by reference.
 #[utoipa::path(get, path = "/api/images", tag = "images", params(PageQuery), responses((status = OK, body = Page<ImageView>),

@@ -101,7 +101,6 @@ impl Metrics {
             let status = lower(&if alive { NodeState::Ready } else { NodeState::Lost });
             self.nodes.get_or_create(&StatusLabels { status }).inc();
             if alive {
-                #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
                 {
                     cores += node.capacity.cpu.as_millicores() as f64 / 1000.0;
                     memory += node.capacity.memory.get() as f64;

@@ -34,10 +34,10 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 /// What users may change of a node.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NodePatch {
+pub(crate) struct NodePatch {
     /// Labels to set, or to remove with null.
     #[serde(default)]
-    pub labels: BTreeMap<String, Option<String>>,
+    pub(crate) labels: BTreeMap<String, Option<String>>,
 }
 
 fn with_etag(view: NodeView) -> Response {

@@ -7,35 +7,35 @@ use utoipa::{IntoParams, ToSchema};
 use crate::problem::Problem;
 
 /// Most items on a page.
-pub const LARGEST_PAGE: usize = 1000;
+pub(crate) const LARGEST_PAGE: usize = 1000;
 
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Page<T> {
+pub(crate) struct Page<T> {
     /// The items.
-    pub items: Vec<T>,
+    pub(crate) items: Vec<T>,
     /// Where the next page begins; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
     /// The revision of the view; watch from here to miss nothing.
-    pub revision: u64,
+    pub(crate) revision: u64,
 }
 
 /// Which page of a list.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct PageQuery {
+pub(crate) struct PageQuery {
     /// Most items on the page.
     #[param(minimum = 1, maximum = 1000)]
-    pub limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     /// `next_cursor` of the page before.
-    pub cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
     /// Only objects with this label, as `key=value` or `key`.
-    pub label: Option<String>,
+    pub(crate) label: Option<String>,
     /// The organisation; also as the header `X-Univrs-Org`.
     #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
-    pub org: Option<String>,
+    pub(crate) org: Option<String>,
 }
 
 impl PageQuery {
@@ -43,7 +43,7 @@ impl PageQuery {
     ///
     /// # Errors
     /// When it is not between 1 and [`LARGEST_PAGE`].
-    pub fn limit(&self) -> Result<usize, Problem> {
+    pub(crate) fn limit(&self) -> Result<usize, Problem> {
         match self.limit {
             None => Ok(100),
             Some(limit @ 1..=LARGEST_PAGE) => Ok(limit),
@@ -52,7 +52,7 @@ impl PageQuery {
     }
 
     /// Whether an object with these labels is wanted.
-    pub fn wants(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
+    pub(crate) fn wants(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
         match self.label.as_deref().map(|label| label.split_once('=').ok_or(label)) {
             None => true,
             Some(Ok((key, value))) => labels.get(key).is_some_and(|found| found == value),
@@ -64,7 +64,7 @@ impl PageQuery {
     ///
     /// # Errors
     /// As [`PageQuery::limit`].
-    pub fn cut<T>(&self, items: Vec<T>, revision: u64, name: impl Fn(&T) -> String) -> Result<Page<T>, Problem> {
+    pub(crate) fn cut<T>(&self, items: Vec<T>, revision: u64, name: impl Fn(&T) -> String) -> Result<Page<T>, Problem> {
         let limit = self.limit()?;
         let mut rest = items.into_iter().filter(|item| self.cursor.as_ref().is_none_or(|cursor| name(item) > *cursor));
         let items: Vec<T> = rest.by_ref().take(limit).collect();

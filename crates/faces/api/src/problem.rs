@@ -177,7 +177,7 @@ fn of_access(error: &AccessError) -> Problem {
 }
 
 /// A failure of ours: the log gets the whole, the caller a sentence.
-fn internal(error: &dyn std::error::Error) -> Problem {
+fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {
     tracing::error!(error, "request failed");
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,

@@ -33,7 +33,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct LogsQuery {
+pub(crate) struct LogsQuery {
     /// Wait for more lines.
     #[serde(default)]
     follow: bool,
@@ -56,18 +56,18 @@ pub struct LogsQuery {
 
 /// One line of a log.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct LogEntry {
+pub(crate) struct LogEntry {
     /// When it was read.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// `stdout` or `stderr`.
     #[schema(value_type = String)]
-    pub stream: LogStream,
+    pub(crate) stream: LogStream,
     /// The instance that wrote it.
-    pub instance: InstanceId,
+    pub(crate) instance: InstanceId,
     /// The container that wrote it.
-    pub container: Name,
+    pub(crate) container: Name,
     /// The line without its end.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// What its containers wrote: lines of text, or with `Accept: application/x-ndjson` one JSON object a line.
@@ -128,17 +128,17 @@ async fn logs(
 /// Which command to run where.
 #[derive(Clone, Debug, Default, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct ExecQuery {
+pub(crate) struct ExecQuery {
     /// The command and its arguments, one parameter each.
     #[param(required)]
-    pub command: Vec<String>,
+    pub(crate) command: Vec<String>,
     /// Give it a terminal.
-    pub tty: bool,
+    pub(crate) tty: bool,
     /// Only in this instance.
-    pub instance: Option<String>,
+    pub(crate) instance: Option<String>,
     /// Only in this container.
     #[param(value_type = Option<String>)]
-    pub container: Option<Name>,
+    pub(crate) container: Option<Name>,
 }
 
 impl ExecQuery {
@@ -269,7 +269,7 @@ async fn take_frame(session: &mut ExecSession, frame: &[u8]) -> std::io::Result<
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ProxyQuery {
+pub(crate) struct ProxyQuery {
     /// The port inside the instance.
     #[param(minimum = 1)]
     port: u16,

@@ -21,7 +21,6 @@ use univrs_model::caller::Caller;
 use univrs_model::event::Event;
 use univrs_model::ids::NodeId;
 use univrs_model::keys;
-use univrs_ports::clock::Clock;
 use univrs_ports::store::{Prefix, Revision, WatchBatch, WatchEvent};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -41,7 +40,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 /// What a client may subscribe to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Topic {
+pub(crate) enum Topic {
     /// Workloads, whole, whenever anything of them changes.
     Workloads,
     /// Instances.
@@ -55,7 +54,7 @@ pub enum Topic {
 /// The first message of a client.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Subscription {
+pub(crate) struct Subscription {
     /// What it wants to hear of.
     subscribe: BTreeSet<Topic>,
     /// The last revision it knows of.
@@ -192,7 +191,7 @@ fn messages(
 ) -> Vec<(&'static str, String, Value)> {
     let key = event.key().as_str();
     let mut found = Vec::new();
-    let mut workload = |name: &str, found: &mut Vec<_>| {
+    let workload = |name: &str, found: &mut Vec<_>| {
         let Ok(parsed) = name.parse() else { return };
         let workload = WorkloadKey { org: caller.org.clone(), name: parsed };
         if !topics.contains(&Topic::Workloads) {

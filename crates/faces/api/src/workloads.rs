@@ -37,31 +37,31 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct WriteQuery {
+pub(crate) struct WriteQuery {
     /// Answer the plan of the write instead of doing it.
     #[serde(default)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// The organisation; also as the header `X-Univrs-Org`.
     #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
-    pub org: Option<String>,
+    pub(crate) org: Option<String>,
 }
 
 /// A new scale.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ScaleBody {
+pub(crate) struct ScaleBody {
     /// How many instances are wanted.
     #[schema(minimum = 0, maximum = 100_000)]
-    pub replicas: u32,
+    pub(crate) replicas: u32,
 }
 
 /// Which version to go back to.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RollbackBody {
+pub(crate) struct RollbackBody {
     /// Its number; without one, the newest that ran as wanted before the present.
     #[serde(default)]
-    pub to: Option<u64>,
+    pub(crate) to: Option<u64>,
 }
 
 fn with_etag(status: StatusCode, view: WorkloadView) -> Response {

@@ -1,1 +1,66 @@
-//! placeholder
+//! The command line: `univrs <noun> <verb>` and a few short forms.
+//!
+//! [`parse`] reads the arguments. What it returns is either for the program itself (`up`, `down`) or a
+//! [`ClientCommand`] that [`run`] executes against a server. Standard output carries data, standard error
+//! carries talk; the exit code tells how it ended ([`Exit`]).
+
+mod args;
+mod audit;
+mod completion;
+mod confirm;
+mod context;
+mod deploy;
+mod documents;
+mod events;
+mod exit;
+mod fault;
+mod image;
+mod io;
+mod listing;
+mod node;
+mod openapi;
+mod operation;
+mod org;
+mod plan;
+mod progress;
+mod proxy;
+mod run;
+mod secret;
+mod show;
+mod status;
+mod table;
+mod terminal;
+mod token;
+mod up;
+mod version;
+mod volume;
+mod wait;
+mod workload;
+
+use std::process::ExitCode;
+
+pub use args::{ClientCommand, Invocation, command, parse, try_parse};
+pub use exit::Exit;
+pub use io::Io;
+pub use up::{DownArgs, Ipv4Range, JoinAddress, OnExit, Overcommit, UpArgs};
+
+use context::Context;
+
+/// Executes a command against its server, with the process's own streams.
+pub async fn run(command: ClientCommand) -> ExitCode {
+    let mut io = Io::process(command.global.no_color);
+    execute(command, &mut io).await.into()
+}
+
+/// Executes a command against its server, with the given streams.
+pub async fn execute(command: ClientCommand, io: &mut Io) -> Exit {
+    let ClientCommand { global, verb } = command;
+    let outcome = match Context::new(global, io) {
+        Ok(mut context) => verb.run(&mut context).await,
+        Err(fault) => Err(fault),
+    };
+    match outcome {
+        Ok(exit) => exit,
+        Err(fault) => fault.report(io),
+    }
+}

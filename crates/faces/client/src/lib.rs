@@ -1,1 +1,27 @@
-//! placeholder
+//! The REST and WebSocket client: every method is one request of the public API.
+//!
+//! Replies keep the server's own bytes ([`Reply::body`]), so that what a program prints as JSON is exactly what
+//! the server said, and are decoded only on demand ([`Reply::value`]).
+
+mod cluster;
+mod error;
+mod events;
+mod exec;
+mod images;
+mod logs;
+mod nodes;
+mod records;
+mod request;
+mod socket;
+mod tunnel;
+mod types;
+mod workloads;
+
+pub use error::{Error, Problem};
+pub use events::{EventFollower, Message};
+pub use exec::{Exec, ExecInput, ExecOptions, ExecOutput, ExecOutputs};
+pub use logs::{LogLine, LogOptions, LogStream};
+pub use request::{Client, ClientOptions, Page, Reply};
+pub use socket::Socket;
+pub use tunnel::pump;
+pub use types::{AuditRecord, Change, Image, List, NewToken, Org, Plan, Secret, Token, Volume};

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::types::{ClusterId, LeaseId, MemberId, RequestId, Revision};
+use super::txn::RequestId;
+use super::types::{ClusterId, LeaseId, MemberId, Revision};
 
 /// The result of a store operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use univrs_model::instance::InstanceOrder;
 use univrs_model::name::Name;
-use univrs_model::quantity::Bytes;
 use univrs_model::workload::{ContainerSpec as Wanted, HostPort};
 use univrs_ports::images::PreparedImage;
 use univrs_ports::network::PublishedPort;
@@ -17,7 +16,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Why a container cannot be put together; trying again will not help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Impossible {
+pub(crate) enum Impossible {
     /// Neither the image nor the workload says what to run.
     #[error("container {container}: neither the image `{image}` nor the workload says what to run; set `command`")]
     NothingToRun {
@@ -30,18 +29,18 @@ pub enum Impossible {
 
 /// What the node has prepared for an instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// Files that appear in every container, as (file of the host, path in the container).
-    pub files: Vec<(PathBuf, PathBuf)>,
+    pub(crate) files: Vec<(PathBuf, PathBuf)>,
     /// Where each volume lies on the host.
-    pub volumes: BTreeMap<Name, PathBuf>,
+    pub(crate) volumes: BTreeMap<Name, PathBuf>,
 }
 
 /// The container that the runtime is asked for.
 ///
 /// # Errors
 /// See [`Impossible`].
-pub fn spec(
+pub(crate) fn spec(
     order: &InstanceOrder,
     wanted: &Wanted,
     image: &PreparedImage,
@@ -109,7 +108,7 @@ pub fn spec(
 }
 
 /// The name of the machine as an instance's containers see it: its workload and the end of its id.
-pub fn hostname(order: &InstanceOrder) -> String {
+pub(crate) fn hostname(order: &InstanceOrder) -> String {
     let id = order.assignment.id.as_str();
     let short = id.strip_prefix("in_").unwrap_or(id);
     let mut workload = order.assignment.workload.to_string();
@@ -118,7 +117,7 @@ pub fn hostname(order: &InstanceOrder) -> String {
 }
 
 /// The ports of the host that lead to an instance.
-pub fn published_ports(order: &InstanceOrder) -> Vec<PublishedPort> {
+pub(crate) fn published_ports(order: &InstanceOrder) -> Vec<PublishedPort> {
     let containers = order.spec.containers();
     containers
         .iter()
@@ -131,19 +130,14 @@ pub fn published_ports(order: &InstanceOrder) -> Vec<PublishedPort> {
 }
 
 /// The text of `/etc/hosts` for an instance.
-pub fn hosts_file(order: &InstanceOrder, address: Ipv4Addr) -> String {
+pub(crate) fn hosts_file(order: &InstanceOrder, address: Ipv4Addr) -> String {
     let name = hostname(order);
     format!("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{address}\t{name}\n")
 }
 
 /// The text of `/etc/resolv.conf`: the node's name server first looks for names of workloads.
-pub fn resolv_file(name_server: Ipv4Addr) -> String {
+pub(crate) fn resolv_file(name_server: Ipv4Addr) -> String {
     format!("nameserver {name_server}\nsearch internal\noptions ndots:1 timeout:2\n")
-}
-
-/// The space that a workload's volumes are to have, for accounting.
-pub fn volume_size(order: &InstanceOrder) -> Bytes {
-    Bytes::new(order.spec.volumes.iter().filter_map(|volume| volume.size).map(Bytes::get).sum())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Asks a container whether it serves.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,7 +14,7 @@ const REPLY_HEAD: usize = 64;
 ///
 /// # Errors
 /// What the container answered, or that it did not.
-pub async fn probe(
+pub(crate) async fn probe(
     runtime: &dyn Runtime,
     id: &ContainerId,
     address: Option<Ipv4Addr>,
@@ -82,8 +81,7 @@ fn status(head: &[u8]) -> Option<u16> {
     line.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.trim().parse().ok()
 }
 
-/// The wait before a probe that nothing scheduled.
-pub const FIRST: Duration = Duration::from_millis(100);
+
 
 #[cfg(test)]
 mod tests {

@@ -26,14 +26,14 @@ struct Pending {
 
 /// Where instances leave what they observed.
 #[derive(Clone, Default)]
-pub struct Reporter {
+pub(crate) struct Reporter {
     pending: Arc<Mutex<Pending>>,
     wake: Arc<Notify>,
 }
 
 impl Reporter {
     /// Leaves an observation; a newer one of the same instance replaces one that has not been told.
-    pub fn observed(&self, observation: Observation) {
+    pub(crate) fn observed(&self, observation: Observation) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending.observations.insert(observation.id.clone(), observation);
         drop(pending);
@@ -41,13 +41,13 @@ impl Reporter {
     }
 
     /// Leaves an event.
-    pub fn happened(&self, org: Name, event: Event) {
+    pub(crate) fn happened(&self, org: Name, event: Event) {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).events.push((org, event));
         self.wake.notify_one();
     }
 
     /// Says that nothing is left of an instance.
-    pub fn gone(&self, instance: InstanceId) {
+    pub(crate) fn gone(&self, instance: InstanceId) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending.observations.remove(&instance);
         pending.gone.push(instance);
@@ -56,7 +56,7 @@ impl Reporter {
     }
 
     /// Tells the control plane until `shutdown`, then once more.
-    pub async fn run(self, node: NodeId, control: Arc<dyn ControlPlane>, shutdown: CancellationToken) {
+    pub(crate) async fn run(self, node: NodeId, control: Arc<dyn ControlPlane>, shutdown: CancellationToken) {
         loop {
             let stopping = tokio::select! {
                 () = self.wake.notified() => false,

@@ -15,7 +15,7 @@ use crate::handle::{AuditEntry, Control};
 use crate::record::{Record, key};
 
 /// How many entries of each log an organisation keeps.
-pub const KEPT_ENTRIES: usize = 5000;
+pub(crate) const KEPT_ENTRIES: usize = 5000;
 
 /// A page of a log: its entries and, if there are more, where the next page starts.
 pub struct LogPage<T> {
@@ -88,7 +88,7 @@ impl Control {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn trim(store: &Arc<dyn StateStore>, org: &Name) -> Result<usize, Error> {
+pub(crate) async fn trim(store: &Arc<dyn StateStore>, org: &Name) -> Result<usize, Error> {
     let mut trimmed = 0;
     for kind in ["event", "audit", "request"] {
         let prefix = Prefix::new(keys::of_org(org, kind));

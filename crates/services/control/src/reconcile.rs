@@ -23,7 +23,7 @@ use univrs_rollout::{Decision, DependencyState, Loss, RolloutInput};
 use crate::error::Error;
 use crate::history;
 use crate::mirror::{Inbox, Mirror};
-use crate::placement::Placement;
+use crate::placement::{self, Placement};
 use crate::record::{delete, put, unchanged};
 use crate::state::{State, WorkloadKey};
 
@@ -89,8 +89,8 @@ impl Reconciler {
     async fn pass(&mut self) {
         let touched = self.inbox.take();
         let mut state = self.mirror.state();
-        self.placement.follow(&state, &touched);
         let now = self.clock.now();
+        self.placement.follow(&state, &touched, now);
         let mut due: OrdSet<WorkloadKey> = touched.workloads;
         if !touched.nodes.is_empty() {
             // Room may have appeared or gone: who waits for a node, and who runs on one, looks again.
@@ -216,7 +216,7 @@ impl Reconciler {
             let Some(revision) = decision.rollout.revision(assignment.workload_revision) else { return Ok(()) };
             match self.placement.place(&assignment, &revision.spec) {
                 Ok(placed) => {
-                    change.events.push(Placement::placed_event(state, &assignment, &placed, now));
+                    change.events.push(placement::placed_event(state, &assignment, &placed.node, now));
                     change.placed.push(assignment.id.clone());
                     assignment.node = Some(placed.node);
                     assignment.reason = placed.reason;
@@ -224,7 +224,7 @@ impl Reconciler {
                 }
                 Err(unplaceable) => {
                     if known.as_ref().is_none_or(|known| known.reason != unplaceable) {
-                        change.events.push(Placement::unplaceable_event(&assignment, &unplaceable, now));
+                        change.events.push(placement::unplaceable_event(&assignment, &unplaceable, now));
                     }
                     assignment.reason = unplaceable;
                 }
@@ -248,10 +248,13 @@ impl Reconciler {
         for instance in instances.iter().filter(|instance| !instance.reachable && !instance.phase().is_terminal()) {
             let spec = state.rollouts.get(key).and_then(|rollout| rollout.revision(instance.assignment.workload_revision));
             let Some(spec) = spec.map(|revision| Arc::clone(&revision.spec)) else { continue };
-            let gone_since = self.placement.gone_since(instance.assignment.node.as_ref(), now);
-            match univrs_rollout::judge_loss(instance, &spec, gone_since, now) {
-                Loss::Lost { assignment, event } => lost.push((*assignment, event)),
-                Loss::Wait { until } => self.wake_at(key.clone(), until),
+            let (lease_ended_at, removed) = self.placement.gone(instance.assignment.node.as_ref());
+            match univrs_rollout::judge_loss(instance, &spec, lease_ended_at, removed, now) {
+                Loss::Lost(assignment) => {
+                    let event = placement::lost_event(&assignment, now);
+                    lost.push((*assignment, event));
+                }
+                Loss::Wait(until) => self.wake_at(key.clone(), until),
                 Loss::Keep => {}
             }
         }

@@ -10,12 +10,19 @@ use univrs_ports::store::{Guard, Key, Op, Revision, StoredValue};
 use crate::error::Error;
 
 /// A decoded object and the revisions that guard its next change.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Record<T> {
     /// The object.
     pub value: Arc<T>,
     /// Revision of its last change.
     pub revision: Revision,
+}
+
+// Not derived: sharing an object does not need it to be cloneable.
+impl<T> Clone for Record<T> {
+    fn clone(&self) -> Self {
+        Self { value: Arc::clone(&self.value), revision: self.revision }
+    }
 }
 
 impl<T> Deref for Record<T> {
@@ -42,7 +49,7 @@ impl<T: DeserializeOwned> Record<T> {
 ///
 /// # Errors
 /// Never for keys made by [`univrs_model::keys`] from valid names; else what the store says.
-pub fn key(text: String) -> Result<Key, Error> {
+pub(crate) fn key(text: String) -> Result<Key, Error> {
     Ok(Key::new(text)?)
 }
 
@@ -50,7 +57,7 @@ pub fn key(text: String) -> Result<Key, Error> {
 ///
 /// # Errors
 /// As [`key`].
-pub fn put<T: Serialize>(at: String, value: &T) -> Result<Op, Error> {
+pub(crate) fn put<T: Serialize>(at: String, value: &T) -> Result<Op, Error> {
     let value = serde_json::to_vec(value).map_err(|source| Error::Unreadable { key: at.clone(), source })?;
     Ok(Op::Put { key: key(at)?, value: value.into(), lease: None })
 }
@@ -59,7 +66,7 @@ pub fn put<T: Serialize>(at: String, value: &T) -> Result<Op, Error> {
 ///
 /// # Errors
 /// As [`key`].
-pub fn delete(at: String) -> Result<Op, Error> {
+pub(crate) fn delete(at: String) -> Result<Op, Error> {
     Ok(Op::Delete(key(at)?))
 }
 
@@ -67,7 +74,7 @@ pub fn delete(at: String) -> Result<Op, Error> {
 ///
 /// # Errors
 /// As [`key`].
-pub fn unchanged(at: String, revision: Option<Revision>) -> Result<Guard, Error> {
+pub(crate) fn unchanged(at: String, revision: Option<Revision>) -> Result<Guard, Error> {
     let key = key(at)?;
     Ok(match revision {
         Some(revision) => Guard::ModRevision(key, revision),

@@ -37,7 +37,7 @@ impl WorkloadKey {
 pub struct Touched {
     /// Workloads of which anything changed.
     pub workloads: OrdSet<WorkloadKey>,
-    /// Instances whose assignment changed.
+    /// Instances whose assignment or observation changed.
     pub instances: OrdSet<InstanceId>,
     /// Nodes of which anything changed.
     pub nodes: OrdSet<NodeId>,
@@ -92,6 +92,7 @@ impl State {
         } else if let Some((_, id)) = text.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/')) {
             let Ok(id) = id.parse::<InstanceId>() else { return };
             self.touch_workload_of(&id, touched);
+            touched.instances.insert(id.clone());
             insert(&mut self.observations, id, text, value);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {

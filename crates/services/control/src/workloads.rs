@@ -335,11 +335,18 @@ impl Control {
     /// Everything a spec must obey, including what depends on other objects.
     fn check_spec(&self, caller: &Caller, spec: &WorkloadSpec) -> Result<(), Error> {
         let mut faults = check::workload(spec);
-        faults.extend(univrs_rollout::check_schedule(spec).err());
-        for (index, text) in spec.placement.constraints.iter().enumerate() {
-            if let Err(fault) = univrs_schedule::Constraint::parse(text) {
-                faults.push(FieldError { field: format!("placement.constraints[{index}]"), ..fault });
-            }
+        if let Some(schedule) = &spec.schedule {
+            faults.extend(univrs_rollout::check_schedule(schedule, self.clock.now()).err());
+        }
+        faults.extend(univrs_schedule::check_placement(&spec.placement));
+        if let Some(index) = spec.volumes.iter().position(|volume| volume.host_path.is_some())
+            && let Err(error) = self.allow(caller, Action::VolumeBind, &format!("workload/{}", spec.name))
+        {
+            faults.push(FieldError::new(format!("volumes[{index}].host_path"), error.to_string()));
+        }
+        if !spec.secrets.is_empty() {
+            let fault = FieldError::new("secrets", "secrets are not part of this version");
+            faults.push(fault.hint("give the value through `env` for now"));
         }
         let state = self.mirror.state();
         faults.extend(cycle_fault(&state, caller, spec));
@@ -364,15 +371,12 @@ fn cycle_fault(state: &State, caller: &Caller, spec: &WorkloadSpec) -> Option<Fi
     if spec.depends_on.is_empty() {
         return None;
     }
-    let edges = |workload: &WorkloadSpec| workload.depends_on.iter().map(|d| d.workload.clone()).collect::<Vec<_>>();
-    let mut graph: std::collections::BTreeMap<Name, Vec<Name>> = state
+    let others = state
         .workloads
         .iter()
-        .filter(|(key, _)| key.org == caller.org)
-        .map(|(key, record)| (key.name.clone(), edges(&record.spec)))
-        .collect();
-    graph.insert(spec.name.clone(), edges(spec));
-    let cycle = univrs_rollout::find_cycle(&graph)?;
+        .filter(|(key, _)| key.org == caller.org && key.name != spec.name)
+        .map(|(_, record)| &*record.spec);
+    let cycle = univrs_rollout::find_cycle(others.chain([spec]))?;
     let path: Vec<&str> = cycle.iter().map(Name::as_str).collect();
     Some(FieldError::new("depends_on", format!("workloads would wait for each other: {}", path.join(" → "))))
 }

@@ -1,0 +1,47 @@
+# What can be done here. Each target installs what it lacks through the ordinary package managers.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export CARGO_TERM_PROGRESS_WHEN ?= never
+BIN := target/release/univrs
+
+.PHONY: help demo demo-core up test check bench soak interop fix openapi deps build
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: demo-core ## The main job end to end; cleans up after itself
+
+demo-core: build ## One machine: deploy, scale, update, break, kill, re-adopt, remove
+	@scripts/demo-core.sh $(BIN)
+
+up: build ## Stay running in the foreground with the core demo deployed; Ctrl-C removes all
+	@scripts/up.sh $(BIN)
+
+test: deps ## Install what tests need and run all of them
+	@scripts/test.sh
+
+check: deps ## Formatting, lints, layers, generated files, docs, licences; writes nothing
+	@scripts/check.sh
+
+fix: deps ## What check asks for, as far as a program can do it
+	cargo fmt --all
+	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	$(MAKE) openapi
+
+openapi: deps ## Write the OpenAPI document anew
+	cargo run --quiet --package univrs -- openapi > openapi/univrs.json.new && mv openapi/univrs.json.new openapi/univrs.json
+
+bench: deps ## Measurements against peers; prints ratios
+	@scripts/bench.sh
+
+soak: deps ## The long seed counts
+	@scripts/soak.sh
+
+interop: build ## Outside suites against the live API
+	@scripts/interop.sh $(BIN)
+
+build: deps
+	cargo build --release --package univrs
+
+deps:
+	@scripts/install.sh

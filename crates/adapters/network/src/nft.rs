@@ -1,0 +1,219 @@
+//! The packet rules of a node: one nft table, always written whole in one transaction.
+//!
+//! The rules are handed to the `nft` program; the table is a function of the book, so there is one code path
+//! for start, change and repair.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use univrs_model::workload::Protocol;
+use univrs_ports::network::NetworkError;
+
+use crate::links::failed;
+use crate::range::Range;
+use crate::records::Book;
+
+const LOOPBACK: &str = "127.0.0.0/8";
+
+/// The `nft` program.
+#[derive(Clone, Debug)]
+pub(crate) struct Nft {
+    program: PathBuf,
+}
+
+impl Nft {
+    /// Finds it where the shell would, or in the folders of system programs.
+    pub(crate) fn find() -> Result<Self, NetworkError> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let system = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin"].map(PathBuf::from);
+        std::env::split_paths(&path)
+            .chain(system)
+            .map(|folder| folder.join("nft"))
+            .find(|program| program.is_file())
+            .map(|program| Self { program })
+            .ok_or(NetworkError::Unavailable {
+                what: "the nft program",
+                hint: "install nftables (Debian, Ubuntu: `apt install nftables`; Fedora: `dnf install nftables`)",
+            })
+    }
+
+    /// Makes the table exactly what the book says.
+    pub(crate) fn apply(
+        &self,
+        table: &str,
+        bridge: &str,
+        cluster: Range,
+        book: &Book,
+    ) -> Result<(), NetworkError> {
+        self.run(&ruleset(table, bridge, cluster, book), &format!("write nft table {table}"))
+    }
+
+    /// Removes the table; one that is not there is fine.
+    pub(crate) fn remove(&self, table: &str) -> Result<(), NetworkError> {
+        self.run(&emptied(table), &format!("delete nft table {table}"))
+    }
+
+    /// Whether the table exists.
+    pub(crate) fn has(&self, table: &str) -> Result<bool, NetworkError> {
+        let wanted = format!("table inet {table}");
+        Ok(self.tables()?.lines().any(|line| line.trim() == wanted))
+    }
+
+    /// Whether any table exists, ours or others'.
+    pub(crate) fn any_table(&self) -> Result<bool, NetworkError> {
+        Ok(!self.tables()?.trim().is_empty())
+    }
+
+    fn tables(&self) -> Result<String, NetworkError> {
+        let step = "list nft tables";
+        let output = Command::new(&self.program)
+            .args(["list", "tables"])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| failed(step, error))?;
+        if !output.status.success() {
+            return Err(failed(step, first_line(&output.stderr)));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn run(&self, script: &str, step: &str) -> Result<(), NetworkError> {
+        let mut child = Command::new(&self.program)
+            .args(["-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| failed(step, error))?;
+        if let Some(mut input) = child.stdin.take() {
+            // A child that gave up early says why in its output.
+            match input.write_all(script.as_bytes()) {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(failed(step, error)),
+                _ => {}
+            }
+        }
+        let output = child.wait_with_output().map_err(|error| failed(step, error))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(failed(step, first_line(&output.stderr)))
+    }
+}
+
+fn first_line(said: &[u8]) -> String {
+    String::from_utf8_lossy(said).lines().next().unwrap_or("nft failed without a word").to_owned()
+}
+
+/// Deletes a table whether or not it is there: naming it first creates it.
+fn emptied(table: &str) -> String {
+    format!("table inet {table}\ndelete table inet {table}\n")
+}
+
+/// The whole table as nft reads it.
+fn ruleset(table: &str, bridge: &str, cluster: Range, book: &Book) -> String {
+    let (range, gateway) = (book.range, book.gateway());
+    let elements = elements(book);
+    let publish = "fib daddr type local dnat ip to meta l4proto . th dport map @published";
+    format!(
+        "{emptied}table inet {table} {{
+    map published {{
+        type inet_proto . inet_service : ipv4_addr . inet_service
+{elements}    }}
+    # The bridge may route the host's loopback addresses, but no instance may use that to reach the host's loopback.
+    chain guard {{
+        type filter hook prerouting priority raw; policy accept;
+        iifname \"{bridge}\" ip daddr {LOOPBACK} drop
+    }}
+    chain prerouting {{
+        type nat hook prerouting priority dstnat; policy accept;
+        iifname \"{bridge}\" ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport 53 accept
+        {publish}
+    }}
+    chain output {{
+        type nat hook output priority -100; policy accept;
+        {publish}
+    }}
+    # Answers to what was published must come back through the host; what leaves the cluster takes its address.
+    chain postrouting {{
+        type nat hook postrouting priority srcnat; policy accept;
+        oifname \"{bridge}\" ip saddr {LOOPBACK} masquerade
+        oifname \"{bridge}\" ip saddr {range} ct status dnat masquerade
+        oifname != \"{bridge}\" ip saddr {range} ip daddr != {cluster} masquerade
+    }}
+    # Packets that are too large for the next link would vanish where the warnings about them are filtered.
+    chain forward {{
+        type filter hook forward priority mangle; policy accept;
+        iifname \"{bridge}\" tcp flags syn tcp option maxseg size set rt mtu
+        oifname \"{bridge}\" tcp flags syn tcp option maxseg size set rt mtu
+    }}
+}}
+",
+        emptied = emptied(table),
+    )
+}
+
+fn elements(book: &Book) -> String {
+    let mut list = String::new();
+    for record in book.records.values() {
+        for port in &record.ports {
+            let protocol = match port.protocol {
+                Protocol::Tcp => "tcp",
+                Protocol::Udp => "udp",
+            };
+            let comma = if list.is_empty() { "" } else { ", " };
+            // Writing to a string cannot fail.
+            let _ = write!(
+                list,
+                "{comma}{protocol} . {} : {} . {}",
+                port.host_port, record.address, port.container_port
+            );
+        }
+    }
+    if list.is_empty() { list } else { format!("        elements = {{ {list} }}\n") }
+}
+
+/// Whether the older packet filter, which keeps its own tables, has any.
+pub(crate) fn legacy_tables() -> bool {
+    std::fs::read_to_string(Path::new("/proc/thread-self/net/ip_tables_names"))
+        .is_ok_and(|names| !names.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use univrs_model::ids::InstanceId;
+    use univrs_model::workload::Protocol;
+    use univrs_ports::network::PublishedPort;
+
+    use super::{elements, ruleset};
+    use crate::records::{Book, Record};
+
+    fn book() -> Book {
+        let mut book = Book::new("100.64.0.0/24".parse().unwrap());
+        let ports = vec![
+            PublishedPort { host_port: 8080, container_port: 80, protocol: Protocol::Tcp },
+            PublishedPort { host_port: 5353, container_port: 53, protocol: Protocol::Udp },
+        ];
+        let address = book.take_address().unwrap();
+        book.records.insert(InstanceId::from_bits(1), Record { address, netns: "/n".into(), ports });
+        book
+    }
+
+    #[test]
+    fn published_ports_are_map_elements() {
+        assert_eq!(
+            elements(&book()),
+            "        elements = { tcp . 8080 : 100.64.0.2 . 80, udp . 5353 : 100.64.0.2 . 53 }\n"
+        );
+        assert_eq!(elements(&Book::new("10.0.0.0/24".parse().unwrap())), "");
+    }
+
+    #[test]
+    fn the_table_is_replaced_in_one_transaction() {
+        let script = ruleset("univrs_x", "uvx", "100.64.0.0/10".parse().unwrap(), &book());
+        assert!(script.starts_with("table inet univrs_x\ndelete table inet univrs_x\ntable inet univrs_x {"));
+        assert!(script.contains("iifname \"uvx\" ip daddr 127.0.0.0/8 drop"));
+        assert!(script.contains("ip daddr != 100.64.0.0/10 masquerade"));
+    }
+}

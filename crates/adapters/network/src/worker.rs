@@ -1,0 +1,311 @@
+//! The one thread that changes a node's network. It stays in the network namespace where it was started, does
+//! one thing at a time, and finishes what it began even when the caller no longer waits.
+//!
+//! Records are written before the kernel is changed and after it is changed back, so after a crash the kernel
+//! never holds more than the records say.
+
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use univrs_model::ids::InstanceId;
+use univrs_ports::network::{AttachRequest, Attachment, NetworkError};
+
+use crate::inside::{configure, open_netns};
+use crate::links::{Inner, Links, failed};
+use crate::machine;
+use crate::names::{Names, host_end};
+use crate::nft::{Nft, legacy_tables};
+use crate::node::NetworkOptions;
+use crate::range::Range;
+use crate::records::{Book, BookFile, Record};
+
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, NetworkError>>;
+
+/// What the worker is asked.
+pub(crate) enum Command {
+    Attach(AttachRequest, Answer<Attachment>),
+    Detach(InstanceId, Answer<()>),
+    Attached(Answer<Vec<Attachment>>),
+    Purge(Answer<()>),
+}
+
+/// The node's network as the worker sees it.
+pub(crate) struct Worker {
+    names: Names,
+    cluster: Range,
+    mtu: Option<u32>,
+    links: Links,
+    nft: Nft,
+    file: BookFile,
+    book: Book,
+    /// Nothing is there and nothing is missed.
+    purged: bool,
+    check_every: Duration,
+}
+
+impl Worker {
+    /// Brings kernel and records into agreement: what a start after a reboot needs, and harmless at any other.
+    pub(crate) async fn open(options: &NetworkOptions, links: Links) -> Result<Self, NetworkError> {
+        machine::require_privileges()?;
+        let (nft, names) = (Nft::find()?, Names::of(&options.node));
+        let mut except = vec![names.bridge.as_str()];
+        except.extend(options.may_overlap.iter().map(String::as_str));
+        if let Some((interface, address)) = links.overlap(options.range, &except).await? {
+            return Err(NetworkError::RangeInUse { range: options.range.to_string(), interface, address });
+        }
+        let file = BookFile::in_dir(&options.state_dir);
+        let mut book = file.load()?.unwrap_or_else(|| Book::new(options.range));
+        if book.range != options.range {
+            tracing::warn!(old = %book.range, new = %options.range, "the range changed; instances are detached");
+            let ours = book.forwarding_is_ours;
+            book = Book::new(options.range);
+            book.forwarding_is_ours = ours;
+        }
+        let (cluster, mtu, check_every) = (options.cluster, options.mtu, options.check_every);
+        let mut worker = Self { names, cluster, mtu, links, nft, file, book, purged: false, check_every };
+        worker.begin().await?;
+        Ok(worker)
+    }
+
+    /// Obeys until nobody can ask any more, and now and then repairs what others have removed.
+    pub(crate) async fn serve(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut checks = interval_at(Instant::now() + self.check_every, self.check_every);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let command = tokio::select! {
+                command = commands.recv() => command,
+                _ = checks.tick() => {
+                    if let Err(error) = self.repair().await {
+                        tracing::warn!(%error, "could not repair the node's network");
+                    }
+                    continue;
+                }
+            };
+            let Some(command) = command else { return };
+            // An answer that nobody waits for is no reason to stop.
+            match command {
+                Command::Attach(request, answer) => drop(answer.send(self.attach(&request).await)),
+                Command::Detach(instance, answer) => drop(answer.send(self.detach(&instance).await)),
+                Command::Attached(answer) => drop(answer.send(Ok(self.book.attachments()))),
+                Command::Purge(answer) => drop(answer.send(self.purge().await)),
+            }
+        }
+    }
+
+    /// Drops the records of instances that did not survive, and sets up the rest.
+    async fn begin(&mut self) -> Result<(), NetworkError> {
+        let gone: Vec<InstanceId> = (self.book.records.iter())
+            .filter(|(_, record)| open_netns(&record.netns).is_none())
+            .map(|(instance, _)| instance.clone())
+            .collect();
+        for instance in &gone {
+            tracing::info!(%instance, "dropped the network record: its namespace is gone");
+            self.book.remove(instance);
+        }
+        self.settle().await
+    }
+
+    async fn settle(&mut self) -> Result<(), NetworkError> {
+        if machine::ensure_forwarding()? {
+            tracing::info!("turned on ip_forward");
+            self.book.forwarding_is_ours = true;
+        }
+        self.file.save(&self.book)?;
+        let bridge = self.ensure_bridge().await?;
+        self.remove_strays(bridge).await?;
+        for instance in self.book.records.keys().cloned().collect::<Vec<_>>() {
+            if let Err(error) = self.ensure_link(&instance, bridge).await {
+                tracing::warn!(%instance, %error, "could not restore the instance's link");
+            }
+        }
+        self.write_rules()
+    }
+
+    /// Whoever reloads a firewall may remove our table with the rest, and a bridge is removed as easily.
+    async fn repair(&mut self) -> Result<(), NetworkError> {
+        let whole = self.purged
+            || (self.links.find(&self.names.bridge).await?.is_some() && self.nft.has(&self.names.table)?);
+        if whole {
+            return Ok(());
+        }
+        tracing::warn!("somebody removed parts of the node's network; they are put back");
+        self.settle().await
+    }
+
+    async fn ensure_bridge(&self) -> Result<u32, NetworkError> {
+        let (range, gateway) = (self.book.range, self.book.gateway());
+        let index = self.links.ensure_bridge(&self.names.bridge, range, gateway, self.mtu).await?;
+        machine::ensure_route_localnet(&self.names.bridge)?;
+        Ok(index)
+    }
+
+    /// Removes ports of the bridge that no record explains.
+    async fn remove_strays(&self, bridge: u32) -> Result<(), NetworkError> {
+        let known: Vec<String> = self.book.records.keys().map(host_end).collect();
+        for link in self.links.all().await? {
+            if link.controller == Some(bridge) && !known.contains(&link.name) {
+                self.links.delete(&link.name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_rules(&self) -> Result<(), NetworkError> {
+        self.nft.apply(&self.names.table, &self.names.bridge, self.cluster, &self.book)
+    }
+
+    /// The instance's link from the bridge into its namespace, as its record says.
+    async fn ensure_link(&self, instance: &InstanceId, bridge: u32) -> Result<(), NetworkError> {
+        let Some(record) = self.book.records.get(instance) else { return Ok(()) };
+        let netns = open_netns(&record.netns).ok_or_else(|| {
+            failed("open the namespace of the instance", format!("{} is none", record.netns.display()))
+        })?;
+        let inner = Inner {
+            address: record.address,
+            prefix: self.book.range.prefix(),
+            gateway: self.book.gateway(),
+            mtu: self.mtu,
+        };
+        let name = host_end(instance);
+        let had_link = self.links.find(&name).await?.is_some();
+        if !had_link {
+            self.links.create_pair(&name, bridge, netns.as_raw_fd(), &inner).await?;
+        }
+        if !configure(&netns, inner)? {
+            if !had_link {
+                return Err(failed(format!("set up link {name}"), "its inner end is not there"));
+            }
+            // The link leads into an older namespace of the instance.
+            self.links.delete(&name).await?;
+            self.links.create_pair(&name, bridge, netns.as_raw_fd(), &inner).await?;
+            configure(&netns, inner)?;
+        }
+        match self.links.find(&name).await? {
+            Some(link) => self.links.ensure_port(&link, bridge).await,
+            None => Err(failed(format!("set up link {name}"), "it vanished at once")),
+        }
+    }
+
+    async fn attach(&mut self, request: &AttachRequest) -> Result<Attachment, NetworkError> {
+        let AttachRequest { instance, netns, ports } = request;
+        if let Some((port, holder)) = self.book.conflict(instance, ports) {
+            return Err(NetworkError::PortTaken { port, holder });
+        }
+        let before = self.book.records.get(instance).cloned();
+        let address = match &before {
+            Some(record) => record.address,
+            None => self.book.take_address()?,
+        };
+        let record = Record { address, netns: netns.clone(), ports: ports.clone() };
+        self.book.records.insert(instance.clone(), record.clone());
+        let rules_change = before.as_ref().map_or(!ports.is_empty(), |old| old.ports != record.ports);
+        match self.realize(instance, before.as_ref() != Some(&record), rules_change).await {
+            Ok(()) => self.book.attachment(instance).ok_or_else(|| failed("attach", "the record vanished")),
+            Err(error) => {
+                self.take_back(instance, before, rules_change).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn realize(&mut self, instance: &InstanceId, save: bool, rules: bool) -> Result<(), NetworkError> {
+        if std::mem::take(&mut self.purged) && machine::ensure_forwarding()? {
+            self.book.forwarding_is_ours = true;
+        }
+        if save {
+            self.file.save(&self.book)?;
+        }
+        let missing = self.links.find(&self.names.bridge).await?.is_none();
+        let bridge = self.ensure_bridge().await?;
+        if missing {
+            // Somebody removed the bridge, and with it every link's place: all are put back.
+            for other in self.book.records.keys().filter(|other| *other != instance) {
+                if let Err(error) = self.ensure_link(other, bridge).await {
+                    tracing::warn!(instance = %other, %error, "could not restore the instance's link");
+                }
+            }
+        }
+        self.ensure_link(instance, bridge).await?;
+        if rules || missing { self.write_rules() } else { Ok(()) }
+    }
+
+    /// Undoes a failed attach; what cannot be undone is logged, and the next start removes it.
+    async fn take_back(&mut self, instance: &InstanceId, before: Option<Record>, rules: bool) {
+        match before {
+            Some(record) => drop(self.book.records.insert(instance.clone(), record)),
+            None => {
+                self.book.remove(instance);
+                if let Err(error) = self.links.delete(&host_end(instance)).await {
+                    tracing::warn!(%instance, %error, "could not take back the instance's link");
+                }
+            }
+        }
+        let rules = if rules { self.write_rules() } else { Ok(()) };
+        if let Err(error) = rules.and(self.file.save(&self.book)) {
+            tracing::warn!(%instance, %error, "could not take back the instance's record");
+        }
+    }
+
+    async fn detach(&mut self, instance: &InstanceId) -> Result<(), NetworkError> {
+        self.links.delete(&host_end(instance)).await?;
+        let Some(record) = self.book.remove(instance) else { return Ok(()) };
+        let rules = if record.ports.is_empty() { Ok(()) } else { self.write_rules() };
+        if let Err(error) = rules {
+            self.book.records.insert(instance.clone(), record);
+            return Err(error);
+        }
+        self.file.save(&self.book)
+    }
+
+    async fn purge(&mut self) -> Result<(), NetworkError> {
+        remove_all(&self.names, &self.links, &self.nft, &self.file, &self.book).await?;
+        self.book = Book::new(self.book.range);
+        self.purged = true;
+        Ok(())
+    }
+}
+
+/// Removes all a node may have made, without making anything first. Parts that are missing are fine.
+pub(crate) async fn remove_everything(
+    names: &Names,
+    state_dir: PathBuf,
+    links: Links,
+) -> Result<(), NetworkError> {
+    machine::require_privileges()?;
+    let file = BookFile::in_dir(&state_dir);
+    // A damaged book must not stand in the way of a removal.
+    let nothing = || Range::new(Ipv4Addr::UNSPECIFIED, 32).map(Book::new);
+    let book = file.load().ok().flatten().or_else(nothing);
+    let Some(book) = book else { return Ok(()) };
+    remove_all(names, &links, &Nft::find()?, &file, &book).await
+}
+
+async fn remove_all(
+    names: &Names,
+    links: &Links,
+    nft: &Nft,
+    file: &BookFile,
+    book: &Book,
+) -> Result<(), NetworkError> {
+    nft.remove(&names.table)?;
+    if let Some(bridge) = links.find(&names.bridge).await? {
+        for link in links.all().await? {
+            if link.controller == Some(bridge.index) {
+                links.delete(&link.name).await?;
+            }
+        }
+        links.delete(&names.bridge).await?;
+    }
+    for instance in book.records.keys() {
+        links.delete(&host_end(instance)).await?;
+    }
+    // Whoever has packet rules of its own may rely on the forwarding by now.
+    if book.forwarding_is_ours && !nft.any_table()? && !legacy_tables() {
+        machine::stop_forwarding()?;
+    }
+    file.delete()
+}

@@ -1,0 +1,199 @@
+//! openraft's network on top of a [`Transport`](crate::transport::Transport), and the client side of the
+//! members' conversation.
+
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::OptionalSend;
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::impls::BasicNode;
+use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use univrs_ports::store::{ClusterId, Error, MemberId, Result};
+
+use crate::message::{Answer, Envelope, Question, SnapshotPiece};
+use crate::snapshot::SnapshotFile;
+use crate::transport::{Transport, TransportError};
+use crate::types::{Types, Vote};
+
+/// How much of a snapshot goes into one frame.
+const PIECE_BYTES: usize = 1 << 20;
+/// How long one piece, or the installation, may take.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+
+type Snapshot = openraft::type_config::alias::SnapshotOf<Types, SnapshotFile>;
+
+/// Asks other members.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    pub(crate) cluster: ClusterId,
+    pub(crate) transport: Arc<dyn Transport>,
+}
+
+/// Why a question got no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    #[error("the question could not be delivered")]
+    Transport(#[from] TransportError),
+    #[error("the member refused")]
+    Refused(#[source] Error),
+    #[error("the message cannot be encoded or decoded")]
+    Codec(#[from] postcard::Error),
+    #[error("the answer does not fit the question")]
+    Unfit,
+}
+
+impl AskError {
+    /// Whether the question may have been acted on.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        match self {
+            AskError::Transport(TransportError::Unreachable { .. }) => false,
+            AskError::Refused(Error::Unavailable { may_have_committed, .. }) => *may_have_committed,
+            AskError::Refused(_) => false,
+            AskError::Transport(TransportError::Lost { .. }) | AskError::Codec(_) | AskError::Unfit => true,
+        }
+    }
+}
+
+impl Peers {
+    /// One question, one answer; refusals are errors.
+    pub(crate) async fn ask(
+        &self,
+        to: MemberId,
+        address: &str,
+        question: Question,
+        timeout: Duration,
+    ) -> Result<Answer, AskError> {
+        let frame = postcard::to_stdvec(&Envelope { cluster: self.cluster, to, body: question })?;
+        let answer = self.transport.call(to, address, frame.into(), timeout).await?;
+        match postcard::from_bytes(&answer)? {
+            Answer::Refused(refusal) => Err(AskError::Refused(refusal.into_error(self.cluster, to))),
+            answer => Ok(answer),
+        }
+    }
+}
+
+impl RaftNetworkFactory<Types> for Peers {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
+        Peer { peers: self.clone(), id: MemberId(target), address: node.addr.clone() }
+    }
+}
+
+/// One other member.
+pub(crate) struct Peer {
+    peers: Peers,
+    id: MemberId,
+    address: String,
+}
+
+impl Peer {
+    async fn ask(&self, question: Question, timeout: Duration) -> Result<Answer, RPCError<Types>> {
+        self.peers.ask(self.id, &self.address, question, timeout).await.map_err(|error| match error {
+            AskError::Transport(TransportError::Lost { .. }) | AskError::Codec(_) | AskError::Unfit => {
+                RPCError::Network(NetworkError::new(&error))
+            }
+            AskError::Transport(TransportError::Unreachable { .. }) | AskError::Refused(_) => {
+                RPCError::Unreachable(Unreachable::new(&error))
+            }
+        })
+    }
+
+    async fn send_snapshot(
+        &self,
+        vote: Vote,
+        file: SnapshotFile,
+    ) -> Result<SnapshotResponse<Types>, RPCError<Types>> {
+        let transfer = rand::random();
+        let total = file.bytes;
+        let mut offset = 0;
+        loop {
+            let length = usize::try_from(total - offset).unwrap_or(usize::MAX).min(PIECE_BYTES);
+            let source = Arc::clone(&file.file);
+            let read = tokio::task::spawn_blocking(move || {
+                let mut bytes = vec![0; length];
+                source.read_exact_at(&mut bytes, offset).map(|()| bytes)
+            });
+            let bytes = read.await.map_err(io::Error::other).and_then(|read| read);
+            let bytes = bytes.map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
+            let piece = SnapshotPiece { vote, transfer, offset, total, bytes: bytes.into() };
+            match self.ask(Question::Snapshot(piece), PIECE_TIMEOUT).await? {
+                Answer::SnapshotPiece => offset += length as u64,
+                Answer::SnapshotInstalled(response) => return Ok(response),
+                _ => return Err(unfit()),
+            }
+        }
+    }
+}
+
+fn unfit() -> RPCError<Types> {
+    RPCError::Network(NetworkError::new(&AskError::Unfit))
+}
+
+impl RaftNetworkV2<Types> for Peer {
+    type SnapshotData = SnapshotFile;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        match self.ask(Question::Append(rpc), option.soft_ttl()).await? {
+            Answer::Append(answer) => Ok(answer),
+            _ => Err(unfit()),
+        }
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        match self.ask(Question::Vote(rpc), option.soft_ttl()).await? {
+            Answer::Vote(answer) => Ok(answer),
+            _ => Err(unfit()),
+        }
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        match self.ask(Question::PreVote(rpc), option.soft_ttl()).await? {
+            Answer::Vote(answer) => Ok(answer),
+            _ => Err(unfit()),
+        }
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        tokio::select! {
+            closed = cancel => Err(closed.into()),
+            sent = self.send_snapshot(vote, snapshot.snapshot) => Ok(sent?),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        req: TransferLeaderRequest<Types>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
+        match self.ask(Question::TransferLeader(req), option.soft_ttl()).await? {
+            Answer::TransferLeader(answer) => Ok(answer),
+            _ => Err(unfit()),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What the parts of an open store share.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
+use openraft::metrics::RaftMetrics;
+use openraft::{Raft, ReadPolicy};
+use tokio_util::sync::CancellationToken;
+use univrs_ports::store::{ClusterId, Error, MemberId, Result};
+
+use crate::directory::Directory;
+use crate::machine::{Applied, StateMachine};
+use crate::message::{Answer, Question};
+use crate::network::{AskError, Peers};
+use crate::types::Types;
+use crate::wal;
+
+/// Everything but the batcher's queue.
+pub(crate) struct Core {
+    pub(crate) raft: Raft<Types, StateMachine>,
+    pub(crate) applied: Applied,
+    pub(crate) wal: Arc<wal::Shared>,
+    pub(crate) peers: Peers,
+    pub(crate) member: MemberId,
+    pub(crate) cluster: ClusterId,
+    /// How long a request may take before it is unavailable.
+    pub(crate) timeout: Duration,
+    /// The term in which this node, as the leader, has taken over the leases. Zero: never.
+    pub(crate) lease_term: AtomicU64,
+    pub(crate) shutdown: CancellationToken,
+    /// Gone when nothing writes to the directory any more.
+    pub(crate) directory: Weak<Directory>,
+}
+
+/// Who leads, as far as this node knows.
+pub(crate) enum Leader {
+    /// This node.
+    Here,
+    /// Another one.
+    At(MemberId, String),
+    /// Nobody known.
+    Unknown,
+}
+
+/// How long to wait before asking again who leads.
+pub(crate) const LEADER_PAUSE: Duration = Duration::from_millis(30);
+
+impl Core {
+    pub(crate) fn metrics(&self) -> RaftMetrics<Types> {
+        self.raft.metrics().borrow_watched().clone()
+    }
+
+    /// The leader by the newest metrics.
+    pub(crate) fn leader(&self) -> Leader {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        match metrics.current_leader {
+            Some(leader) if leader == self.member.0 => Leader::Here,
+            Some(leader) => match metrics.membership_config.get_node(&leader) {
+                Some(node) => Leader::At(MemberId(leader), node.addr.clone()),
+                None => Leader::Unknown,
+            },
+            None => Leader::Unknown,
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shutdown.is_cancelled() || self.raft.metrics().borrow_watched().running_state.is_err()
+    }
+
+    /// The entry that must be applied before a linearizable read, by asking a quorum. Leader only.
+    pub(crate) async fn read_index_here(&self, policy: ReadPolicy) -> Result<u64> {
+        match self.raft.get_read_linearizer(policy).await {
+            Ok(linearizer) => Ok(linearizer.read_log_id().index()),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
+                Err(not_leader(&forward))
+            }
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                Err(Error::Unavailable { reason: "no quorum answered", may_have_committed: false })
+            }
+            Err(RaftError::Fatal(_)) => Err(Error::Closed),
+        }
+    }
+
+    /// Waits until everything acknowledged before the call is applied here.
+    pub(crate) async fn linearize(&self) -> Result<()> {
+        let work = async {
+            loop {
+                let index = match self.leader() {
+                    Leader::Here => self.read_index_here(ReadPolicy::ReadIndex).await,
+                    Leader::At(leader, address) => {
+                        match self.peers.ask(leader, &address, Question::ReadIndex, self.timeout).await {
+                            Ok(Answer::ReadIndex(index)) => Ok(index),
+                            Err(AskError::Refused(error)) => Err(error),
+                            Ok(_) | Err(_) => Err(Error::NotLeader { leader: None }),
+                        }
+                    }
+                    Leader::Unknown => Err(Error::NotLeader { leader: None }),
+                };
+                match index {
+                    Ok(index) => return self.wait_applied(index).await,
+                    Err(error) if error.is_retryable() && !self.is_closed() => {
+                        tokio::time::sleep(LEADER_PAUSE).await;
+                    }
+                    Err(_) if self.is_closed() => return Err(Error::Closed),
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        tokio::time::timeout(self.timeout, work).await.unwrap_or(Err(Error::Unavailable {
+            reason: "no leader with a quorum was found in time",
+            may_have_committed: false,
+        }))
+    }
+
+    async fn wait_applied(&self, index: u64) -> Result<()> {
+        let mut applied = self.applied.index.subscribe();
+        tokio::select! {
+            reached = applied.wait_for(|applied| *applied >= index) => reached.map(|_| ()).map_err(|_| Error::Closed),
+            () = self.shutdown.cancelled() => Err(Error::Closed),
+        }
+    }
+}
+
+pub(crate) fn not_leader(forward: &ForwardToLeader<Types>) -> Error {
+    Error::NotLeader { leader: forward.leader_id.map(MemberId) }
+}
+
+/// The store's word for a failed proposal.
+pub(crate) fn write_error(error: RaftError<Types, ClientWriteError<Types>>) -> Error {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => not_leader(&forward),
+        RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => {
+            Error::Unavailable { reason: "the leader changed while writing", may_have_committed: true }
+        }
+        RaftError::APIError(other) => Error::Membership { reason: other.to_string() },
+        RaftError::Fatal(_) => Error::Closed,
+    }
+}

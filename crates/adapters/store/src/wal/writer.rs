@@ -1,0 +1,360 @@
+//! The thread that writes the log: takes everything that waits, writes it at once, syncs once (WAL-1).
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use openraft::storage::IOFlushed;
+use tokio::sync::oneshot;
+use univrs_ports::store::{Error, Result};
+
+use super::record::{self, Kind, SEGMENT_HEADER, SegmentId};
+use super::recover::Checkpoint;
+use super::state::{Place, Segment};
+use super::{Shared, WalOptions};
+use crate::disk::{self, io_error, is_full};
+use crate::types::{LogId, Types};
+
+/// How often a full disk is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// One thing to write.
+pub(crate) enum Job {
+    /// Entries, with index, ticket and payload each; the callback comes after the sync.
+    Entries { entries: Vec<(u64, u64, Vec<u8>)>, done: IOFlushed<Types> },
+    /// The vote; answered after the sync.
+    Vote { payload: Vec<u8>, done: oneshot::Sender<io::Result<()>> },
+    /// A hint that need not be synced.
+    Committed { payload: Vec<u8> },
+    /// Entries from an index on are gone.
+    Truncate { from: u64 },
+    /// Entries up to a log id are gone.
+    Purge { upto: LogId },
+}
+
+/// The place where the next record goes.
+pub(crate) struct Writer {
+    options: WalOptions,
+    shared: Arc<Shared>,
+    id: SegmentId,
+    file: Arc<File>,
+    path: PathBuf,
+    length: u64,
+    /// Up to here the segment is known to be on disk.
+    durable: u64,
+    /// Up to here room is reserved.
+    reserved: u64,
+    max_index: Option<u64>,
+}
+
+impl Writer {
+    /// Goes on at the end of the log, or starts it.
+    pub(crate) fn open(
+        options: WalOptions,
+        shared: Arc<Shared>,
+        id: SegmentId,
+        tail: Option<(u32, u64)>,
+    ) -> Result<Self> {
+        let existing = tail.and_then(|(sequence, length)| {
+            let view = shared.view();
+            let segment = view.segments.get(&sequence)?;
+            Some((sequence, length, Arc::clone(&segment.file), segment.path.clone(), segment.max_index))
+        });
+        let mut writer = match existing {
+            Some((sequence, length, file, path, max_index)) => {
+                // What a killed process left in the page cache must be on disk before it counts as durable.
+                file.sync_data().map_err(io_error("sync", &path))?;
+                let id = SegmentId { sequence, ..id };
+                Self { options, shared, id, file, path, length, durable: length, reserved: length, max_index }
+            }
+            None => {
+                let sequence = shared.view().segments.keys().last().map_or(1, |last| last + 1);
+                let id = SegmentId { sequence, ..id };
+                let (file, path, length) = create_segment(&options, &shared, id)?;
+                Self {
+                    options,
+                    shared,
+                    id,
+                    file,
+                    path,
+                    length,
+                    durable: length,
+                    reserved: length,
+                    max_index: None,
+                }
+            }
+        };
+        writer.reserve_ahead();
+        Ok(writer)
+    }
+
+    /// Runs until the log is closed and everything is written.
+    pub(crate) fn run(mut self) {
+        loop {
+            let Some(jobs) = self.next_jobs() else { return };
+            if let Err(error) = self.write(jobs) {
+                tracing::error!(segment = %self.path.display(), %error, "the log cannot be written; the store stops");
+                self.fail(&error);
+                return;
+            }
+            self.reserve_ahead();
+        }
+    }
+
+    /// Everything that waits; `None` when the log is closed. While the disk is full, looks for room meanwhile.
+    fn next_jobs(&self) -> Option<Vec<Job>> {
+        loop {
+            let mut queue = self.shared.queue();
+            if queue.jobs.is_empty() && !queue.closed {
+                queue = if self.shared.full.load(Ordering::Acquire) {
+                    self.shared.wake.wait_timeout(queue, RETRY).unwrap_or_else(PoisonError::into_inner).0
+                } else {
+                    self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner)
+                };
+            }
+            if !queue.jobs.is_empty() {
+                return Some(std::mem::take(&mut queue.jobs));
+            }
+            if queue.closed {
+                return None;
+            }
+            // Out of the lock: the reservation may take a while.
+            drop(queue);
+            if self.shared.full.load(Ordering::Acquire) {
+                self.try_reserve();
+            }
+        }
+    }
+
+    fn write(&mut self, jobs: Vec<Job>) -> io::Result<()> {
+        if self.length >= self.options.segment_bytes {
+            self.roll()?;
+        }
+        let mut buffer = Vec::new();
+        let mut places = Vec::new();
+        let mut must_sync = false;
+        let mut purged = false;
+        for job in &jobs {
+            must_sync |= !matches!(job, Job::Committed { .. });
+            match job {
+                Job::Entries { entries, .. } => {
+                    for (index, ticket, payload) in entries {
+                        let place = Place { segment: self.id.sequence, offset: self.offset_after(&buffer)? };
+                        self.encode(&mut buffer, Kind::Entry, payload);
+                        places.push((*index, *ticket, place));
+                    }
+                }
+                Job::Vote { payload, .. } => self.encode(&mut buffer, Kind::Vote, payload),
+                Job::Committed { payload } => self.encode(&mut buffer, Kind::Committed, payload),
+                Job::Truncate { from } => self.encode(&mut buffer, Kind::Truncate, &from.to_le_bytes()),
+                Job::Purge { upto } => {
+                    purged = true;
+                    let payload = postcard::to_stdvec(upto).map_err(io::Error::other)?;
+                    self.encode(&mut buffer, Kind::Purge, &payload);
+                }
+            }
+        }
+        self.write_out(&buffer)?;
+        self.length += buffer.len() as u64;
+        if must_sync {
+            self.file.sync_data()?;
+            self.durable = self.length;
+        }
+        self.note(&places);
+        if purged {
+            self.delete_purged();
+        }
+        for job in jobs {
+            match job {
+                Job::Entries { done, .. } => done.io_completed(Ok(())),
+                Job::Vote { done, .. } => {
+                    let _receiver_gone = done.send(Ok(()));
+                }
+                Job::Committed { .. } | Job::Truncate { .. } | Job::Purge { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&self, buffer: &mut Vec<u8>, kind: Kind, payload: &[u8]) {
+        let offset = self.length + buffer.len() as u64;
+        record::encode(buffer, self.id.sequence, offset, self.durable, kind, payload);
+    }
+
+    fn offset_after(&self, buffer: &[u8]) -> io::Result<u32> {
+        u32::try_from(self.length + buffer.len() as u64)
+            .map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, "the segment is larger than 4 GiB"))
+    }
+
+    /// Writes, and waits for room when the disk is full: what is in the log's hands is never given up.
+    fn write_out(&mut self, buffer: &[u8]) -> io::Result<()> {
+        loop {
+            let end = self.length + buffer.len() as u64;
+            let room = if end > self.reserved { self.extend_to(end) } else { Ok(()) };
+            match room.and_then(|()| self.file.write_all_at(buffer, self.length)) {
+                Err(error) if is_full(&error) => {
+                    self.set_full(true);
+                    if self.shared.queue().closed {
+                        return Err(error);
+                    }
+                    std::thread::sleep(RETRY);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn note(&mut self, places: &[(u64, u64, Place)]) {
+        let mut view = self.shared.view();
+        for &(index, ticket, place) in places {
+            self.max_index = self.max_index.max(Some(index));
+            view.placed(index, ticket, place);
+        }
+        if let Some(segment) = view.segments.get_mut(&self.id.sequence) {
+            segment.max_index = self.max_index;
+        }
+        view.shrink_cache(self.options.cache_bytes);
+    }
+
+    /// Starts the next segment. When the disk is too full for it, the present one goes on.
+    fn roll(&mut self) -> io::Result<()> {
+        let id = SegmentId { sequence: self.id.sequence + 1, ..self.id };
+        // The old segment is complete on disk before the next one exists (WAL-2).
+        self.file.sync_data()?;
+        match create_segment(&self.options, &self.shared, id) {
+            Ok((file, path, length)) => {
+                let _best_effort = self.file.set_len(self.length);
+                (self.id, self.file, self.path) = (id, file, path);
+                (self.length, self.durable, self.reserved, self.max_index) = (length, length, length, None);
+                Ok(())
+            }
+            Err(Error::Io { source, .. }) if is_full(&source) => {
+                self.set_full(true);
+                Ok(())
+            }
+            Err(Error::Io { source, .. }) => Err(source),
+            Err(other) => Err(io::Error::other(other.to_string())),
+        }
+    }
+
+    /// Deletes the oldest segments that hold nothing but purged entries.
+    fn delete_purged(&self) {
+        let mut doomed = Vec::new();
+        {
+            let mut view = self.shared.view();
+            let Some(purged) = view.purged.as_ref().map(|log_id| log_id.index) else { return };
+            while let Some(oldest) = view.segments.first_entry() {
+                if *oldest.key() == self.id.sequence || oldest.get().max_index > Some(purged) {
+                    break;
+                }
+                doomed.push(oldest.remove().path);
+            }
+        }
+        for path in &doomed {
+            if let Err(error) = fs::remove_file(path) {
+                tracing::warn!(segment = %path.display(), %error, "an old segment cannot be removed");
+                break;
+            }
+        }
+        if let Some(path) = doomed.first()
+            && let Err(error) = disk::sync_parent(path)
+        {
+            tracing::warn!(%error, "the removal of old segments may not be durable");
+        }
+    }
+
+    /// Keeps room for what may already be on its way to the log, and says so when it cannot.
+    fn reserve_ahead(&mut self) {
+        let wanted = self.length + self.options.reserve_bytes;
+        if self.reserved < wanted {
+            // One step further than needed, so that not every write asks the file system.
+            let full = match self.extend_to(wanted + self.options.reserve_bytes / 2) {
+                Ok(()) => false,
+                Err(error) => is_full(&error) && self.extend_to(wanted).is_err(),
+            };
+            self.set_full(full);
+        } else {
+            self.set_full(false);
+        }
+    }
+
+    fn try_reserve(&self) {
+        let wanted = self.options.reserve_bytes;
+        if self.options.space.reserve(&self.file, self.length, wanted).is_ok() {
+            self.set_full(false);
+        }
+    }
+
+    fn extend_to(&mut self, end: u64) -> io::Result<()> {
+        self.options.space.reserve(&self.file, self.reserved, end - self.reserved)?;
+        self.reserved = end;
+        Ok(())
+    }
+
+    fn set_full(&self, full: bool) {
+        if self.shared.full.swap(full, Ordering::AcqRel) != full {
+            if full {
+                tracing::error!(segment = %self.path.display(), "no space left for the log; writes are refused until there is");
+            } else {
+                tracing::info!(segment = %self.path.display(), "there is space for the log; writes are accepted");
+            }
+        }
+    }
+
+    /// Answers everything that waits, and all that comes later, with the error.
+    fn fail(&self, error: &io::Error) {
+        let mut queue = self.shared.queue();
+        queue.failed = Some(error.to_string());
+        for job in std::mem::take(&mut queue.jobs) {
+            job.fail(error);
+        }
+    }
+}
+
+impl Job {
+    pub(crate) fn fail(self, error: &io::Error) {
+        let copy = io::Error::new(error.kind(), error.to_string());
+        match self {
+            Job::Entries { done, .. } => done.io_completed(Err(copy)),
+            Job::Vote { done, .. } => {
+                let _receiver_gone = done.send(Err(copy));
+            }
+            Job::Committed { .. } | Job::Truncate { .. } | Job::Purge { .. } => {}
+        }
+    }
+}
+
+/// Creates a segment with its checkpoint and makes both durable.
+fn create_segment(options: &WalOptions, shared: &Shared, id: SegmentId) -> Result<(Arc<File>, PathBuf, u64)> {
+    let path = options.directory.log().join(format!("{:010}.log", id.sequence));
+    let checkpoint = {
+        let view = shared.view();
+        Checkpoint { vote: view.vote, committed: view.committed, purged: view.purged }
+    };
+    let payload = postcard::to_stdvec(&checkpoint)
+        .map_err(|error| io_error("encode", &path)(io::Error::other(error)))?;
+    let mut bytes = record::encode_header(id).to_vec();
+    record::encode(&mut bytes, id.sequence, SEGMENT_HEADER as u64, 0, Kind::Checkpoint, &payload);
+    let created = (|| {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        options.space.reserve(&file, 0, bytes.len() as u64 + options.reserve_bytes)?;
+        file.write_all_at(&bytes, 0)?;
+        file.sync_all()?;
+        Ok(file)
+    })();
+    let file = match created {
+        Ok(file) => Arc::new(file),
+        Err(error) => {
+            let _best_effort = fs::remove_file(&path);
+            return Err(io_error("create", &path)(error));
+        }
+    };
+    disk::sync_parent(&path)?;
+    let segment = Segment { file: Arc::clone(&file), path: path.clone(), max_index: None };
+    shared.view().segments.insert(id.sequence, segment);
+    Ok((file, path, bytes.len() as u64))
+}

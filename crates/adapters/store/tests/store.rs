@@ -1,0 +1,18 @@
+//! The store from the outside: one binary, one module per concern.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#[path = "store/cluster.rs"]
+mod cluster;
+#[path = "store/golden.rs"]
+mod golden;
+#[path = "store/kill.rs"]
+mod kill;
+#[path = "store/properties.rs"]
+mod properties;
+#[path = "store/single.rs"]
+mod single;
+#[path = "store/space.rs"]
+mod space;
+#[path = "store/support.rs"]
+mod support;

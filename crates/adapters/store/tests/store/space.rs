@@ -1,0 +1,94 @@
+//! A full disk: writes are refused, reads go on, and writes work again when there is space.
+
+use std::fs::File;
+use std::io;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use univrs_ports::store::{ClusterAdmin, Consistency, Error, StateStore, Txn};
+use univrs_store::{FileSystemSpace, Options, RaftStore, Space};
+
+use crate::support::{eventually, key, open_single, put, single};
+
+/// A disk with so many bytes left.
+struct Quota(AtomicU64);
+
+impl Space for Quota {
+    fn reserve(&self, file: &File, offset: u64, length: u64) -> io::Result<()> {
+        let taken = self.0.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(length));
+        taken.map_err(|_| io::Error::from(io::ErrorKind::StorageFull))?;
+        FileSystemSpace.reserve(file, offset, length)
+    }
+}
+
+async fn fill(store: &RaftStore) -> u64 {
+    for number in 0..500 {
+        match store.txn(Txn::put(key(&format!("k{number:03}")), vec![1; 500_000])).await {
+            Ok(_) => {}
+            Err(Error::DiskFull) => return number,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    panic!("the disk does not fill");
+}
+
+async fn check_reads(store: &RaftStore, written: u64) {
+    for number in 0..written {
+        let stored = store.get(&key(&format!("k{number:03}")), Consistency::Linearizable).await.unwrap();
+        assert_eq!(stored.unwrap().value.len(), 500_000);
+    }
+    assert!(store.status().await.unwrap().disk_full);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_stop_and_go_with_the_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let quota = Arc::new(Quota(AtomicU64::new(60 << 20)));
+    let options = Options { space: Arc::<Quota>::clone(&quota), ..single(dir.path()) };
+    let store = RaftStore::open(options).await.unwrap();
+    let written = fill(&store).await;
+    assert!(written > 20, "{written}");
+    check_reads(&store, written).await;
+    assert!(matches!(store.txn(Txn::put(key("more"), "x")).await, Err(Error::DiskFull)));
+    quota.0.store(1 << 40, Ordering::SeqCst);
+    eventually("writes go on", async || store.txn(Txn::put(key("more"), "x")).await.is_ok()).await;
+    assert!(!store.status().await.unwrap().disk_full);
+    let digest = store.digest();
+    store.close().await;
+    drop(store);
+    assert_eq!(open_single(dir.path()).await.digest(), digest);
+}
+
+/// The same on a real small file system; needs the right to mount one, and passes without.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_small_disk_behaves_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=80m", "univrs-test"]).arg(dir.path()).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        return;
+    }
+    let work = async {
+        let ballast = dir.path().join("ballast");
+        std::fs::write(&ballast, vec![0; 20 << 20]).unwrap();
+        let root = dir.path().join("store");
+        let store = open_single(&root).await;
+        let written = fill(&store).await;
+        check_reads(&store, written).await;
+        std::fs::remove_file(&ballast).unwrap();
+        eventually("writes go on", async || store.txn(Txn::put(key("more"), "x")).await.is_ok()).await;
+        put(&store, "even more", vec![1; 100_000]).await;
+        let digest = store.digest();
+        store.close().await;
+        drop(store);
+        let store = open_single(&root).await;
+        assert_eq!(store.digest(), digest);
+        store.close().await;
+    };
+    let outcome = tokio::time::timeout(Duration::from_secs(60), work).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    Command::new("umount").arg("-l").arg(dir.path()).status().unwrap();
+    outcome.unwrap();
+}

@@ -1,0 +1,302 @@
+//! The grammar of the command line.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use univrs_model::span::Span;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::up::{DownArgs, UpArgs};
+use crate::{
+    audit, completion, deploy, events, image, node, openapi, operation, org, proxy, run, secret, status,
+    token, version, volume, workload,
+};
+
+/// Runs containers on many machines
+#[derive(Debug, Parser)]
+#[command(name = "univrs", version, propagate_version = false, subcommand_required = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every command has.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Address of the API
+    #[arg(
+        long,
+        global = true,
+        env = "UNIVRS_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub(crate) server: String,
+    /// API token; loopback needs none
+    #[arg(long, global = true, env = "UNIVRS_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Organisation whose objects are meant
+    #[arg(long, global = true, env = "UNIVRS_ORG")]
+    pub(crate) org: Option<String>,
+    /// Form of the data on standard output
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    pub(crate) output: Format,
+    /// Print ids only
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Do not ask
+    #[arg(short, long, global = true)]
+    pub(crate) yes: bool,
+    /// How long to wait until a change has settled
+    #[arg(long, global = true, value_name = "DURATION", default_value = "5m")]
+    pub(crate) timeout: Span,
+    /// Do not wait until a change has settled
+    #[arg(long, global = true)]
+    pub(crate) detach: bool,
+    /// Do not colour anything (also NO_COLOR)
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+}
+
+/// Form of the data on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A table for people
+    Table,
+    /// A table with more columns and exact times
+    Wide,
+    /// The server's own JSON
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// Names only
+    Name,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run this machine as a node
+    Up(Box<UpArgs>),
+    /// Stop and remove everything that a node of this machine has made
+    Down(DownArgs),
+    #[command(flatten)]
+    Client(Verb),
+}
+
+/// The commands that talk to a server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Show the cluster
+    Status(status::StatusArgs),
+    /// Nodes of the cluster
+    #[command(subcommand, visible_alias = "nodes")]
+    Node(node::NodeVerb),
+    /// Run a container
+    Run(Box<run::RunArgs>),
+    /// Make workloads what their files say
+    Deploy(deploy::DeployArgs),
+    /// Workloads
+    #[command(subcommand, visible_alias = "workloads")]
+    Workload(workload::WorkloadVerb),
+    /// List workloads
+    Ls(workload::ls::LsArgs),
+    /// List instances
+    Ps(workload::ps::PsArgs),
+    /// Show what a workload's containers wrote
+    Logs(workload::logs::LogsArgs),
+    /// Execute a command in an instance
+    Exec(workload::exec::ExecArgs),
+    /// Set how many instances workloads have
+    Scale(workload::scale::ScaleArgs),
+    /// Reach a workload's port from this machine
+    Proxy(proxy::ProxyArgs),
+    /// Images
+    #[command(subcommand, visible_alias = "images")]
+    Image(image::ImageVerb),
+    /// Show what happened
+    Events(events::EventsArgs),
+    /// API tokens
+    #[command(subcommand)]
+    Token(token::TokenVerb),
+    /// Secrets
+    #[command(subcommand)]
+    Secret(secret::SecretVerb),
+    /// Organisations
+    #[command(subcommand)]
+    Org(org::OrgVerb),
+    /// Who did what
+    #[command(subcommand)]
+    Audit(audit::AuditVerb),
+    /// Long changes
+    #[command(subcommand)]
+    Operation(operation::OperationVerb),
+    /// Volumes
+    #[command(subcommand)]
+    Volume(volume::VolumeVerb),
+    /// Print the description of the API
+    Openapi(openapi::OpenapiArgs),
+    /// Print completions for a shell
+    Completion(completion::CompletionArgs),
+    /// Print the versions of this program and of the server
+    Version(version::VersionArgs),
+}
+
+impl Verb {
+    pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<Exit, Fault> {
+        match self {
+            Self::Status(args) => args.run(context).await,
+            Self::Node(verb) => verb.run(context).await,
+            Self::Run(args) => args.run(context).await,
+            Self::Deploy(args) => args.run(context).await,
+            Self::Workload(verb) => verb.run(context).await,
+            Self::Ls(args) => args.run(context).await,
+            Self::Ps(args) => args.run(context).await,
+            Self::Logs(args) => args.run(context).await,
+            Self::Exec(args) => args.run(context).await,
+            Self::Scale(args) => args.run(context).await,
+            Self::Proxy(args) => args.run(context).await,
+            Self::Image(verb) => verb.run(context).await,
+            Self::Events(args) => args.run(context).await,
+            Self::Token(verb) => verb.run(context).await,
+            Self::Secret(verb) => verb.run(context).await,
+            Self::Org(verb) => verb.run(context).await,
+            Self::Audit(verb) => verb.run(context).await,
+            Self::Operation(verb) => verb.run(context).await,
+            Self::Volume(verb) => verb.run(context).await,
+            Self::Openapi(args) => args.run(context).await,
+            Self::Completion(args) => args.run(context),
+            Self::Version(args) => args.run(context).await,
+        }
+    }
+}
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// To run this machine as a node.
+    Up(Box<UpArgs>),
+    /// To remove what a node of this machine has made.
+    Down(DownArgs),
+    /// To talk to a server; see [`crate::run`].
+    Client(Box<ClientCommand>),
+}
+
+/// A command for a server.
+#[derive(Debug)]
+pub struct ClientCommand {
+    pub(crate) global: Global,
+    pub(crate) verb: Verb,
+}
+
+/// The grammar, for completions and documentation.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Reads a command line, the program's name included. Help and complaints are printed here.
+///
+/// Called as `orchestrator` it means `univrs up`, called as `mcp-orchestrator` it means `univrs mcp`.
+///
+/// # Errors
+/// When there is nothing left to do: the exit code is 0 after help, and 2 after a complaint.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, ExitCode> {
+    try_parse(args).map_err(|error| {
+        // Without a place to complain, the exit code still tells.
+        let _ = error.print();
+        u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+    })
+}
+
+/// As [`parse`], without printing anything.
+///
+/// # Errors
+/// When the command line is not one, or asks for help.
+pub fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    if let Some(verb) = args.first().and_then(implied_verb) {
+        args.insert(1, verb.into());
+    }
+    let mut matches = command().try_get_matches_from(args)?;
+    let Cli { global, command } = Cli::from_arg_matches_mut(&mut matches)?;
+    Ok(match command {
+        Command::Up(args) => Invocation::Up(args),
+        Command::Down(args) => Invocation::Down(args),
+        Command::Client(verb) => Invocation::Client(Box::new(ClientCommand { global, verb })),
+    })
+}
+
+/// The verb that the name of the program stands for.
+fn implied_verb(program: &OsString) -> Option<&'static str> {
+    match Path::new(program).file_name()?.to_str()? {
+        "orchestrator" => Some("up"),
+        "mcp-orchestrator" => Some("mcp"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::{Invocation, command, try_parse};
+
+    fn parse_words(line: &str) -> Result<Invocation, clap::Error> {
+        try_parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn orchestrator_means_up() {
+        let Ok(Invocation::Up(args)) = parse_words("/usr/bin/orchestrator --port 9100 --role validator")
+        else {
+            panic!("not up");
+        };
+        assert_eq!((args.port, args.role.len()), (9100, 1));
+        assert!(parse_words("orchestrators up").is_ok());
+    }
+
+    #[test]
+    fn up_reads_what_the_contract_writes() {
+        let line = "univrs up --bootstrap --port 9000 --api 127.0.0.1:8080 --data-dir d --role validator,business,slim \
+            --cloud aws --region us-east-1 --zone a --operator me --label a=b --label c=d --runtime oci \
+            --overcommit cpu=2,memory=1.5 --image-dir i --cluster-cidr 100.64.0.0/10 --name n --on-exit down";
+        let Ok(Invocation::Up(args)) = parse_words(line) else { panic!("not up") };
+        assert_eq!((args.labels.len(), args.role.len(), args.bootstrap), (2, 3, true));
+        let line = "univrs up --connect /dns/bootstrap/udp/9000/quic-v1 --connect /ip4/10.0.0.1/tcp/9000";
+        let Ok(Invocation::Up(args)) = parse_words(line) else { panic!("not up") };
+        assert_eq!(args.connect.len(), 2);
+    }
+
+    #[test]
+    fn wrong_usage_is_an_error_of_code_2() {
+        for line in [
+            "univrs",
+            "univrs frobnicate",
+            "univrs ls --output xml",
+            "univrs up --runtime vm",
+            "univrs scale",
+        ] {
+            assert_eq!(parse_words(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        assert_eq!(parse_words("univrs --help").unwrap_err().exit_code(), 0);
+    }
+
+    #[test]
+    fn global_flags_stand_anywhere() {
+        for line in ["univrs -o json workload ls", "univrs workload ls -o json", "univrs workload -o json ls"]
+        {
+            assert!(matches!(parse_words(line), Ok(Invocation::Client(_))), "{line}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The flags of the commands that the daemon itself executes: `up` and `down`.
+//!
+//! Every flag of `up` can also be given as an environment variable `UNIVRS_*`, so that the image's entrypoint
+//! `/univrs up` and a systemd unit need no arguments.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, ValueEnum};
+use univrs_model::decode::nearest;
+use univrs_model::name::Name;
+use univrs_model::node::{Role, RuntimeKind};
+
+/// The port of `--join` when none is written.
+const JOIN_PORT: u16 = 9443;
+
+/// Runs this machine as a node.
+///
+/// On an empty data directory without join flags it bootstraps a cluster of its own.
+#[derive(Args, Clone, Debug)]
+pub struct UpArgs {
+    /// Make a new cluster; does nothing when the data directory already holds one
+    #[arg(long, env = "UNIVRS_BOOTSTRAP", value_parser = FalseyValueParser::new(), conflicts_with_all = ["join", "connect"])]
+    pub bootstrap: bool,
+    /// Join the cluster of this node
+    #[arg(long, env = "UNIVRS_JOIN", value_name = "HOST[:9443]")]
+    pub join: Option<JoinAddress>,
+    /// Join by a libp2p address; may be repeated
+    #[arg(long, env = "UNIVRS_CONNECT", value_name = "MULTIADDR", value_delimiter = ',')]
+    pub connect: Vec<String>,
+    /// Token that admits this node
+    #[arg(long, env = "UNIVRS_JOIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub join_token: Option<String>,
+    /// File that holds, or will hold, the token that admits this node
+    #[arg(long, env = "UNIVRS_JOIN_TOKEN_FILE", value_name = "FILE", conflicts_with = "join_token")]
+    pub join_token_file: Option<PathBuf>,
+    /// Port of the peer-to-peer network
+    #[arg(long, env = "UNIVRS_PORT", default_value_t = 9000)]
+    pub port: u16,
+    /// Address of the API
+    #[arg(long, env = "UNIVRS_API", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = socket_address)]
+    pub api: SocketAddr,
+    /// Address of the HTTP ingress
+    #[arg(long, env = "UNIVRS_INGRESS", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:80", value_parser = socket_address)]
+    pub ingress: SocketAddr,
+    /// Directory of everything this node keeps
+    #[arg(long, env = "UNIVRS_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// What this node is for, separated by commas: validator, business, slim
+    #[arg(long, env = "UNIVRS_ROLE", value_name = "ROLES", value_delimiter = ',', default_value = "validator,business,slim", value_parser = role)]
+    pub role: Vec<Role>,
+    /// Cloud that this machine stands in
+    #[arg(long, env = "UNIVRS_CLOUD", default_value = "local")]
+    pub cloud: String,
+    /// Region of the cloud
+    #[arg(long, env = "UNIVRS_REGION", default_value = "local")]
+    pub region: String,
+    /// Zone of the region
+    #[arg(long, env = "UNIVRS_ZONE", default_value = "local")]
+    pub zone: String,
+    /// Who runs this machine
+    #[arg(long, env = "UNIVRS_OPERATOR", default_value = "local")]
+    pub operator: String,
+    /// Label of this node; may be repeated
+    #[arg(long = "label", env = "UNIVRS_LABEL", value_name = "K=V", value_delimiter = ',', value_parser = key_value)]
+    pub labels: Vec<(String, String)>,
+    /// What containers run on: oci, docker, simulated; chosen by what the machine has when absent
+    #[arg(long, env = "UNIVRS_RUNTIME", value_parser = runtime)]
+    pub runtime: Option<RuntimeKind>,
+    /// How much more than it has this node gives away
+    #[arg(long, env = "UNIVRS_OVERCOMMIT", value_name = "cpu=F,memory=F", default_value = "cpu=1,memory=1")]
+    pub overcommit: Overcommit,
+    /// Directory of image archives to take images from
+    #[arg(long, env = "UNIVRS_IMAGE_DIR", value_name = "DIR")]
+    pub image_dir: Option<PathBuf>,
+    /// Address range that the cluster's nodes share out
+    #[arg(long, env = "UNIVRS_CLUSTER_CIDR", value_name = "CIDR", default_value = "100.64.0.0/10")]
+    pub cluster_cidr: Ipv4Range,
+    /// Name of this node; the host's name when absent
+    #[arg(long, env = "UNIVRS_NAME")]
+    pub name: Option<Name>,
+    /// What becomes of the containers when this process is told to stop; asks on a terminal, else keeps
+    #[arg(long, env = "UNIVRS_ON_EXIT", value_enum)]
+    pub on_exit: Option<OnExit>,
+}
+
+/// Stops and removes everything that the node of a data directory has made.
+#[derive(Args, Clone, Debug)]
+pub struct DownArgs {
+    /// Directory of everything the node keeps
+    #[arg(long, env = "UNIVRS_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// What becomes of the containers when `up` is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnExit {
+    /// Leave them running
+    Keep,
+    /// Stop and remove everything
+    Down,
+}
+
+impl UpArgs {
+    /// The directory of everything this node keeps.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(default_data_dir)
+    }
+}
+
+impl DownArgs {
+    /// The directory of everything the node keeps.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(default_data_dir)
+    }
+}
+
+/// `/var/lib/univrs` for root, otherwise a directory of the user's own.
+fn default_data_dir() -> PathBuf {
+    use std::os::unix::fs::MetadataExt;
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    let of_user = || {
+        let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+        base.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")))
+    };
+    match (is_root, of_user()) {
+        (false, Some(base)) => base.join("univrs"),
+        (true, _) | (false, None) => PathBuf::from("/var/lib/univrs"),
+    }
+}
+
+/// Where to join: a host and the port of its node-to-node service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinAddress {
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl FromStr for JoinAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fail = || format!("`{text}` is not HOST or HOST:PORT");
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, after) = rest.split_once(']').ok_or_else(fail)?;
+                (host, if after.is_empty() { None } else { Some(after.strip_prefix(':').ok_or_else(fail)?) })
+            }
+            // More than one colon without brackets is an IPv6 address without a port.
+            None if text.matches(':').count() > 1 => (text, None),
+            None => match text.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            },
+        };
+        let port = port.map_or(Ok(JOIN_PORT), |port| port.parse().map_err(|_| fail()))?;
+        if host.is_empty() || host.contains('/') || host.contains(char::is_whitespace) {
+            return Err(fail());
+        }
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for JoinAddress {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(out, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(out, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Factors by which a node gives away more than it has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Overcommit {
+    /// Factor of processor time.
+    pub cpu: f64,
+    /// Factor of memory.
+    pub memory: f64,
+}
+
+impl FromStr for Overcommit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut result = Self { cpu: 1.0, memory: 1.0 };
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is not KEY=FACTOR"))?;
+            let factor = value.parse::<f64>().ok().filter(|factor| (0.01..=100.0).contains(factor));
+            let factor = factor.ok_or_else(|| format!("`{value}` is not a factor between 0.01 and 100"))?;
+            match key {
+                "cpu" => result.cpu = factor,
+                "memory" => result.memory = factor,
+                other => return Err(format!("`{other}` cannot be overcommitted; write `cpu` or `memory`")),
+            }
+        }
+        Ok(result)
+    }
+}
+
+/// A range of IPv4 addresses, such as `100.64.0.0/10`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv4Range {
+    /// The first address.
+    pub address: Ipv4Addr,
+    /// How many leading bits all addresses share.
+    pub prefix: u8,
+}
+
+impl FromStr for Ipv4Range {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fail = || format!("`{text}` is not an IPv4 range such as `100.64.0.0/10`");
+        let (address, prefix) = text.split_once('/').ok_or_else(fail)?;
+        let address: Ipv4Addr = address.parse().map_err(|_| fail())?;
+        let prefix: u8 = prefix.parse().ok().filter(|prefix| (1..=30).contains(prefix)).ok_or_else(fail)?;
+        let host_bits = u32::MAX.checked_shr(u32::from(prefix)).unwrap_or(0);
+        if address.to_bits() & host_bits != 0 {
+            let first = Ipv4Addr::from_bits(address.to_bits() & !host_bits);
+            return Err(format!("`{text}` has host bits; write `{first}/{prefix}`"));
+        }
+        Ok(Self { address, prefix })
+    }
+}
+
+impl fmt::Display for Ipv4Range {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.address, self.prefix)
+    }
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let fail = || format!("`{text}` is not ADDRESS:PORT");
+    match text.parse() {
+        Ok(address) => Ok(address),
+        Err(_) => text.to_socket_addrs().map_err(|_| fail())?.next().ok_or_else(fail),
+    }
+}
+
+/// A name out of a closed list, with a suggestion when it is not in it.
+fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+        return Ok(*value);
+    }
+    let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+    let near = nearest(text, names.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+    Err(format!("`{text}` is none of {}{}", names.join(", "), near.unwrap_or_default()))
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    one_of(text, &[("validator", Role::Validator), ("business", Role::Business), ("slim", Role::Slim)])
+}
+
+fn runtime(text: &str) -> Result<RuntimeKind, String> {
+    let choices =
+        [("oci", RuntimeKind::Oci), ("docker", RuntimeKind::Docker), ("simulated", RuntimeKind::Simulated)];
+    one_of(text, &choices)
+}
+
+/// `K=V` as written for labels and environment variables.
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        Some(_) | None => Err(format!("`{text}` is not KEY=VALUE")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ipv4Range, JoinAddress, Overcommit, role};
+
+    #[test]
+    fn join_addresses_have_a_default_port() {
+        for (text, written) in [
+            ("10.0.0.1", "10.0.0.1:9443"),
+            ("seed.example:99", "seed.example:99"),
+            ("[::1]:7", "[::1]:7"),
+            ("::1", "[::1]:9443"),
+        ] {
+            assert_eq!(text.parse::<JoinAddress>().unwrap().to_string(), written);
+        }
+        for bad in ["", ":9", "a:b", "[::1", "a b", "[::1]x", "http://a"] {
+            assert!(bad.parse::<JoinAddress>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ranges_start_at_their_first_address() {
+        assert_eq!("100.64.0.0/10".parse::<Ipv4Range>().unwrap().to_string(), "100.64.0.0/10");
+        let error = "100.64.0.1/10".parse::<Ipv4Range>().unwrap_err();
+        assert!(error.contains("100.64.0.0/10"), "{error}");
+        assert!("10.0.0.0".parse::<Ipv4Range>().is_err());
+    }
+
+    #[test]
+    fn overcommit_names_what_it_knows() {
+        assert_eq!("cpu=2".parse(), Ok(Overcommit { cpu: 2.0, memory: 1.0 }));
+        assert!("disk=2".parse::<Overcommit>().is_err());
+        assert!("cpu=0".parse::<Overcommit>().is_err());
+    }
+
+    #[test]
+    fn a_mistyped_role_gets_a_suggestion() {
+        assert!(role("validater").unwrap_err().contains("did you mean `validator`?"));
+    }
+}

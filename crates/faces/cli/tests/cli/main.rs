@@ -1,0 +1,10 @@
+//! The command line against a scripted server: what is asked, what is printed, how it ends.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod changes;
+mod deploying;
+mod endings;
+mod foreground;
+mod formats;
+mod harness;

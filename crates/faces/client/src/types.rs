@@ -1,0 +1,175 @@
+//! Bodies of replies that are not part of the model: lists, plans, and the records of administration.
+//!
+//! Fields that a server may leave out have defaults, so that a client reads older and newer servers.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use univrs_model::Timestamp;
+
+/// A part of a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct List<T> {
+    /// The objects.
+    pub items: Vec<T>,
+    /// Where the next part begins, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+    /// Revision of the store that the list shows.
+    #[serde(default)]
+    pub revision: u64,
+}
+
+/// What a write would change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its id.
+    #[serde(default)]
+    pub plan_id: String,
+    /// Digest of its contents.
+    #[serde(default)]
+    pub digest: String,
+    /// Revision of the store that it was made from.
+    #[serde(default)]
+    pub parent_revision: u64,
+    /// Until when it can be applied.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// What changes.
+    #[serde(default)]
+    pub changes: Vec<Change>,
+    /// What it costs, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Value>,
+    /// What else is touched.
+    #[serde(default)]
+    pub blast_radius: Value,
+}
+
+/// One change of a plan.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Change {
+    /// Such as `create`, `update`, `delete`.
+    pub action: String,
+    /// Kind of the object, such as `workload`.
+    pub kind: String,
+    /// Name of the object.
+    pub name: String,
+    /// The object as it is.
+    #[serde(default)]
+    pub before: Value,
+    /// The object as it would be.
+    #[serde(default)]
+    pub after: Value,
+}
+
+/// An image in a node's store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Image {
+    /// Its name and tag.
+    pub reference: String,
+    /// Digest of its manifest.
+    #[serde(default)]
+    pub digest: String,
+    /// Bytes of its blobs.
+    #[serde(default)]
+    pub size: u64,
+    /// When it came here.
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+}
+
+/// An API token, without its secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Token {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// What its holder may do.
+    #[serde(default)]
+    pub grant: String,
+    /// When it was made.
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+    /// When it ends, if it does.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A token that was just made, with its secret, which is shown this once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NewToken {
+    /// The token.
+    #[serde(flatten)]
+    pub record: Token,
+    /// Its secret.
+    pub token: String,
+}
+
+/// A secret, without its value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Secret {
+    /// Its name.
+    pub name: String,
+    /// Grows with every change of its value.
+    #[serde(default)]
+    pub revision: u64,
+    /// When its value last changed.
+    #[serde(default)]
+    pub updated_at: Option<Timestamp>,
+}
+
+/// An organisation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Org {
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+}
+
+/// A volume on a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Volume {
+    /// Its id.
+    #[serde(default)]
+    pub id: String,
+    /// Its name in the workload.
+    pub name: String,
+    /// The workload that uses it.
+    #[serde(default)]
+    pub workload: Option<String>,
+    /// The node that holds it.
+    #[serde(default)]
+    pub node: Option<String>,
+    /// Space set aside.
+    #[serde(default)]
+    pub size: Option<String>,
+    /// When it was made.
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+}
+
+/// Who did what.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    #[serde(default)]
+    pub caller: Value,
+    /// What, such as `workload_write`.
+    #[serde(default)]
+    pub action: String,
+    /// To what, such as `workload/web`.
+    #[serde(default)]
+    pub object: String,
+    /// The rule that allowed it.
+    #[serde(default)]
+    pub allowed_by: String,
+    /// What changed, in a sentence.
+    #[serde(default)]
+    pub summary: String,
+}

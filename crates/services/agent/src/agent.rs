@@ -1,0 +1,249 @@
+//! Registers the node, keeps its lease, adopts what runs, and keeps one driver per instance.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use univrs_model::Timestamp;
+use univrs_model::ids::InstanceId;
+use univrs_model::instance::{InstanceOrder, Observation};
+use univrs_model::node::Node;
+use univrs_ports::clock::Clock;
+use univrs_ports::control_plane::{ControlPlane, ControlPlaneError};
+use univrs_ports::images::Images;
+use univrs_ports::network::{Attachment, Network};
+use univrs_ports::runtime::{Runtime, RuntimeInventory};
+
+use crate::driver::{Adopted, Driver};
+use crate::reporter::Reporter;
+
+/// How often the node says that it is alive: three times within its lease.
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// Pause before trying again to reach the control plane or the runtime.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What a node that runs containers has for it.
+#[derive(Clone)]
+pub struct Machine {
+    /// Runs containers.
+    pub runtime: Arc<dyn Runtime>,
+    /// Brings images.
+    pub images: Arc<dyn Images>,
+    /// Gives addresses.
+    pub network: Arc<dyn Network>,
+    /// Where files of instances lie.
+    pub instances_dir: PathBuf,
+    /// Where volumes lie.
+    pub volumes_dir: PathBuf,
+}
+
+/// What an agent works with.
+pub struct AgentOptions {
+    /// The node as it describes itself.
+    pub node: Node,
+    /// The control plane.
+    pub control: Arc<dyn ControlPlane>,
+    /// What it runs containers with; absent on a node that runs none.
+    pub machine: Option<Machine>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The node's side of the cluster.
+pub struct Agent {
+    node: Node,
+    control: Arc<dyn ControlPlane>,
+    machine: Option<Machine>,
+    clock: Arc<dyn Clock>,
+}
+
+/// How a driver is told that something changed.
+struct Line {
+    order: watch::Sender<Option<InstanceOrder>>,
+    look: Arc<Notify>,
+}
+
+impl Agent {
+    /// An agent; nothing happens before [`Agent::run`].
+    pub fn new(options: AgentOptions) -> Self {
+        let AgentOptions { node, control, machine, clock } = options;
+        Self { node, control, machine, clock }
+    }
+
+    /// Runs until `shutdown`. Containers keep running then.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let (cut_off, cut_off_seen) = watch::channel(None);
+        let tasks = TaskTracker::new();
+        let alive = KeepAlive { node: self.node.clone(), control: Arc::clone(&self.control), clock: Arc::clone(&self.clock) };
+        alive.register(&shutdown).await;
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(alive.run(cut_off)));
+        if let Some(machine) = self.machine.clone() {
+            let reporter = Reporter::default();
+            // The reporter stops after the drivers, so that their last words are told.
+            let told = CancellationToken::new();
+            let reporting = tokio::spawn(reporter.clone().run(self.node.id.clone(), Arc::clone(&self.control), told.clone()));
+            self.drive(machine, &reporter, cut_off_seen, &tasks, &shutdown).await;
+            tasks.close();
+            tasks.wait().await;
+            told.cancel();
+            if reporting.await.is_err() {
+                tracing::error!("the reporter ended by a panic");
+            }
+        } else {
+            shutdown.cancelled().await;
+            tasks.close();
+            tasks.wait().await;
+        }
+    }
+
+    async fn drive(
+        &self,
+        machine: Machine,
+        reporter: &Reporter,
+        cut_off: watch::Receiver<Option<Timestamp>>,
+        tasks: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) {
+        // Listening comes before looking, so that no ending falls between.
+        let mut endings = machine.runtime.endings();
+        let Some(mut found) = shutdown.run_until_cancelled(self.adopt(&machine)).await else { return };
+        let mut orders = self.control.orders(&self.node.id);
+        let mut lines: BTreeMap<InstanceId, Line> = BTreeMap::new();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                ended = endings.next() => if let Some(id) = ended {
+                    if let Some(line) = lines.get(&id.instance) {
+                        line.look.notify_one();
+                    }
+                },
+                next = orders.next() => {
+                    let Some(next) = next else { return };
+                    let mut wanted: BTreeMap<InstanceId, InstanceOrder> =
+                        next.into_iter().map(|order| (order.assignment.id.clone(), order)).collect();
+                    lines.retain(|id, line| {
+                        tell(&line.order, wanted.remove(id));
+                        !line.order.is_closed()
+                    });
+                    let known = |id: &InstanceId| lines.contains_key(id);
+                    let strays: Vec<InstanceId> = found.keys().filter(|id| !known(id) && !wanted.contains_key(*id)).cloned().collect();
+                    let fresh = wanted.into_iter().map(|(id, order)| (id, Some(order)));
+                    let all: Vec<_> = fresh.chain(strays.into_iter().map(|id| (id, None))).collect();
+                    for (id, order) in all {
+                        let adopted = found.remove(&id).unwrap_or_default();
+                        let (sender, receiver) = watch::channel(order);
+                        let look = Arc::new(Notify::new());
+                        let driver = Driver::new(
+                            id.clone(), machine.clone(), Arc::clone(&self.clock), reporter.clone(),
+                            self.node.id.clone(), adopted,
+                        );
+                        tasks.spawn(driver.run(receiver, Arc::clone(&look), cut_off.clone(), shutdown.clone()));
+                        lines.insert(id, Line { order: sender, look });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything that is already here: what runs, its addresses, and what was last said of it.
+    async fn adopt(&self, machine: &Machine) -> BTreeMap<InstanceId, Adopted> {
+        loop {
+            match self.look_around(machine).await {
+                Ok((inventory, attached, reported)) => return gather(inventory, attached, reported),
+                Err(reason) => {
+                    tracing::warn!(reason, "cannot see yet what runs here; trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn look_around(
+        &self,
+        machine: &Machine,
+    ) -> Result<(RuntimeInventory, Vec<Attachment>, Vec<Observation>), String> {
+        let inventory = machine.runtime.list().await.map_err(|error| error.to_string())?;
+        let attached = machine.network.attached().await.map_err(|error| error.to_string())?;
+        let reported = self.control.reported(&self.node.id).await.map_err(|error| error.to_string())?;
+        Ok((inventory, attached, reported))
+    }
+}
+
+fn gather(
+    inventory: RuntimeInventory,
+    attached: Vec<Attachment>,
+    reported: Vec<Observation>,
+) -> BTreeMap<InstanceId, Adopted> {
+    let mut found: BTreeMap<InstanceId, Adopted> = BTreeMap::new();
+    for instance in inventory.sandboxes {
+        found.entry(instance).or_default().sandbox = true;
+    }
+    for container in inventory.containers {
+        found.entry(container.id.instance.clone()).or_default().containers.push(container);
+    }
+    for attachment in attached {
+        let instance = attachment.instance.clone();
+        found.entry(instance).or_default().attachment = Some(attachment);
+    }
+    for observation in reported {
+        let instance = observation.id.clone();
+        found.entry(instance).or_default().observation = Some(observation);
+    }
+    found
+}
+
+fn tell(line: &watch::Sender<Option<InstanceOrder>>, order: Option<InstanceOrder>) {
+    line.send_if_modified(|known| {
+        let differs = *known != order;
+        if differs {
+            *known = order;
+        }
+        differs
+    });
+}
+
+struct KeepAlive {
+    node: Node,
+    control: Arc<dyn ControlPlane>,
+    clock: Arc<dyn Clock>,
+}
+
+impl KeepAlive {
+    /// Makes the node known; tries until it works or `shutdown`.
+    async fn register(&self, shutdown: &CancellationToken) {
+        while let Err(error) = self.control.register(&self.node).await {
+            tracing::warn!(%error, "cannot register; trying again");
+            if shutdown.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Renews the lease, and says since when the control plane has not been heard.
+    async fn run(self, cut_off: watch::Sender<Option<Timestamp>>) {
+        let mut tick = tokio::time::interval(KEEP_ALIVE);
+        loop {
+            tick.tick().await;
+            let heard = match self.control.keep_alive(&self.node.id).await {
+                Ok(()) => true,
+                Err(ControlPlaneError::Refused { reason, .. }) => {
+                    tracing::info!(reason, "registering again");
+                    self.control.register(&self.node).await.is_ok()
+                }
+                Err(error @ ControlPlaneError::Unavailable { .. }) => {
+                    tracing::warn!(%error, "the control plane does not answer");
+                    false
+                }
+            };
+            cut_off.send_if_modified(|since| {
+                let next = if heard { None } else { since.or_else(|| Some(self.clock.now())) };
+                std::mem::replace(since, next) != *since
+            });
+        }
+    }
+}

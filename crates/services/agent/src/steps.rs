@@ -1,0 +1,269 @@
+//! Carries out the steps of an instance's life: the only place where runtime, images and network are called.
+//!
+//! Each step may be carried out twice without harm, because each call of the ports may.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use univrs_model::Timestamp;
+use univrs_model::ids::InstanceId;
+use univrs_model::instance::{Desired, InstanceOrder};
+use univrs_model::name::Name;
+use univrs_model::span::Span;
+use univrs_model::workload::ContainerSpec as Wanted;
+use univrs_ports::images::{ImageError, PreparedImage, PullPolicy};
+use univrs_ports::network::{AttachRequest, Attachment, NetworkError};
+use univrs_ports::runtime::{ContainerId, ContainerState, RuntimeError};
+use univrs_rollout::life::{LifeStep, ProbeResult};
+
+use crate::agent::Machine;
+use crate::container::{self, Impossible, Surroundings};
+use crate::probe;
+
+/// Time between taking an instance out of names and routes and asking it to end, so that requests on their way
+/// still arrive.
+const DRAIN: Duration = Duration::from_millis(300);
+
+/// Why a step failed.
+pub(crate) struct Fault {
+    pub(crate) message: String,
+    pub(crate) temporary: bool,
+}
+
+/// What a step has brought about.
+pub(crate) enum Effect {
+    /// The images of all containers.
+    Images(Result<BTreeMap<Name, PreparedImage>, Fault>),
+    /// Whether storage is ready now.
+    Storage(Result<bool, Fault>),
+    /// Whether there is a sandbox now.
+    Sandbox(Result<bool, Fault>),
+    /// The place in the network, if there is one now.
+    Network(Result<Option<Attachment>, Fault>),
+    /// A container was started, or not.
+    Started { name: Name, attempt: u32, result: Result<ContainerState, Fault> },
+    /// A container was asked to end; this is what is left of it.
+    Stopped { name: Name, state: Option<ContainerState> },
+    /// A container was probed.
+    Probed { name: Name, result: ProbeResult },
+}
+
+/// What a step may need.
+pub(crate) struct Around {
+    pub(crate) id: InstanceId,
+    pub(crate) machine: Machine,
+    /// Absent when only remains are cleared.
+    pub(crate) order: Option<InstanceOrder>,
+    pub(crate) images: BTreeMap<Name, PreparedImage>,
+    pub(crate) attachment: Option<Attachment>,
+    pub(crate) now: Timestamp,
+}
+
+/// Carries out one step.
+pub(crate) async fn carry_out(around: Around, step: LifeStep) -> Effect {
+    match step {
+        LifeStep::PrepareImages => Effect::Images(around.prepare_images().await),
+        LifeStep::PrepareStorage => Effect::Storage(around.prepare_storage().map(|()| true)),
+        LifeStep::ReleaseStorage => Effect::Storage(around.release_storage().map(|()| false)),
+        LifeStep::OpenSandbox => {
+            Effect::Sandbox(around.machine.runtime.open_sandbox(&around.id).await.map(|_| true).map_err(Fault::from))
+        }
+        LifeStep::CloseSandbox => {
+            Effect::Sandbox(around.machine.runtime.close_sandbox(&around.id).await.map(|()| false).map_err(Fault::from))
+        }
+        LifeStep::Attach => Effect::Network(around.attach().await.map(Some)),
+        LifeStep::Detach => {
+            Effect::Network(around.machine.network.detach(&around.id).await.map(|()| None).map_err(Fault::from))
+        }
+        LifeStep::StartContainer { name, attempt } => {
+            let result = around.start(&name, attempt).await;
+            Effect::Started { name, attempt, result }
+        }
+        LifeStep::StopContainer { name, grace } => {
+            let state = around.stop(&name, grace).await;
+            Effect::Stopped { name, state }
+        }
+        LifeStep::Probe { name } => {
+            let result = around.probe(&name).await;
+            Effect::Probed { name, result }
+        }
+    }
+}
+
+impl Around {
+    fn container_id(&self, name: &Name) -> ContainerId {
+        ContainerId { instance: self.id.clone(), container: name.clone() }
+    }
+
+    fn order(&self) -> Result<&InstanceOrder, Fault> {
+        self.order.as_ref().ok_or_else(|| Fault { message: "its order is gone".to_owned(), temporary: true })
+    }
+
+    fn wanted(&self, name: &Name) -> Result<Wanted, Fault> {
+        let found = self.order()?.spec.containers().into_iter().find(|container| container.name == *name);
+        found.ok_or_else(|| Fault { message: format!("the workload has no container `{name}`"), temporary: false })
+    }
+
+    async fn prepare_images(&self) -> Result<BTreeMap<Name, PreparedImage>, Fault> {
+        let mut images = BTreeMap::new();
+        for container in self.order()?.spec.containers() {
+            let image = self.machine.images.prepare(&container.image, PullPolicy::IfAbsent).await?;
+            images.insert(container.name, image);
+        }
+        Ok(images)
+    }
+
+    /// Where an instance's own files lie: short-lived, made again at each start.
+    fn files_dir(&self) -> PathBuf {
+        self.machine.instances_dir.join(self.id.as_str())
+    }
+
+    /// Where a volume lies: it belongs to the place among the siblings, so that a replacement finds its data.
+    fn volume_dir(&self, order: &InstanceOrder, volume: &Name) -> PathBuf {
+        let assignment = &order.assignment;
+        self.machine
+            .volumes_dir
+            .join(assignment.org.as_str())
+            .join(assignment.workload.as_str())
+            .join(volume.as_str())
+            .join(assignment.slot.to_string())
+    }
+
+    fn prepare_storage(&self) -> Result<(), Fault> {
+        let order = self.order()?;
+        let make = |dir: PathBuf| {
+            std::fs::create_dir_all(&dir).map_err(|error| Fault {
+                message: format!("failed to create {}: {error}", dir.display()),
+                temporary: true,
+            })
+        };
+        make(self.files_dir())?;
+        for volume in order.spec.volumes.iter().filter(|volume| volume.host_path.is_none()) {
+            make(self.volume_dir(order, &volume.name))?;
+        }
+        Ok(())
+    }
+
+    fn release_storage(&self) -> Result<(), Fault> {
+        let dir = self.files_dir();
+        match std::fs::remove_dir_all(&dir) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => {
+                Err(Fault { message: format!("failed to remove {}: {error}", dir.display()), temporary: true })
+            }
+        }
+    }
+
+    async fn attach(&self) -> Result<Attachment, Fault> {
+        let order = self.order()?;
+        let sandbox = self.machine.runtime.open_sandbox(&self.id).await?;
+        let request = AttachRequest {
+            instance: self.id.clone(),
+            netns: sandbox.netns.unwrap_or_default(),
+            ports: container::published_ports(order),
+        };
+        Ok(self.machine.network.attach(&request).await?)
+    }
+
+    fn surroundings(&self, order: &InstanceOrder) -> Result<Surroundings, Fault> {
+        let dir = self.files_dir();
+        let mut files = Vec::new();
+        let mut write = |name: &str, text: String| {
+            let path = dir.join(name);
+            std::fs::create_dir_all(&dir)
+                .and_then(|()| std::fs::write(&path, text))
+                .map_err(|error| Fault { message: format!("failed to write {}: {error}", path.display()), temporary: true })?;
+            files.push((path, PathBuf::from("/etc").join(name)));
+            Ok::<(), Fault>(())
+        };
+        let address = self.attachment.as_ref().map_or(Ipv4Addr::LOCALHOST, |attachment| attachment.address);
+        write("hosts", container::hosts_file(order, address))?;
+        write("hostname", container::hostname(order) + "\n")?;
+        if let Some(gateway) = self.machine.network.gateway() {
+            write("resolv.conf", container::resolv_file(gateway))?;
+        }
+        let volumes = order
+            .spec
+            .volumes
+            .iter()
+            .map(|volume| {
+                let dir = match &volume.host_path {
+                    Some(path) => PathBuf::from(path),
+                    None => self.volume_dir(order, &volume.name),
+                };
+                (volume.name.clone(), dir)
+            })
+            .collect();
+        Ok(Surroundings { files, volumes })
+    }
+
+    async fn start(&self, name: &Name, attempt: u32) -> Result<ContainerState, Fault> {
+        let order = self.order()?;
+        let wanted = self.wanted(name)?;
+        // After a restart of the daemon the image may not have been looked up yet.
+        let image = match self.images.get(name) {
+            Some(image) => image.clone(),
+            None => self.machine.images.prepare(&wanted.image, PullPolicy::IfAbsent).await?,
+        };
+        let spec = container::spec(order, &wanted, &image, attempt, &self.surroundings(order)?)?;
+        Ok(self.machine.runtime.start(&spec).await?)
+    }
+
+    async fn stop(&self, name: &Name, grace: Span) -> Option<ContainerState> {
+        let id = self.container_id(name);
+        if self.order.as_ref().is_some_and(|order| order.assignment.desired == Desired::Stop) {
+            tokio::time::sleep(DRAIN).await;
+        }
+        if let Err(error) = self.machine.runtime.stop(&id, grace).await {
+            tracing::warn!(container = %id, %error, "a container could not be stopped; trying again");
+            tokio::time::sleep(DRAIN).await;
+        }
+        match self.machine.runtime.inspect(&id).await {
+            Ok(state) => state,
+            Err(error) => {
+                tracing::warn!(container = %id, %error, "cannot look at a container");
+                None
+            }
+        }
+    }
+
+    async fn probe(&self, name: &Name) -> ProbeResult {
+        let outcome = match self.wanted(name) {
+            Ok(Wanted { health: Some(check), .. }) => {
+                let address = self.attachment.as_ref().map(|attachment| attachment.address);
+                probe::probe(&*self.machine.runtime, &self.container_id(name), address, &check).await
+            }
+            Ok(_) => Ok(()),
+            Err(fault) => Err(fault.message),
+        };
+        ProbeResult { at: self.now, passed: outcome.is_ok(), message: outcome.err().unwrap_or_default() }
+    }
+}
+
+impl From<ImageError> for Fault {
+    fn from(error: ImageError) -> Self {
+        Self { temporary: error.is_temporary(), message: error.to_string() }
+    }
+}
+
+impl From<RuntimeError> for Fault {
+    fn from(error: RuntimeError) -> Self {
+        let temporary = !matches!(error, RuntimeError::Refused { .. } | RuntimeError::Unusable { .. });
+        Self { temporary, message: error.to_string() }
+    }
+}
+
+impl From<NetworkError> for Fault {
+    fn from(error: NetworkError) -> Self {
+        Self { temporary: true, message: error.to_string() }
+    }
+}
+
+impl From<Impossible> for Fault {
+    fn from(error: Impossible) -> Self {
+        Self { temporary: false, message: error.to_string() }
+    }
+}

@@ -1,0 +1,104 @@
+//! Why the daemon did not start or stop as asked, with the next step for the person who asked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use univrs_ports::images::ImageError;
+use univrs_ports::network::NetworkError;
+use univrs_ports::runtime::RuntimeError;
+use univrs_ports::store;
+
+/// Why the daemon did not start or stop as asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("failed to {doing} {}", path.display())]
+    File {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{} is damaged: {reason}", path.display())]
+    DataDir { path: PathBuf, reason: String },
+    #[error("{} has format {found}, this program knows up to {known}", path.display())]
+    NewerDataDir { path: PathBuf, found: u32, known: u32 },
+    #[error("another daemon{} uses {}", pid.map_or_else(String::new, |pid| format!(" (process {pid})")), path.display())]
+    AlreadyRunning { path: PathBuf, pid: Option<i32> },
+    #[error("the daemon (process {pid}) did not stop within {seconds} seconds")]
+    DoesNotStop { pid: i32, seconds: u64 },
+    #[error("cannot listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("this machine cannot run containers: {reason}")]
+    NoRuntime { reason: String },
+    #[error("`{name}` cannot be the name of a node")]
+    NodeName {
+        name: String,
+        #[source]
+        source: univrs_model::name::InvalidName,
+    },
+    #[error("the state store did not open")]
+    Store(#[from] store::Error),
+    #[error("the control plane did not start")]
+    Control(#[from] univrs_control::Error),
+    #[error("the node's network did not start")]
+    Network(#[from] NetworkError),
+    #[error("the runtime failed")]
+    Runtime(#[from] RuntimeError),
+    #[error("the image store did not open")]
+    Images(#[from] ImageError),
+    #[error("the policy is not valid")]
+    Policy(#[from] univrs_authz::PolicyError),
+    #[error("the asynchronous runtime did not start")]
+    Tokio(#[source] std::io::Error),
+}
+
+impl Failure {
+    /// What to do next, where that can be said.
+    pub(crate) fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::AlreadyRunning { .. } => {
+                "talk to the running one (`univrs status`), stop it, or give another --data-dir".to_owned()
+            }
+            Self::NewerDataDir { .. } => "start the version of univrs that wrote it, or give another --data-dir".to_owned(),
+            Self::Listen { address, .. } => {
+                format!("another program has port {}; stop it or give another --api", address.port())
+            }
+            Self::NoRuntime { .. } => {
+                "run as root, or say --runtime simulated to rehearse without containers, or --role validator to run none"
+                    .to_owned()
+            }
+            Self::NodeName { .. } => "give another --name".to_owned(),
+            Self::DoesNotStop { pid, .. } => format!("look at its log; `kill -9 {pid}` loses nothing that was acknowledged"),
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                "run as root or give a --data-dir of your own".to_owned()
+            }
+            Self::File { .. }
+            | Self::DataDir { .. }
+            | Self::Store(_)
+            | Self::Control(_)
+            | Self::Network(_)
+            | Self::Runtime(_)
+            | Self::Images(_)
+            | Self::Policy(_)
+            | Self::Tokio(_) => return None,
+        })
+    }
+
+    /// The failure and its causes on one line, and the next step on another.
+    pub(crate) fn explain(&self) -> String {
+        let mut text = format!("error: {self}");
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        if let Some(hint) = self.hint() {
+            text.push_str(&format!("\nhint: {hint}"));
+        }
+        text
+    }
+}

@@ -1,0 +1,91 @@
+//! `univrs up`: opens the data directory, starts the parts that this node's roles need, and keeps them until told
+//! to stop. Containers stay when the daemon goes.
+
+mod node;
+mod parts;
+mod services;
+mod stop;
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use univrs_agent::{Agent, AgentOptions, LocalNodeAccess};
+use univrs_api::{App, Metrics};
+use univrs_authz::Authorizer;
+use univrs_cli::UpArgs;
+use univrs_control::{Control, Inbox, LocalControlPlane, Mirror, Reconciler};
+use univrs_ports::clock::{Clock, SystemClock};
+use univrs_ports::store::StateStore;
+
+use crate::failure::Failure;
+use crate::identity::DataDir;
+use crate::logging;
+
+pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
+    logging::start();
+    let stop = stop::Signals::new()?;
+    let dir = DataDir::new(args.data_dir());
+    let held = dir.take()?;
+    // The port is taken before anything else is touched: a clash must leave no trace.
+    let listener = TcpListener::bind(args.api).await.map_err(|source| Failure::Listen { address: args.api, source })?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (mut identity, fresh) = match dir.read_identity()? {
+        Some(identity) => (identity, false),
+        None => (dir.make_identity(clock.now())?, true),
+    };
+    let shutdown = CancellationToken::new();
+    let tasks = TaskTracker::new();
+
+    let store: Arc<dyn StateStore> = Arc::new(parts::open_store(&dir, &identity, fresh).await?);
+    parts::write_cluster(&store, &identity).await?;
+    let inbox = Inbox::default();
+    let mirror = Mirror::start(Arc::clone(&store), vec![inbox.clone()], shutdown.clone()).await?;
+    let machine = parts::Machine::open(&args, &dir, &mut identity).await?;
+    let node = node::describe(&args, &dir, &identity, machine.kind(), clock.now())?;
+
+    let access = Arc::new(LocalNodeAccess::new(identity.node.clone(), machine.runtime()));
+    let authorizer = Arc::new(Authorizer::new()?);
+    let control = Control::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock), access, authorizer);
+    let reconciler = Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock));
+    tasks.spawn(reconciler.run(shutdown.clone()));
+
+    let control_plane = Arc::new(LocalControlPlane::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock)));
+    let agent = Agent::new(AgentOptions {
+        node: node.clone(),
+        control: control_plane,
+        machine: machine.for_agent(&dir),
+        clock: Arc::clone(&clock),
+    });
+    let agent = tasks.spawn(agent.run(shutdown.clone()));
+
+    let metrics = Metrics::default();
+    services::start(args.ingress, machine.gateway(), &mirror, &tasks, &shutdown).await;
+    let app = App {
+        control,
+        images: machine.images(),
+        clock,
+        metrics: Arc::new(metrics),
+        loopback: args.api.ip().is_loopback(),
+        shutdown: shutdown.clone(),
+    };
+    let api = tasks.spawn(univrs_api::serve(listener, app));
+    machine.pack_self_if_absent(&tasks);
+    tracing::info!(node = %node.name, id = %node.id, api = %args.api, version = %node.version, "ready");
+
+    let down = stop.wait(&args, &[agent.abort_handle(), api.abort_handle()]).await;
+    tracing::info!(containers = if down { "are removed" } else { "keep running" }, "stopping");
+    shutdown.cancel();
+    tasks.close();
+    if tokio::time::timeout(stop::PATIENCE, tasks.wait()).await.is_err() {
+        tracing::warn!("some parts did not stop in time");
+    }
+    drop((machine, mirror));
+    drop(store);
+    if down {
+        crate::down::remove(&dir, &identity).await?;
+    }
+    drop(held);
+    Ok(())
+}

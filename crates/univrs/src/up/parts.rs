@@ -1,0 +1,170 @@
+//! The adapters that this node's roles and flags call for.
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+use univrs_agent::Machine as AgentMachine;
+use univrs_cli::UpArgs;
+use univrs_control::ClusterRecord;
+use univrs_image::ImageStore;
+use univrs_model::keys;
+use univrs_model::node::{Role, RuntimeKind};
+use univrs_network::{NetworkOptions, NodeNetwork, Range, SimulatedNetwork, pick_free_range};
+use univrs_ports::images::{ImageLibrary, Images};
+use univrs_ports::network::Network;
+use univrs_ports::runtime::Runtime;
+use univrs_ports::store::{ClusterId, Key, MemberId, StateStore, Txn};
+use univrs_runtime::oci::{OciOptions, OciRuntime};
+use univrs_runtime::simulated::SimulatedRuntime;
+use univrs_store::{Options, RaftStore};
+
+use crate::failure::Failure;
+use crate::identity::{DataDir, Identity};
+
+/// How many bits of a node's block of the cluster's range are fixed: 254 addresses for instances.
+const NODE_PREFIX: u8 = 24;
+/// The tag that the running program packs itself under.
+const SELF_TAG: &str = "univrs/orchestrator:dev";
+
+/// Opens the replicated state, as the only voter when the directory is new.
+pub(super) async fn open_store(dir: &DataDir, identity: &Identity, fresh: bool) -> Result<RaftStore, Failure> {
+    let options = Options {
+        cluster_id: Some(store_id(identity)),
+        bootstrap: fresh || !univrs_store::exists(&dir.store()),
+        ..Options::new(dir.store(), MemberId(1))
+    };
+    Ok(RaftStore::open(options).await?)
+}
+
+/// The cluster's id as the store has it: the letters of the text as a number.
+fn store_id(identity: &Identity) -> ClusterId {
+    let letters = identity.cluster.as_str().bytes().skip(univrs_model::ids::ClusterId::PREFIX.len());
+    ClusterId(letters.fold(0, |number, letter| (number << 8) | u128::from(letter)))
+}
+
+/// Records the cluster's identity in the state, once.
+pub(super) async fn write_cluster(store: &Arc<dyn StateStore>, identity: &Identity) -> Result<(), Failure> {
+    let record = ClusterRecord { id: identity.cluster.clone(), created_at: identity.created_at };
+    let bytes = serde_json::to_vec(&record).map_err(|error| Failure::DataDir {
+        path: keys::CLUSTER.into(),
+        reason: error.to_string(),
+    })?;
+    // When it is there already, the guard fails and nothing is written.
+    store.txn(Txn::create(Key::new(keys::CLUSTER)?, bytes)).await?;
+    Ok(())
+}
+
+/// What this machine runs containers with.
+pub(super) struct Machine {
+    images: Arc<ImageStore>,
+    runtime: Option<Arc<dyn Runtime>>,
+    network: Arc<dyn Network>,
+}
+
+impl Machine {
+    /// Opens images, runtime and network. A node that only holds state needs neither runtime nor network nor root.
+    pub(super) async fn open(args: &UpArgs, dir: &DataDir, identity: &mut Identity) -> Result<Self, Failure> {
+        let images = Arc::new(ImageStore::open(&dir.images(), univrs_image::Options::default())?);
+        let nowhere = || Arc::new(SimulatedNetwork::new(cluster_range(args)));
+        let Some(kind) = wanted_runtime(args)? else {
+            return Ok(Self { images, runtime: None, network: nowhere() });
+        };
+        if kind == RuntimeKind::Simulated {
+            tracing::warn!("the simulated runtime is in use: no container is real");
+            let runtime: Arc<dyn Runtime> = Arc::new(SimulatedRuntime::default());
+            return Ok(Self { images, runtime: Some(runtime), network: nowhere() });
+        }
+        let options = OciOptions::new(identity.node.clone(), dir.run_dir(&identity.node), dir.containers());
+        let runtime: Arc<dyn Runtime> = Arc::new(OciRuntime::new(options)?);
+        let range = node_range(args, dir, identity).await?;
+        let options = NetworkOptions {
+            cluster: cluster_range(args),
+            ..NetworkOptions::new(identity.node.clone(), range, dir.network())
+        };
+        let network: Arc<dyn Network> = Arc::new(NodeNetwork::open(options).await?);
+        Ok(Self { images, runtime: Some(runtime), network })
+    }
+
+    pub(super) fn kind(&self) -> Option<RuntimeKind> {
+        self.runtime.as_ref().map(|runtime| runtime.kind())
+    }
+
+    pub(super) fn runtime(&self) -> Option<Arc<dyn Runtime>> {
+        self.runtime.clone()
+    }
+
+    pub(super) fn images(&self) -> Arc<dyn ImageLibrary> {
+        self.images.clone()
+    }
+
+    pub(super) fn gateway(&self) -> Option<std::net::Ipv4Addr> {
+        self.runtime.as_ref().and_then(|_| self.network.gateway())
+    }
+
+    pub(super) fn for_agent(&self, dir: &DataDir) -> Option<AgentMachine> {
+        Some(AgentMachine {
+            runtime: self.runtime.clone()?,
+            images: self.images.clone(),
+            network: Arc::clone(&self.network),
+            instances_dir: dir.instances(),
+            volumes_dir: dir.volumes(),
+        })
+    }
+
+    /// Makes the image of the running program, if this node runs containers and nobody made one.
+    pub(super) fn pack_self_if_absent(&self, tasks: &TaskTracker) {
+        if self.runtime.is_none() {
+            return;
+        }
+        let images = Arc::clone(&self.images);
+        tasks.spawn(async move {
+            let present = images.list().await.is_ok_and(|list| list.iter().any(|image| image.reference == SELF_TAG));
+            if present {
+                return;
+            }
+            match images.pack_self(SELF_TAG).await {
+                Ok(image) => tracing::info!(reference = SELF_TAG, digest = image.digest, "packed this program as an image"),
+                Err(error) => tracing::warn!(%error, "this program could not be packed as an image"),
+            }
+        });
+    }
+}
+
+/// The runtime that flags, roles and machine call for; never the simulated one unless asked for.
+fn wanted_runtime(args: &UpArgs) -> Result<Option<RuntimeKind>, Failure> {
+    let runs_workloads = args.role.iter().any(|role| matches!(role, Role::Business | Role::Slim));
+    if !runs_workloads {
+        return Ok(None);
+    }
+    let is_root = nix::unistd::geteuid().is_root();
+    match args.runtime {
+        Some(RuntimeKind::Simulated) => Ok(Some(RuntimeKind::Simulated)),
+        Some(RuntimeKind::Docker) => {
+            Err(Failure::NoRuntime { reason: "the docker runtime is not part of this version".to_owned() })
+        }
+        Some(RuntimeKind::Oci) | None if is_root => Ok(Some(RuntimeKind::Oci)),
+        Some(RuntimeKind::Oci) | None => {
+            Err(Failure::NoRuntime { reason: "the oci runtime needs root".to_owned() })
+        }
+    }
+}
+
+fn cluster_range(args: &UpArgs) -> Range {
+    let fallback = Range::new(std::net::Ipv4Addr::new(100, 64, 0, 0), 10);
+    let asked = Range::new(args.cluster_cidr.address, args.cluster_cidr.prefix);
+    #[expect(clippy::expect_used, reason = "10 bits are at most 32")]
+    asked.or(fallback).expect("a literal range")
+}
+
+/// This node's block of the cluster's range: chosen once, then kept.
+async fn node_range(args: &UpArgs, dir: &DataDir, identity: &mut Identity) -> Result<Range, Failure> {
+    let cluster = cluster_range(args);
+    let kept = identity.range.as_deref().and_then(|text| text.parse::<Range>().ok());
+    if let Some(range) = kept.filter(|range| cluster.overlaps(range)) {
+        return Ok(range);
+    }
+    let range = pick_free_range(cluster, NODE_PREFIX.max(cluster.prefix())).await?;
+    identity.range = Some(range.to_string());
+    dir.write_identity(identity)?;
+    Ok(range)
+}

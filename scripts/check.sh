@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Everything that can be said about the code without running it. Writes nothing outside target/.
+set -uo pipefail
+failed=()
+step() {
+  local name=$1; shift
+  echo "== $name"
+  if ! "$@"; then failed+=("$name"); fi
+}
+openapi_is_fresh() {
+  mkdir -p target
+  cargo run --quiet --package univrs -- openapi > target/openapi.json || return 1
+  diff -q target/openapi.json openapi/univrs.json >/dev/null && return 0
+  echo "openapi/univrs.json is not what the code says; run: make openapi"
+  return 1
+}
+docs_build() { RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --document-private-items; }
+scripts_parse() { for script in scripts/*.sh .ci/run; do bash -n "$script" || return 1; done; }
+
+step "formatting" cargo fmt --all --check
+step "layers and tidiness" cargo run --quiet --package xtask
+step "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings
+step "openapi" openapi_is_fresh
+step "docs" docs_build
+step "scripts" scripts_parse
+if cargo deny --version >/dev/null 2>&1; then
+  step "licences and bans" cargo deny --offline check bans licenses sources
+else
+  echo "== licences and bans: NOT RUN, cargo-deny is not installed (cargo install --locked cargo-deny)"
+fi
+
+if [ "${#failed[@]}" -gt 0 ]; then
+  printf 'FAILED: %s\n' "${failed[@]}"
+  exit 1
+fi
+echo "all checks passed"

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Installs what building and testing need, and says what it installed. Without root it says what to install.
+set -euo pipefail
+
+# command or file that shows that it is there -> Debian package
+needed=(
+  "cc:build-essential" "cmake:cmake" "mold:mold" "pkg-config:pkg-config"
+  "nft:nftables" "ip:iproute2" "curl:curl" "jq:jq" "docker-registry:docker-registry" "busybox:busybox-static"
+)
+missing=()
+for entry in "${needed[@]}"; do
+  command -v "${entry%%:*}" >/dev/null || [ -x "/usr/sbin/${entry%%:*}" ] || missing+=("${entry#*:}")
+done
+ls /usr/lib/*/libseccomp.a >/dev/null 2>&1 || missing+=(libseccomp-dev)
+
+if [ "${#missing[@]}" -gt 0 ]; then
+  if [ "$(id -u)" != 0 ]; then
+    echo "missing packages; install them with: sudo apt-get install ${missing[*]}" >&2
+    exit 1
+  fi
+  echo "installing: ${missing[*]}" >&2
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  # The package starts its own registry where there is an init system; tests start theirs.
+  systemctl stop docker-registry >/dev/null 2>&1 || true
+fi
+command -v cargo >/dev/null || { echo "missing: Rust; install it from https://rustup.rs" >&2; exit 1; }
