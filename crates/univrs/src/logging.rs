@@ -2,6 +2,8 @@
 //!
 //! `UNIVRS_LOG` filters as `tracing` does (`info`, `univrs_agent=debug`); errors mean that someone must act.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
@@ -15,7 +17,7 @@ pub(crate) fn start() {
     let started = if json {
         registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
     } else {
-        registry.with(fmt::layer().with_target(false).with_writer(std::io::stderr)).try_init()
+        registry.with(fmt::layer().with_target(false).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr)).try_init()
     };
     drop(started);
 }
