@@ -8,15 +8,15 @@ step() {
   if ! "$@"; then failed+=("$name"); fi
 }
 openapi_is_fresh() {
-  mkdir -p target
-  cargo run --quiet --package univrs -- openapi > target/openapi.json || return 1
-  diff -q target/openapi.json openapi/univrs.json >/dev/null && return 0
-  echo "openapi/univrs.json is not what the code says; run: make openapi"
+  cargo test --quiet --package univrs-api --test api >target/openapi-check.log 2>&1 && return 0
+  cat target/openapi-check.log
+  echo "openapi/univrs.json may not be what the code says; run: make openapi"
   return 1
 }
 docs_build() { RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --document-private-items; }
 scripts_parse() { for script in scripts/*.sh .ci/run; do bash -n "$script" || return 1; done; }
 
+mkdir -p target
 step "formatting" cargo fmt --all --check
 step "layers and tidiness" cargo run --quiet --package xtask
 step "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings

@@ -18,8 +18,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Libraries that reach the outside: none may be in the tree of a core or of the vocabulary.
 const IMPURE: &[&str] = &[
-    "tokio", "mio", "socket2", "hyper", "reqwest", "axum", "rusqlite", "openraft", "libp2p", "nix", "rustix",
-    "getrandom", "rand",
+    "tokio",
+    "mio",
+    "socket2",
+    "hyper",
+    "reqwest",
+    "axum",
+    "rusqlite",
+    "openraft",
+    "libp2p",
+    "nix",
+    "rustix",
+    "getrandom",
+    "rand",
 ];
 
 /// Arrows inside the faces: who may know whom.
@@ -51,7 +62,10 @@ pub(crate) fn check() -> Vec<String> {
         for dependency in package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development) {
             let Some((_, below)) = members.get(dependency.name.as_str()) else { continue };
             if !allowed.contains(below) {
-                faults.push(format!("{} ({layer}) may not depend on {} ({below})", package.name, dependency.name));
+                faults.push(format!(
+                    "{} ({layer}) may not depend on {} ({below})",
+                    package.name, dependency.name
+                ));
             }
             let arrow = (package.name.as_str(), dependency.name.as_str());
             if *layer == "faces" && *below == "faces" && !FACE_ARROWS.contains(&arrow) {
@@ -76,18 +90,30 @@ fn impurities(metadata: &Metadata, package: &Package) -> Vec<String> {
         .get("univrs")
         .and_then(|own| own.get("impure"))
         .and_then(|excuses| excuses.as_object())
-        .map(|object| object.iter().filter(|(_, reason)| reason.as_str().is_some_and(|r| r.len() > 10)).map(|(name, _)| name.as_str()).collect())
+        .map(|object| {
+            object
+                .iter()
+                .filter(|(_, reason)| reason.as_str().is_some_and(|r| r.len() > 10))
+                .map(|(name, _)| name.as_str())
+                .collect()
+        })
         .unwrap_or_default();
-    let Some(resolve) = &metadata.resolve else { return vec!["cargo metadata has no dependency graph".to_owned()] };
+    let Some(resolve) = &metadata.resolve else {
+        return vec!["cargo metadata has no dependency graph".to_owned()];
+    };
     let nodes: BTreeMap<&PackageId, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
-    let names: BTreeMap<&PackageId, &str> = metadata.packages.iter().map(|p| (&p.id, p.name.as_str())).collect();
+    let names: BTreeMap<&PackageId, &str> =
+        metadata.packages.iter().map(|p| (&p.id, p.name.as_str())).collect();
     let mut seen = BTreeSet::new();
     let mut open = vec![&package.id];
     while let Some(id) = open.pop() {
         let Some(node) = nodes.get(id) else { continue };
         for dependency in &node.deps {
             let normal = dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
-            let is_macro = metadata.packages.iter().any(|p| p.id == dependency.pkg && p.targets.iter().any(|t| t.is_proc_macro()));
+            let is_macro = metadata
+                .packages
+                .iter()
+                .any(|p| p.id == dependency.pkg && p.targets.iter().any(|t| t.is_proc_macro()));
             if normal && !is_macro && seen.insert(&dependency.pkg) {
                 open.push(&dependency.pkg);
             }

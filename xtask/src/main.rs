@@ -11,7 +11,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let names: Vec<&str> = if wanted.is_empty() { vec!["layers", "tidy"] } else { wanted.iter().map(String::as_str).collect() };
+    let names: Vec<&str> =
+        if wanted.is_empty() { vec!["layers", "tidy"] } else { wanted.iter().map(String::as_str).collect() };
     let mut failed = false;
     for name in names {
         let faults = match name {

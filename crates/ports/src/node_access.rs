@@ -46,11 +46,17 @@ pub trait NodeAccess: Send + Sync + 'static {
     ///
     /// # Errors
     /// See [`AccessError`].
-    async fn exec(&self, node: &NodeId, id: &ContainerId, spec: ExecSpec) -> Result<ExecSession, AccessError>;
+    async fn exec(&self, node: &NodeId, id: &ContainerId, spec: ExecSpec)
+    -> Result<ExecSession, AccessError>;
 
     /// Opens a connection to a TCP port of an instance.
     ///
     /// # Errors
     /// See [`AccessError`].
-    async fn connect(&self, node: &NodeId, address: &str, port: u16) -> Result<Box<dyn Connection>, AccessError>;
+    async fn connect(
+        &self,
+        node: &NodeId,
+        address: &str,
+        port: u16,
+    ) -> Result<Box<dyn Connection>, AccessError>;
 }

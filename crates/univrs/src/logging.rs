@@ -10,14 +10,22 @@ use tracing_subscriber::prelude::*;
 
 /// Starts writing the log to standard error.
 pub(crate) fn start() {
-    let filter = EnvFilter::try_from_env("UNIVRS_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
+    let filter =
+        EnvFilter::try_from_env("UNIVRS_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
     let json = std::env::var("UNIVRS_LOG_FORMAT").is_ok_and(|format| format == "json");
     let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process changes nothing, and there is none.
     let started = if json {
         registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
     } else {
-        registry.with(fmt::layer().with_target(false).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr)).try_init()
+        registry
+            .with(
+                fmt::layer()
+                    .with_target(false)
+                    .with_ansi(std::io::stderr().is_terminal())
+                    .with_writer(std::io::stderr),
+            )
+            .try_init()
     };
     drop(started);
 }

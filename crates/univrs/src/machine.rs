@@ -44,7 +44,8 @@ pub(crate) fn name() -> Result<Name, Failure> {
 
 fn as_name(host: &str) -> Result<Name, Failure> {
     let first = host.split('.').next().unwrap_or_default().to_ascii_lowercase();
-    let clean: String = first.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
+    let clean: String =
+        first.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
     let clean = clean.trim_matches('-');
     let clean = if clean.is_empty() { "node" } else { clean };
     clean.parse().map_err(|source| Failure::NodeName { name: host.to_owned(), source })

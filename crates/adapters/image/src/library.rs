@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use univrs_ports::images::{Archive, ArchiveFormat, ImageError, ImageLibrary, ImageSummary, Images, PullPolicy};
+use univrs_ports::images::{
+    Archive, ArchiveFormat, ImageError, ImageLibrary, ImageSummary, Images, PullPolicy,
+};
 
 use crate::{ExportFormat, ImageStore};
 

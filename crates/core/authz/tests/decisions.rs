@@ -1,4 +1,5 @@
 //! What the built-in rules decide, for every kind of caller and every action.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use expect_test::{Expect, expect};
 use univrs_authz::{Action, Authorizer, Object};

@@ -59,7 +59,12 @@ fn caller(app: &App, request: &Request) -> Result<Caller, Box<Problem>> {
 
 fn check_site(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     let refuse = |detail: String| {
-        Box::new(Problem::new(StatusCode::FORBIDDEN, "foreign_site", "The request comes from another site", detail))
+        Box::new(Problem::new(
+            StatusCode::FORBIDDEN,
+            "foreign_site",
+            "The request comes from another site",
+            detail,
+        ))
     };
     let host = headers.get(header::HOST).map(|value| value.to_str().unwrap_or("?"));
     if let Some(host) = host
@@ -95,10 +100,14 @@ mod tests {
 
     #[test]
     fn only_loopback_names_are_ours() {
-        for ours in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "a.localhost", "LOCALHOST"] {
+        for ours in
+            ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "a.localhost", "LOCALHOST"]
+        {
             assert!(is_loopback_name(ours), "{ours}");
         }
-        for foreign in ["evil.example", "127.0.0.1.evil.example", "10.0.0.1:8080", "", "[fe80::1]", "localhost.evil"] {
+        for foreign in
+            ["evil.example", "127.0.0.1.evil.example", "10.0.0.1:8080", "", "[fe80::1]", "localhost.evil"]
+        {
             assert!(!is_loopback_name(foreign), "{foreign}");
         }
     }

@@ -46,7 +46,12 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
                 format!("a body has at most {LARGEST_BODY} bytes"),
             )
         } else {
-            Problem::new(StatusCode::BAD_REQUEST, "invalid_input", "The body could not be read", rejection.body_text())
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_input",
+                "The body could not be read",
+                rejection.body_text(),
+            )
         }
     })
 }
@@ -54,12 +59,13 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
 /// JSON is expected. A missing type, or the form type that curl sends by itself, is taken for JSON too, but not
 /// from a browser: a page of another site can send those without asking first.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let essence = headers
-        .get(header::CONTENT_TYPE)
-        .map(|value| value.to_str().unwrap_or("?").split(';').next().unwrap_or("").trim().to_ascii_lowercase());
+    let essence = headers.get(header::CONTENT_TYPE).map(|value| {
+        value.to_str().unwrap_or("?").split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+    });
     let from_browser = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
     let is_json = |kind: &str| {
-        kind == "application/json" || kind.strip_prefix("application/").is_some_and(|rest| rest.ends_with("+json"))
+        kind == "application/json"
+            || kind.strip_prefix("application/").is_some_and(|rest| rest.ends_with("+json"))
     };
     match essence.as_deref() {
         Some(kind) if is_json(kind) => Ok(()),
@@ -99,7 +105,8 @@ pub(crate) fn write_options(headers: &HeaderMap, request: &str, raw: &[u8]) -> R
         .get("idempotency-key")
         .map(|value| {
             let key = value.to_str().ok().filter(|key| {
-                (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+                (1..=LONGEST_KEY).contains(&key.len())
+                    && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
             });
             let Some(key) = key else {
                 return Err(Problem::from(FieldError::new(

@@ -47,7 +47,12 @@ pub(crate) struct ImageView {
 
 impl From<ImageSummary> for ImageView {
     fn from(image: ImageSummary) -> Self {
-        Self { reference: image.reference, digest: image.digest, size: image.size, created_at: image.created_at }
+        Self {
+            reference: image.reference,
+            digest: image.digest,
+            size: image.size,
+            created_at: image.created_at,
+        }
     }
 }
 
@@ -203,28 +208,43 @@ async fn export(
 ) -> Result<Response, Problem> {
     app.control.allow(&caller, Action::ImageRead, &format!("image/{}", query.reference))?;
     let archive = app.images.export(&query.reference, query.format).await?;
-    Ok(([(header::CONTENT_TYPE, "application/x-tar")], Body::from_stream(ReaderStream::new(archive))).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/x-tar")], Body::from_stream(ReaderStream::new(archive)))
+        .into_response())
 }
 
 impl From<ImageError> for Problem {
     fn from(error: ImageError) -> Self {
         let detail = error.to_string();
         match error {
-            ImageError::BadReference { .. } => Self::new(StatusCode::BAD_REQUEST, "bad_reference", "Not an image reference", detail),
-            ImageError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "image_not_found", "No such image", detail)
-                .hint("`univrs image ls` lists what is here; `univrs image import` and `pull` bring more"),
-            ImageError::Denied { .. } => Self::new(StatusCode::BAD_GATEWAY, "registry_denied", "The registry refused", detail)
-                .hint("give credentials for this registry"),
-            ImageError::Registry { .. } => Self::new(StatusCode::BAD_GATEWAY, "registry_failed", "The registry failed", detail),
+            ImageError::BadReference { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "bad_reference", "Not an image reference", detail)
+            }
+            ImageError::NotFound { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "image_not_found", "No such image", detail)
+                    .hint("`univrs image ls` lists what is here; `univrs image import` and `pull` bring more")
+            }
+            ImageError::Denied { .. } => {
+                Self::new(StatusCode::BAD_GATEWAY, "registry_denied", "The registry refused", detail)
+                    .hint("give credentials for this registry")
+            }
+            ImageError::Registry { .. } => {
+                Self::new(StatusCode::BAD_GATEWAY, "registry_failed", "The registry failed", detail)
+            }
             ImageError::DigestMismatch { .. } => {
                 Self::new(StatusCode::BAD_GATEWAY, "image_damaged", "The image is damaged", detail)
             }
-            ImageError::WrongPlatform { .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong_platform", "The image is for other machines", detail)
-            }
-            ImageError::Malformed { .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "image_malformed", "The image is malformed", detail)
-            }
+            ImageError::WrongPlatform { .. } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "wrong_platform",
+                "The image is for other machines",
+                detail,
+            ),
+            ImageError::Malformed { .. } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "image_malformed",
+                "The image is malformed",
+                detail,
+            ),
             ImageError::Storage { ref source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", "No space for the image", detail)
                     .hint("free space on the disk of the data directory")

@@ -115,7 +115,8 @@ pub fn router(app: App) -> Router {
 pub async fn serve(listener: TcpListener, app: App) -> std::io::Result<()> {
     let stop = app.shutdown.clone();
     let drained = app.shutdown.clone();
-    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move { stop.cancelled().await });
+    let server =
+        axum::serve(listener, router(app)).with_graceful_shutdown(async move { stop.cancelled().await });
     tokio::select! {
         result = server => result,
         () = async { drained.cancelled().await; tokio::time::sleep(DRAIN).await } => {

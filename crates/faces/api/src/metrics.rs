@@ -53,7 +53,12 @@ impl Default for Metrics {
         let requests = Family::<RequestLabels, Counter>::default();
         registry.register("http_requests", "API requests answered", requests.clone());
         let latency = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
-        registry.register_with_unit("http_request_duration", "Time to answer an API request", Unit::Seconds, latency.clone());
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time to answer an API request",
+            Unit::Seconds,
+            latency.clone(),
+        );
         let instances = Family::<PhaseLabels, Gauge>::default();
         registry.register("instances", "Instances by phase", instances.clone());
         let workloads = Family::<StatusLabels, Gauge>::default();
@@ -61,9 +66,17 @@ impl Default for Metrics {
         let nodes = Family::<StatusLabels, Gauge>::default();
         registry.register("nodes", "Nodes by state", nodes.clone());
         let capacity = Family::<ResourceLabels, Gauge<f64, AtomicU64>>::default();
-        registry.register("capacity", "What ready nodes have to give: cores of CPU, bytes of memory and disk", capacity.clone());
+        registry.register(
+            "capacity",
+            "What ready nodes have to give: cores of CPU, bytes of memory and disk",
+            capacity.clone(),
+        );
         let revision = Gauge::default();
-        registry.register("state_revision", "Revision of the replicated state that this process has seen", revision.clone());
+        registry.register(
+            "state_revision",
+            "Revision of the replicated state that this process has seen",
+            revision.clone(),
+        );
         Self { registry, requests, latency, instances, workloads, nodes, capacity, revision }
     }
 }

@@ -29,6 +29,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(instances))
         .routes(routes!(cordon))
         .routes(routes!(uncordon))
+        .routes(routes!(drain))
 }
 
 /// What users may change of a node.
@@ -52,7 +53,10 @@ fn with_etag(view: NodeView) -> Response {
 /// The cluster as a whole.
 #[utoipa::path(get, path = "/api/cluster", tag = "cluster", responses((status = OK, body = ClusterView),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn cluster(State(app): State<App>, Extension(caller): Extension<Caller>) -> Result<Reply<ClusterView>, Problem> {
+async fn cluster(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Reply<ClusterView>, Problem> {
     Ok(Reply(app.control.cluster(&caller).await?))
 }
 
@@ -141,7 +145,10 @@ async fn cordon(
 ) -> Result<Response, Problem> {
     let view = app
         .control
-        .change_node(&caller, &node, None, |policy| univrs_model::node::NodePolicy { cordoned: true, ..policy })
+        .change_node(&caller, &node, None, |policy| univrs_model::node::NodePolicy {
+            cordoned: true,
+            ..policy
+        })
         .await?;
     Ok(with_etag(view))
 }
@@ -159,6 +166,24 @@ async fn uncordon(
         .change_node(&caller, &node, None, |policy| univrs_model::node::NodePolicy {
             cordoned: false,
             draining: false,
+            ..policy
+        })
+        .await?;
+    Ok(with_etag(view))
+}
+
+/// Moves a node's instances elsewhere and keeps new ones away, until it is uncordoned.
+#[utoipa::path(post, path = "/api/nodes/{node}/drain", tag = "nodes", params(("node" = String, Path)),
+    responses((status = OK, body = NodeView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn drain(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(node): Path<String>,
+) -> Result<Response, Problem> {
+    let view = app
+        .control
+        .change_node(&caller, &node, None, |policy| univrs_model::node::NodePolicy {
+            draining: true,
             ..policy
         })
         .await?;

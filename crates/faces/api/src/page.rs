@@ -64,9 +64,15 @@ impl PageQuery {
     ///
     /// # Errors
     /// As [`PageQuery::limit`].
-    pub(crate) fn cut<T>(&self, items: Vec<T>, revision: u64, name: impl Fn(&T) -> String) -> Result<Page<T>, Problem> {
+    pub(crate) fn cut<T>(
+        &self,
+        items: Vec<T>,
+        revision: u64,
+        name: impl Fn(&T) -> String,
+    ) -> Result<Page<T>, Problem> {
         let limit = self.limit()?;
-        let mut rest = items.into_iter().filter(|item| self.cursor.as_ref().is_none_or(|cursor| name(item) > *cursor));
+        let mut rest =
+            items.into_iter().filter(|item| self.cursor.as_ref().is_none_or(|cursor| name(item) > *cursor));
         let items: Vec<T> = rest.by_ref().take(limit).collect();
         let next_cursor = rest.next().and_then(|_| items.last().map(&name));
         Ok(Page { items, next_cursor, revision })

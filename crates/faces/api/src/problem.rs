@@ -61,7 +61,8 @@ impl Problem {
     /// The problem of an input with these faults.
     pub fn invalid(status: StatusCode, faults: Vec<FieldError>) -> Self {
         let first = faults.first().cloned();
-        let detail = first.as_ref().map_or_else(|| "the input is not valid".to_owned(), |fault| fault.detail.clone());
+        let detail =
+            first.as_ref().map_or_else(|| "the input is not valid".to_owned(), |fault| fault.detail.clone());
         let mut problem = Self::new(status, "invalid_input", "The input is not valid", detail);
         problem.field = first.as_ref().map(|fault| fault.field.clone()).filter(|field| !field.is_empty());
         problem.hint = first.and_then(|fault| fault.hint);
@@ -109,8 +110,10 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::CONFLICT, "ambiguous", "The name stands for several objects", detail)
                     .hint("write more of the id")
             }
-            Error::Exists { kind, name } => Self::new(StatusCode::CONFLICT, "exists", "The name is taken", detail)
-                .hint(format!("change it with PUT /api/{kind}s/{name}, or choose another name")),
+            Error::Exists { kind, name } => {
+                Self::new(StatusCode::CONFLICT, "exists", "The name is taken", detail)
+                    .hint(format!("change it with PUT /api/{kind}s/{name}, or choose another name"))
+            }
             Error::Stale { .. } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "stale", "The object has changed", detail)
                     .hint("read it again and repeat the change on what you find")
@@ -121,10 +124,13 @@ impl From<Error> for Problem {
                 problem.hint = hint;
                 problem
             }
-            Error::KeyReused { .. } => {
-                Self::new(StatusCode::CONFLICT, "idempotency_key_reused", "The Idempotency-Key is in use", detail)
-                    .hint("send a new key with a new request")
-            }
+            Error::KeyReused { .. } => Self::new(
+                StatusCode::CONFLICT,
+                "idempotency_key_reused",
+                "The Idempotency-Key is in use",
+                detail,
+            )
+            .hint("send a new key with a new request"),
             Error::Contended { .. } => {
                 Self::new(StatusCode::CONFLICT, "contended", "Others change the same object", detail)
             }
@@ -143,7 +149,12 @@ fn of_store(error: &store::Error) -> Option<Problem> {
                 .hint("free space on the disk of the data directory; running containers are not affected")
         }
         store::Error::NotLeader { .. } | store::Error::Unavailable { .. } | store::Error::Closed => {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The store cannot be used now", detail)
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "The store cannot be used now",
+                detail,
+            )
         }
         store::Error::TooLarge { .. } => {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The object is too large", detail)

@@ -1,11 +1,11 @@
 //! Logs, commands and connections: `/api/workloads/{workload}/{logs,exec,proxy}`.
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use axum::Extension;
 use futures::stream::{BoxStream, StreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -146,7 +146,9 @@ impl ExecQuery {
     fn parse(query: &str) -> Result<Self, Problem> {
         let mut parsed = Self::default();
         let pairs: Vec<(String, String)> = axum::extract::Query::try_from_uri(
-            &format!("/?{query}").parse().map_err(|_| FieldError::new("query", "it is not a query string"))?,
+            &format!("/?{query}")
+                .parse()
+                .map_err(|_| FieldError::new("query", "it is not a query string"))?,
         )
         .map_err(|_| FieldError::new("query", "it is not a query string"))?
         .0;
@@ -156,12 +158,19 @@ impl ExecQuery {
                 "tty" => parsed.tty = value == "true" || value == "1",
                 "instance" => parsed.instance = Some(value),
                 "container" => {
-                    parsed.container = Some(value.parse().map_err(|error: univrs_model::name::InvalidName| {
-                        FieldError::new("container", error.to_string())
-                    })?);
+                    parsed.container =
+                        Some(value.parse().map_err(|error: univrs_model::name::InvalidName| {
+                            FieldError::new("container", error.to_string())
+                        })?);
                 }
                 "org" => {}
-                _ => return Err(FieldError::new("query", format!("unknown parameter `{}`", key.escape_default())).into()),
+                _ => {
+                    return Err(FieldError::new(
+                        "query",
+                        format!("unknown parameter `{}`", key.escape_default()),
+                    )
+                    .into());
+                }
             }
         }
         if parsed.command.is_empty() {
@@ -256,8 +265,10 @@ async fn take_frame(session: &mut ExecSession, frame: &[u8]) -> std::io::Result<
             session.stdin.flush().await
         }
         Some((4, size)) => {
-            if let (Ok(size), Some(resize)) = (serde_json::from_slice::<TerminalSize>(size), &session.resize) {
-                drop(resize.send((size.cols, size.rows)).await);
+            if let (Ok(size), Some(resize)) = (serde_json::from_slice::<TerminalSize>(size), &session.resize)
+            {
+                // A command that is gone has no terminal to change.
+                let _: Result<(), _> = resize.send((size.cols, size.rows)).await;
             }
             Ok(())
         }
@@ -307,6 +318,12 @@ async fn proxy(
                     Ok(0) | Err(_) => break,
                 },
                 message = socket.recv() => match message {
+                    // An empty frame says that the client has nothing more to send.
+                    Some(Ok(Message::Binary(bytes))) if bytes.is_empty() => {
+                        if to.shutdown().await.is_err() {
+                            break;
+                        }
+                    }
                     Some(Ok(Message::Binary(bytes))) => {
                         if to.write_all(&bytes).await.is_err() {
                             break;

@@ -108,7 +108,12 @@ impl Feed {
                     match univrs_model::decode::from_json::<Subscription>(text.as_bytes()) {
                         Ok(subscription) => break subscription,
                         Err(fault) => {
-                            self.send("error", Revision(0), &json!({ "field": fault.field, "detail": fault.detail })).await?;
+                            self.send(
+                                "error",
+                                Revision(0),
+                                &json!({ "field": fault.field, "detail": fault.detail }),
+                            )
+                            .await?;
                         }
                     }
                 }
@@ -146,7 +151,10 @@ impl Feed {
     }
 
     async fn resync(&mut self) -> Result<(), Gone> {
-        self.socket.send(Message::Text(json!({ "type": "resync" }).to_string().into())).await.map_err(|_| Gone)
+        self.socket
+            .send(Message::Text(json!({ "type": "resync" }).to_string().into()))
+            .await
+            .map_err(|_| Gone)
     }
 
     async fn snapshot(&mut self, topics: &BTreeSet<Topic>) -> Result<Revision, Gone> {
@@ -154,15 +162,24 @@ impl Feed {
         let mut data = serde_json::Map::new();
         if topics.contains(&Topic::Workloads) {
             let own = state.workloads.iter().filter(|(key, _)| key.org == self.caller.org);
-            data.insert("workloads".into(), own.map(|(key, record)| json!(view::workload(&state, key, record))).collect());
+            data.insert(
+                "workloads".into(),
+                own.map(|(key, record)| json!(view::workload(&state, key, record))).collect(),
+            );
         }
         if topics.contains(&Topic::Instances) {
             let own = state.assignments.values().filter(|assignment| assignment.org == self.caller.org);
             let views = own.filter_map(|assignment| state.instance(&assignment.id));
-            data.insert("instances".into(), views.map(|instance| json!(view::instance(&state, &instance))).collect());
+            data.insert(
+                "instances".into(),
+                views.map(|instance| json!(view::instance(&state, &instance))).collect(),
+            );
         }
         if topics.contains(&Topic::Nodes) {
-            data.insert("nodes".into(), state.nodes.values().map(|record| json!(view::node(&state, record))).collect());
+            data.insert(
+                "nodes".into(),
+                state.nodes.values().map(|record| json!(view::node(&state, record))).collect(),
+            );
         }
         self.send("snapshot", state.revision, &Value::Object(data)).await?;
         Ok(state.revision)

@@ -73,7 +73,12 @@ fn with_etag(status: StatusCode, view: WorkloadView) -> Response {
     response
 }
 
-fn options(method: &Method, uri: &OriginalUri, headers: &HeaderMap, raw: &[u8]) -> Result<WriteOptions, Problem> {
+fn options(
+    method: &Method,
+    uri: &OriginalUri,
+    headers: &HeaderMap,
+    raw: &[u8],
+) -> Result<WriteOptions, Problem> {
     write_options(headers, &format!("{method} {}", uri.path()), raw)
 }
 
@@ -254,7 +259,9 @@ async fn instances(
         None => 0,
         Some(cursor) => {
             views.iter().position(|view| view.id.as_str() == cursor).map(|at| at + 1).ok_or_else(|| {
-                Problem::from(FieldError::new("cursor", "not a cursor of this list").hint("start from the first page"))
+                Problem::from(
+                    FieldError::new("cursor", "not a cursor of this list").hint("start from the first page"),
+                )
             })?
         }
     };

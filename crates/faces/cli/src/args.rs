@@ -11,10 +11,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
-use crate::{
-    audit, completion, deploy, events, image, node, openapi, operation, org, proxy, run, secret, status,
-    token, version, volume, workload,
-};
+use crate::{audit, completion, deploy, events, image, node, openapi, proxy, run, status, version, workload};
 
 /// Runs containers on many machines
 #[derive(Debug, Parser)]
@@ -122,24 +119,9 @@ pub(crate) enum Verb {
     Image(image::ImageVerb),
     /// Show what happened
     Events(events::EventsArgs),
-    /// API tokens
-    #[command(subcommand)]
-    Token(token::TokenVerb),
-    /// Secrets
-    #[command(subcommand)]
-    Secret(secret::SecretVerb),
-    /// Organisations
-    #[command(subcommand)]
-    Org(org::OrgVerb),
     /// Who did what
     #[command(subcommand)]
     Audit(audit::AuditVerb),
-    /// Long changes
-    #[command(subcommand)]
-    Operation(operation::OperationVerb),
-    /// Volumes
-    #[command(subcommand)]
-    Volume(volume::VolumeVerb),
     /// Print the description of the API
     Openapi(openapi::OpenapiArgs),
     /// Print completions for a shell
@@ -164,12 +146,7 @@ impl Verb {
             Self::Proxy(args) => args.run(context).await,
             Self::Image(verb) => verb.run(context).await,
             Self::Events(args) => args.run(context).await,
-            Self::Token(verb) => verb.run(context).await,
-            Self::Secret(verb) => verb.run(context).await,
-            Self::Org(verb) => verb.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
-            Self::Operation(verb) => verb.run(context).await,
-            Self::Volume(verb) => verb.run(context).await,
             Self::Openapi(args) => args.run(context).await,
             Self::Completion(args) => args.run(context),
             Self::Version(args) => args.run(context).await,
@@ -258,24 +235,20 @@ mod tests {
 
     #[test]
     fn orchestrator_means_up() {
-        let Ok(Invocation::Up(args)) = parse_words("/usr/bin/orchestrator --port 9100 --role validator")
-        else {
+        let Ok(Invocation::Up(args)) = parse_words("/usr/bin/orchestrator --zone a --role validator") else {
             panic!("not up");
         };
-        assert_eq!((args.port, args.role.len()), (9100, 1));
+        assert_eq!((args.zone.as_str(), args.role.len()), ("a", 1));
         assert!(parse_words("orchestrators up").is_ok());
     }
 
     #[test]
-    fn up_reads_what_the_contract_writes() {
-        let line = "univrs up --bootstrap --port 9000 --api 127.0.0.1:8080 --data-dir d --role validator,business,slim \
+    fn up_reads_all_its_flags() {
+        let line = "univrs up --bootstrap --api 127.0.0.1:8080 --data-dir d --role validator,business,slim \
             --cloud aws --region us-east-1 --zone a --operator me --label a=b --label c=d --runtime oci \
-            --overcommit cpu=2,memory=1.5 --image-dir i --cluster-cidr 100.64.0.0/10 --name n --on-exit down";
+            --overcommit cpu=2,memory=1.5 --cluster-cidr 100.64.0.0/10 --name n --on-exit down";
         let Ok(Invocation::Up(args)) = parse_words(line) else { panic!("not up") };
         assert_eq!((args.labels.len(), args.role.len(), args.bootstrap), (2, 3, true));
-        let line = "univrs up --connect /dns/bootstrap/udp/9000/quic-v1 --connect /ip4/10.0.0.1/tcp/9000";
-        let Ok(Invocation::Up(args)) = parse_words(line) else { panic!("not up") };
-        assert_eq!(args.connect.len(), 2);
     }
 
     #[test]

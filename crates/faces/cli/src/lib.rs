@@ -19,21 +19,16 @@ mod io;
 mod listing;
 mod node;
 mod openapi;
-mod operation;
-mod org;
 mod plan;
 mod progress;
 mod proxy;
 mod run;
-mod secret;
 mod show;
 mod status;
 mod table;
 mod terminal;
-mod token;
 mod up;
 mod version;
-mod volume;
 mod wait;
 mod workload;
 
@@ -42,7 +37,7 @@ use std::process::ExitCode;
 pub use args::{ClientCommand, Invocation, command, parse, try_parse};
 pub use exit::Exit;
 pub use io::Io;
-pub use up::{DownArgs, Ipv4Range, JoinAddress, OnExit, Overcommit, UpArgs};
+pub use up::{DownArgs, Ipv4Range, OnExit, Overcommit, UpArgs};
 
 use context::Context;
 

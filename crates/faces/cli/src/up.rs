@@ -14,32 +14,14 @@ use univrs_model::decode::nearest;
 use univrs_model::name::Name;
 use univrs_model::node::{Role, RuntimeKind};
 
-/// The port of `--join` when none is written.
-const JOIN_PORT: u16 = 9443;
-
 /// Runs this machine as a node.
 ///
-/// On an empty data directory without join flags it bootstraps a cluster of its own.
+/// On an empty data directory it bootstraps a cluster of its own.
 #[derive(Args, Clone, Debug)]
 pub struct UpArgs {
     /// Make a new cluster; does nothing when the data directory already holds one
-    #[arg(long, env = "UNIVRS_BOOTSTRAP", value_parser = FalseyValueParser::new(), conflicts_with_all = ["join", "connect"])]
+    #[arg(long, env = "UNIVRS_BOOTSTRAP", value_parser = FalseyValueParser::new())]
     pub bootstrap: bool,
-    /// Join the cluster of this node
-    #[arg(long, env = "UNIVRS_JOIN", value_name = "HOST[:9443]")]
-    pub join: Option<JoinAddress>,
-    /// Join by a libp2p address; may be repeated
-    #[arg(long, env = "UNIVRS_CONNECT", value_name = "MULTIADDR", value_delimiter = ',')]
-    pub connect: Vec<String>,
-    /// Token that admits this node
-    #[arg(long, env = "UNIVRS_JOIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    pub join_token: Option<String>,
-    /// File that holds, or will hold, the token that admits this node
-    #[arg(long, env = "UNIVRS_JOIN_TOKEN_FILE", value_name = "FILE", conflicts_with = "join_token")]
-    pub join_token_file: Option<PathBuf>,
-    /// Port of the peer-to-peer network
-    #[arg(long, env = "UNIVRS_PORT", default_value_t = 9000)]
-    pub port: u16,
     /// Address of the API
     #[arg(long, env = "UNIVRS_API", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = socket_address)]
     pub api: SocketAddr,
@@ -73,9 +55,6 @@ pub struct UpArgs {
     /// How much more than it has this node gives away
     #[arg(long, env = "UNIVRS_OVERCOMMIT", value_name = "cpu=F,memory=F", default_value = "cpu=1,memory=1")]
     pub overcommit: Overcommit,
-    /// Directory of image archives to take images from
-    #[arg(long, env = "UNIVRS_IMAGE_DIR", value_name = "DIR")]
-    pub image_dir: Option<PathBuf>,
     /// Address range that the cluster's nodes share out
     #[arg(long, env = "UNIVRS_CLUSTER_CIDR", value_name = "CIDR", default_value = "100.64.0.0/10")]
     pub cluster_cidr: Ipv4Range,
@@ -129,50 +108,6 @@ fn default_data_dir() -> PathBuf {
     match (is_root, of_user()) {
         (false, Some(base)) => base.join("univrs"),
         (true, _) | (false, None) => PathBuf::from("/var/lib/univrs"),
-    }
-}
-
-/// Where to join: a host and the port of its node-to-node service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JoinAddress {
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl FromStr for JoinAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let fail = || format!("`{text}` is not HOST or HOST:PORT");
-        let (host, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (host, after) = rest.split_once(']').ok_or_else(fail)?;
-                (host, if after.is_empty() { None } else { Some(after.strip_prefix(':').ok_or_else(fail)?) })
-            }
-            // More than one colon without brackets is an IPv6 address without a port.
-            None if text.matches(':').count() > 1 => (text, None),
-            None => match text.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (text, None),
-            },
-        };
-        let port = port.map_or(Ok(JOIN_PORT), |port| port.parse().map_err(|_| fail()))?;
-        if host.is_empty() || host.contains('/') || host.contains(char::is_whitespace) {
-            return Err(fail());
-        }
-        Ok(Self { host: host.to_owned(), port })
-    }
-}
-
-impl fmt::Display for JoinAddress {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(out, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(out, "{}:{}", self.host, self.port)
-        }
     }
 }
 
@@ -274,22 +209,7 @@ pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ipv4Range, JoinAddress, Overcommit, role};
-
-    #[test]
-    fn join_addresses_have_a_default_port() {
-        for (text, written) in [
-            ("10.0.0.1", "10.0.0.1:9443"),
-            ("seed.example:99", "seed.example:99"),
-            ("[::1]:7", "[::1]:7"),
-            ("::1", "[::1]:9443"),
-        ] {
-            assert_eq!(text.parse::<JoinAddress>().unwrap().to_string(), written);
-        }
-        for bad in ["", ":9", "a:b", "[::1", "a b", "[::1]x", "http://a"] {
-            assert!(bad.parse::<JoinAddress>().is_err(), "{bad}");
-        }
-    }
+    use super::{Ipv4Range, Overcommit, role};
 
     #[test]
     fn ranges_start_at_their_first_address() {

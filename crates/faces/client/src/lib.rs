@@ -3,6 +3,7 @@
 //! Replies keep the server's own bytes ([`Reply::body`]), so that what a program prints as JSON is exactly what
 //! the server said, and are decoded only on demand ([`Reply::value`]).
 
+mod audit;
 mod cluster;
 mod error;
 mod events;
@@ -10,7 +11,6 @@ mod exec;
 mod images;
 mod logs;
 mod nodes;
-mod records;
 mod request;
 mod socket;
 mod tunnel;
@@ -24,4 +24,4 @@ pub use logs::{LogLine, LogOptions, LogStream};
 pub use request::{Client, ClientOptions, Page, Reply};
 pub use socket::Socket;
 pub use tunnel::pump;
-pub use types::{AuditRecord, Change, Image, List, NewToken, Org, Plan, Secret, Token, Volume};
+pub use types::{AuditRecord, Change, Image, List, Plan};

@@ -21,7 +21,8 @@ impl LocalNodeAccess {
     }
 
     fn runtime(&self, node: &NodeId) -> Result<&Arc<dyn Runtime>, AccessError> {
-        let unreachable = |reason: &str| AccessError::Unreachable { node: node.clone(), reason: reason.to_owned() };
+        let unreachable =
+            |reason: &str| AccessError::Unreachable { node: node.clone(), reason: reason.to_owned() };
         if *node != self.node {
             return Err(unreachable("it is another machine and this one has no way to it"));
         }
@@ -40,11 +41,21 @@ impl NodeAccess for LocalNodeAccess {
         Ok(self.runtime(node)?.logs(id, query).await?)
     }
 
-    async fn exec(&self, node: &NodeId, id: &ContainerId, spec: ExecSpec) -> Result<ExecSession, AccessError> {
+    async fn exec(
+        &self,
+        node: &NodeId,
+        id: &ContainerId,
+        spec: ExecSpec,
+    ) -> Result<ExecSession, AccessError> {
         Ok(self.runtime(node)?.exec(id, spec).await?)
     }
 
-    async fn connect(&self, node: &NodeId, address: &str, port: u16) -> Result<Box<dyn Connection>, AccessError> {
+    async fn connect(
+        &self,
+        node: &NodeId,
+        address: &str,
+        port: u16,
+    ) -> Result<Box<dyn Connection>, AccessError> {
         self.runtime(node)?;
         let stream = tokio::net::TcpStream::connect((address, port)).await.map_err(|error| {
             AccessError::Unreachable { node: node.clone(), reason: format!("{address}:{port}: {error}") }

@@ -79,14 +79,22 @@ impl Agent {
     pub async fn run(self, shutdown: CancellationToken) {
         let (cut_off, cut_off_seen) = watch::channel(None);
         let tasks = TaskTracker::new();
-        let alive = KeepAlive { node: self.node.clone(), control: Arc::clone(&self.control), clock: Arc::clone(&self.clock) };
+        let alive = KeepAlive {
+            node: self.node.clone(),
+            control: Arc::clone(&self.control),
+            clock: Arc::clone(&self.clock),
+        };
         alive.register(&shutdown).await;
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(alive.run(cut_off)));
         if let Some(machine) = self.machine.clone() {
             let reporter = Reporter::default();
             // The reporter stops after the drivers, so that their last words are told.
             let told = CancellationToken::new();
-            let reporting = tokio::spawn(reporter.clone().run(self.node.id.clone(), Arc::clone(&self.control), told.clone()));
+            let reporting = tokio::spawn(reporter.clone().run(
+                self.node.id.clone(),
+                Arc::clone(&self.control),
+                told.clone(),
+            ));
             self.drive(machine, &reporter, cut_off_seen, &tasks, &shutdown).await;
             tasks.close();
             tasks.wait().await;
@@ -117,10 +125,8 @@ impl Agent {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                ended = endings.next() => if let Some(id) = ended {
-                    if let Some(line) = lines.get(&id.instance) {
-                        line.look.notify_one();
-                    }
+                ended = endings.next() => if let Some(line) = ended.and_then(|id| lines.get(&id.instance)) {
+                    line.look.notify_one();
                 },
                 next = orders.next() => {
                     let Some(next) = next else { return };

@@ -18,7 +18,9 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Impossible {
     /// Neither the image nor the workload says what to run.
-    #[error("container {container}: neither the image `{image}` nor the workload says what to run; set `command`")]
+    #[error(
+        "container {container}: neither the image `{image}` nor the workload says what to run; set `command`"
+    )]
     NothingToRun {
         /// Which container.
         container: Name,
@@ -70,7 +72,11 @@ pub(crate) fn spec(
     let mut mounts: Vec<Mount> = around
         .files
         .iter()
-        .map(|(file, target)| Mount { source: MountSource::Host(file.clone()), target: target.clone(), read_only: true })
+        .map(|(file, target)| Mount {
+            source: MountSource::Host(file.clone()),
+            target: target.clone(),
+            read_only: true,
+        })
         .collect();
     for mount in &wanted.mounts {
         let Some(volume) = around.volumes.get(&mount.volume) else { continue };
@@ -123,7 +129,8 @@ pub(crate) fn published_ports(order: &InstanceOrder) -> Vec<PublishedPort> {
         .iter()
         .flat_map(|container| &container.ports)
         .filter_map(|port| {
-            let HostPort { port: host_port, protocol } = HostPort { port: port.host_port?, protocol: port.protocol };
+            let HostPort { port: host_port, protocol } =
+                HostPort { port: port.host_port?, protocol: port.protocol };
             Some(PublishedPort { host_port, container_port: port.container_port, protocol })
         })
         .collect()
@@ -177,7 +184,13 @@ mod tests {
     fn image(entrypoint: &[&str], cmd: &[&str]) -> PreparedImage {
         let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let config = ImageConfig { entrypoint: list(entrypoint), cmd: list(cmd), ..ImageConfig::default() };
-        PreparedImage { reference: "web".into(), digest: "sha256:0".into(), layers: Vec::new(), config, fetched: false }
+        PreparedImage {
+            reference: "web".into(),
+            digest: "sha256:0".into(),
+            layers: Vec::new(),
+            config,
+            fetched: false,
+        }
     }
 
     #[test]

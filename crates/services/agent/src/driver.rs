@@ -73,7 +73,11 @@ impl Driver {
             sandbox: ready(adopted.sandbox),
             network: ready(adopted.attachment.is_some()),
             address: adopted.attachment.as_ref().map(|attachment| attachment.address.to_string()),
-            containers: adopted.containers.iter().map(|state| (state.id.container.clone(), container_seen(state))).collect(),
+            containers: adopted
+                .containers
+                .iter()
+                .map(|state| (state.id.container.clone(), container_seen(state)))
+                .collect(),
             ..Seen::default()
         };
         if !adopted.containers.is_empty() {
@@ -137,7 +141,13 @@ impl Driver {
         let life = life::next(order, self.observation.as_ref(), &self.memory, &self.seen, self.clock.now());
         self.memory = life.memory;
         if self.observation.as_ref() != Some(&life.observation) {
-            for event in events::between(order, &self.node, self.observation.as_ref(), &life.observation, self.clock.now()) {
+            for event in events::between(
+                order,
+                &self.node,
+                self.observation.as_ref(),
+                &life.observation,
+                self.clock.now(),
+            ) {
                 self.reporter.happened(order.assignment.org.clone(), event);
             }
             self.reporter.observed(life.observation.clone());
@@ -178,7 +188,8 @@ impl Driver {
             LifeStep::OpenSandbox | LifeStep::CloseSandbox => doing(&mut self.seen.sandbox),
             LifeStep::Attach | LifeStep::Detach => doing(&mut self.seen.network),
             LifeStep::StartContainer { name, .. } => {
-                self.seen.containers.insert(name.clone(), ContainerSeen::Starting) != Some(ContainerSeen::Starting)
+                self.seen.containers.insert(name.clone(), ContainerSeen::Starting)
+                    != Some(ContainerSeen::Starting)
             }
             LifeStep::StopContainer { name, .. } => self.stopping.insert(name.clone()),
             LifeStep::Probe { name } => {
@@ -208,12 +219,15 @@ impl Driver {
         let now = self.clock.now();
         match effect {
             Effect::Images(result) => {
-                self.seen.images = self.prepared("images", result, |driver, images: BTreeMap<Name, PreparedImage>| {
-                    driver.seen.image_digests =
-                        images.iter().map(|(name, image)| (name.to_string(), image.digest.clone())).collect();
-                    driver.images = images;
-                    true
-                });
+                self.seen.images =
+                    self.prepared("images", result, |driver, images: BTreeMap<Name, PreparedImage>| {
+                        driver.seen.image_digests = images
+                            .iter()
+                            .map(|(name, image)| (name.to_string(), image.digest.clone()))
+                            .collect();
+                        driver.images = images;
+                        true
+                    });
             }
             Effect::Storage(result) => self.seen.storage = self.prepared("storage", result, |_, ready| ready),
             Effect::Sandbox(result) => {
@@ -225,11 +239,13 @@ impl Driver {
                 });
             }
             Effect::Network(result) => {
-                self.seen.network = self.prepared("network", result, |driver, attachment: Option<Attachment>| {
-                    driver.seen.address = attachment.as_ref().map(|attachment| attachment.address.to_string());
-                    driver.attachment = attachment;
-                    driver.attachment.is_some()
-                });
+                self.seen.network =
+                    self.prepared("network", result, |driver, attachment: Option<Attachment>| {
+                        driver.seen.address =
+                            attachment.as_ref().map(|attachment| attachment.address.to_string());
+                        driver.attachment = attachment;
+                        driver.attachment.is_some()
+                    });
             }
             Effect::Started { name, attempt, result } => {
                 let seen = match result {

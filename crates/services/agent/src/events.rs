@@ -30,26 +30,53 @@ pub(crate) fn between(
     let phase_before = before.map_or(Phase::Assigned, |seen| seen.phase);
     if phase_before != after.phase {
         match after.phase {
-            Phase::Running => tell(EventKind::InstanceStarted, Severity::Info, format!("an instance of {workload} started")),
+            Phase::Running => {
+                tell(EventKind::InstanceStarted, Severity::Info, format!("an instance of {workload} started"))
+            }
             Phase::Stopped => {
-                tell(EventKind::InstanceStopped, Severity::Info, format!("an instance of {workload} stopped{}", because(&after.message)));
+                tell(
+                    EventKind::InstanceStopped,
+                    Severity::Info,
+                    format!("an instance of {workload} stopped{}", because(&after.message)),
+                );
             }
             Phase::Failed => {
-                tell(EventKind::InstanceFailed, Severity::Error, format!("an instance of {workload} failed{}", because(&after.message)));
+                tell(
+                    EventKind::InstanceFailed,
+                    Severity::Error,
+                    format!("an instance of {workload} failed{}", because(&after.message)),
+                );
             }
-            Phase::Pending | Phase::Assigned | Phase::Pulling | Phase::Starting | Phase::Stopping | Phase::Lost => {}
+            Phase::Pending
+            | Phase::Assigned
+            | Phase::Pulling
+            | Phase::Starting
+            | Phase::Stopping
+            | Phase::Lost => {}
         }
     }
     if before.is_some_and(|seen| seen.restarts < after.restarts) {
-        let message = format!("an instance of {workload} was restarted, {} times in all{}", after.restarts, because(&after.message));
+        let message = format!(
+            "an instance of {workload} was restarted, {} times in all{}",
+            after.restarts,
+            because(&after.message)
+        );
         tell(EventKind::InstanceRestarted, Severity::Warning, message);
     }
     let health_before = before.map_or(Health::None, |seen| seen.health);
     if health_before != after.health {
         match after.health {
-            Health::Passing => tell(EventKind::InstanceHealthy, Severity::Info, format!("an instance of {workload} passes its checks")),
+            Health::Passing => tell(
+                EventKind::InstanceHealthy,
+                Severity::Info,
+                format!("an instance of {workload} passes its checks"),
+            ),
             Health::Failing => {
-                tell(EventKind::InstanceUnhealthy, Severity::Warning, format!("an instance of {workload} fails its checks{}", because(&after.message)));
+                tell(
+                    EventKind::InstanceUnhealthy,
+                    Severity::Warning,
+                    format!("an instance of {workload} fails its checks{}", because(&after.message)),
+                );
             }
             Health::None | Health::Starting => {}
         }

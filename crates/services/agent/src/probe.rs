@@ -34,13 +34,17 @@ async fn attempt(
     check: &HealthCheck,
 ) -> Result<(), String> {
     if let Some(exec) = &check.exec {
-        let spec = ExecSpec { command: exec.command.clone(), env: std::collections::BTreeMap::new(), tty: false };
+        let spec =
+            ExecSpec { command: exec.command.clone(), env: std::collections::BTreeMap::new(), tty: false };
         let session = runtime.exec(id, spec).await.map_err(|error| error.to_string())?;
         // The command may write more than a pipe holds; nobody wants to read it here.
         let (mut out, mut err) = (session.stdout, session.stderr);
         let drain = async {
             let mut sink = (tokio::io::sink(), tokio::io::sink());
-            drop(tokio::join!(tokio::io::copy(&mut out, &mut sink.0), tokio::io::copy(&mut err, &mut sink.1)));
+            drop(tokio::join!(
+                tokio::io::copy(&mut out, &mut sink.0),
+                tokio::io::copy(&mut err, &mut sink.1)
+            ));
         };
         let (code, ()) = tokio::join!(session.exit, drain);
         return match code.map_err(|error| error.to_string())? {
@@ -56,8 +60,10 @@ async fn attempt(
     let Some(http) = &check.http else { return Err("it has no check".to_owned()) };
     let target = SocketAddr::from((address, http.port));
     let mut stream = TcpStream::connect(target).await.map_err(|error| format!("{target}: {error}"))?;
-    let request =
-        format!("GET {} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: univrs-probe\r\nConnection: close\r\n\r\n", http.path);
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: univrs-probe\r\nConnection: close\r\n\r\n",
+        http.path
+    );
     stream.write_all(request.as_bytes()).await.map_err(|error| format!("{target}: {error}"))?;
     let mut head = Vec::with_capacity(REPLY_HEAD);
     while !head.contains(&b'\n') && head.len() < REPLY_HEAD {
@@ -80,8 +86,6 @@ fn status(head: &[u8]) -> Option<u16> {
     let line = std::str::from_utf8(head.split(|byte| *byte == b'\n').next()?).ok()?;
     line.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.trim().parse().ok()
 }
-
-
 
 #[cfg(test)]
 mod tests {

@@ -67,16 +67,16 @@ pub(crate) async fn carry_out(around: Around, step: LifeStep) -> Effect {
         LifeStep::PrepareImages => Effect::Images(around.prepare_images().await),
         LifeStep::PrepareStorage => Effect::Storage(around.prepare_storage().map(|()| true)),
         LifeStep::ReleaseStorage => Effect::Storage(around.release_storage().map(|()| false)),
-        LifeStep::OpenSandbox => {
-            Effect::Sandbox(around.machine.runtime.open_sandbox(&around.id).await.map(|_| true).map_err(Fault::from))
-        }
-        LifeStep::CloseSandbox => {
-            Effect::Sandbox(around.machine.runtime.close_sandbox(&around.id).await.map(|()| false).map_err(Fault::from))
-        }
+        LifeStep::OpenSandbox => Effect::Sandbox(
+            around.machine.runtime.open_sandbox(&around.id).await.map(|_| true).map_err(Fault::from),
+        ),
+        LifeStep::CloseSandbox => Effect::Sandbox(
+            around.machine.runtime.close_sandbox(&around.id).await.map(|()| false).map_err(Fault::from),
+        ),
         LifeStep::Attach => Effect::Network(around.attach().await.map(Some)),
-        LifeStep::Detach => {
-            Effect::Network(around.machine.network.detach(&around.id).await.map(|()| None).map_err(Fault::from))
-        }
+        LifeStep::Detach => Effect::Network(
+            around.machine.network.detach(&around.id).await.map(|()| None).map_err(Fault::from),
+        ),
         LifeStep::StartContainer { name, attempt } => {
             let result = around.start(&name, attempt).await;
             Effect::Started { name, attempt, result }
@@ -103,7 +103,10 @@ impl Around {
 
     fn wanted(&self, name: &Name) -> Result<Wanted, Fault> {
         let found = self.order()?.spec.containers().into_iter().find(|container| container.name == *name);
-        found.ok_or_else(|| Fault { message: format!("the workload has no container `{name}`"), temporary: false })
+        found.ok_or_else(|| Fault {
+            message: format!("the workload has no container `{name}`"),
+            temporary: false,
+        })
     }
 
     async fn prepare_images(&self) -> Result<BTreeMap<Name, PreparedImage>, Fault> {
@@ -151,9 +154,10 @@ impl Around {
         match std::fs::remove_dir_all(&dir) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => {
-                Err(Fault { message: format!("failed to remove {}: {error}", dir.display()), temporary: true })
-            }
+            Err(error) => Err(Fault {
+                message: format!("failed to remove {}: {error}", dir.display()),
+                temporary: true,
+            }),
         }
     }
 
@@ -173,9 +177,9 @@ impl Around {
         let mut files = Vec::new();
         let mut write = |name: &str, text: String| {
             let path = dir.join(name);
-            std::fs::create_dir_all(&dir)
-                .and_then(|()| std::fs::write(&path, text))
-                .map_err(|error| Fault { message: format!("failed to write {}: {error}", path.display()), temporary: true })?;
+            std::fs::create_dir_all(&dir).and_then(|()| std::fs::write(&path, text)).map_err(|error| {
+                Fault { message: format!("failed to write {}: {error}", path.display()), temporary: true }
+            })?;
             files.push((path, PathBuf::from("/etc").join(name)));
             Ok::<(), Fault>(())
         };

@@ -132,7 +132,9 @@ impl Control {
             })
             .collect();
         let summary = match best.first() {
-            Some(first) => format!("{} of {} nodes fit; {} is best", answer.feasible, answer.nodes, first.name),
+            Some(first) => {
+                format!("{} of {} nodes fit; {} is best", answer.feasible, answer.nodes, first.name)
+            }
             None => answer.refused.to_string(),
         };
         Ok(Explanation {
@@ -141,7 +143,12 @@ impl Control {
             next: NodesExplanation {
                 nodes: answer.nodes,
                 feasible: answer.feasible,
-                filtered: answer.refused.failed.iter().map(|(filter, count)| (filter.to_string(), *count)).collect(),
+                filtered: answer
+                    .refused
+                    .failed
+                    .iter()
+                    .map(|(filter, count)| (filter.to_string(), *count))
+                    .collect(),
                 constraints: answer.refused.constraints.clone(),
                 exhausted: answer.refused.exhausted.map(|filter| filter.to_string()),
                 best,

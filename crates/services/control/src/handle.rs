@@ -188,7 +188,15 @@ impl Control {
 
 /// An event of this kind about a workload.
 pub(crate) fn workload_event(at: Timestamp, kind: EventKind, workload: &Name, message: String) -> Event {
-    Event { at, kind, severity: Severity::Info, workload: Some(workload.clone()), instance: None, node: None, message }
+    Event {
+        at,
+        kind,
+        severity: Severity::Info,
+        workload: Some(workload.clone()),
+        instance: None,
+        node: None,
+        message,
+    }
 }
 
 /// Refuses when the caller read an older revision than the object has.
@@ -199,9 +207,12 @@ pub(crate) fn check_revision(
     actual: Revision,
 ) -> Result<(), Error> {
     match expected {
-        Some(expected) if expected != actual.0 => {
-            Err(Error::Stale { kind, name: name.to_owned(), expected: expected.to_string(), actual: actual.0 })
-        }
+        Some(expected) if expected != actual.0 => Err(Error::Stale {
+            kind,
+            name: name.to_owned(),
+            expected: expected.to_string(),
+            actual: actual.0,
+        }),
         _ => Ok(()),
     }
 }

@@ -73,7 +73,10 @@ impl Control {
     ) -> Result<LogPage<Record<T>>, Error> {
         let prefix = keys::of_org(org, kind);
         let after = cursor.map(|cursor| key(format!("{prefix}{cursor}"))).transpose()?;
-        let out = self.store.range(&Prefix::new(prefix.as_str()), Page { after, limit }, Consistency::LOCAL).await?;
+        let out = self
+            .store
+            .range(&Prefix::new(prefix.as_str()), Page { after, limit }, Consistency::LOCAL)
+            .await?;
         let items = out
             .items
             .iter()

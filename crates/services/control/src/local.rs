@@ -50,7 +50,8 @@ impl ControlPlane for LocalControlPlane {
     async fn register(&self, node: &Node) -> Result<(), ControlPlaneError> {
         let write = async {
             let grant = self.store.lease_grant(NODE_LEASE).await?;
-            let alive = Op::Put { key: key(keys::node_alive(&node.id))?, value: Bytes::new(), lease: Some(grant.id) };
+            let alive =
+                Op::Put { key: key(keys::node_alive(&node.id))?, value: Bytes::new(), lease: Some(grant.id) };
             // The node keeps the day it first came.
             let known = self.mirror.state().nodes.get(&node.id).map(|known| known.created_at);
             let node = Node { created_at: known.unwrap_or(node.created_at), ..node.clone() };
@@ -63,7 +64,8 @@ impl ControlPlane for LocalControlPlane {
     }
 
     async fn keep_alive(&self, node: &NodeId) -> Result<(), ControlPlaneError> {
-        let refused = |reason: &str| ControlPlaneError::Refused { node: node.clone(), reason: reason.to_owned() };
+        let refused =
+            |reason: &str| ControlPlaneError::Refused { node: node.clone(), reason: reason.to_owned() };
         let lease = (*self.lease.lock().await).ok_or_else(|| refused("it has not registered"))?;
         match self.store.lease_keep_alive(lease).await {
             Ok(_) => Ok(()),
@@ -82,7 +84,11 @@ impl ControlPlane for LocalControlPlane {
     async fn reported(&self, node: &NodeId) -> Result<Vec<Observation>, ControlPlaneError> {
         let state = self.mirror.state();
         let ids: Vec<_> = state.assignments_on(node).map(|assignment| assignment.id.clone()).collect();
-        Ok(ids.iter().filter_map(|id| state.observations.get(id)).map(|seen| Observation::clone(seen)).collect())
+        Ok(ids
+            .iter()
+            .filter_map(|id| state.observations.get(id))
+            .map(|seen| Observation::clone(seen))
+            .collect())
     }
 
     async fn report(&self, node: &NodeId, report: Report) -> Result<(), ControlPlaneError> {

@@ -142,7 +142,8 @@ async fn make_anew(store: &dyn StateStore, sender: &watch::Sender<State>, inboxe
             // What vanished meanwhile is touched too: every known workload is.
             touched.workloads = touched.workloads.union(sender.borrow().workloads.keys().cloned().collect());
             touched.nodes = touched.nodes.union(sender.borrow().nodes.keys().cloned().collect());
-            touched.instances = touched.instances.union(sender.borrow().assignments.keys().cloned().collect());
+            touched.instances =
+                touched.instances.union(sender.borrow().assignments.keys().cloned().collect());
             sender.send_replace(state);
             for inbox in inboxes {
                 inbox.add(&touched);

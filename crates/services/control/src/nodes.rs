@@ -76,7 +76,8 @@ impl Control {
     pub fn list_nodes(&self, caller: &Caller) -> Result<(Vec<NodeView>, Revision), Error> {
         self.allow(caller, Action::NodeRead, "node")?;
         let state = self.mirror.state();
-        let mut views: Vec<NodeView> = state.nodes.values().map(|record| view::node(&state, record)).collect();
+        let mut views: Vec<NodeView> =
+            state.nodes.values().map(|record| view::node(&state, record)).collect();
         views.sort_by(|a, b| a.node.name.cmp(&b.node.name).then_with(|| a.node.id.cmp(&b.node.id)));
         Ok((views, state.revision))
     }
@@ -131,8 +132,12 @@ impl Control {
         let now = self.clock.now();
         let (kind, message) = match (old.cordoned || old.draining, new.cordoned, new.draining) {
             (_, _, true) => (EventKind::NodeCordoned, format!("node {} is being drained", node.name)),
-            (false, true, _) => (EventKind::NodeCordoned, format!("node {} takes no new instances", node.name)),
-            (true, false, false) => (EventKind::NodeUncordoned, format!("node {} takes new instances again", node.name)),
+            (false, true, _) => {
+                (EventKind::NodeCordoned, format!("node {} takes no new instances", node.name))
+            }
+            (true, false, false) => {
+                (EventKind::NodeUncordoned, format!("node {} takes new instances again", node.name))
+            }
             _ => (EventKind::NodeUncordoned, format!("labels of node {} were changed", node.name)),
         };
         let at = keys::node_policy(&node.id);
@@ -217,7 +222,8 @@ impl Control {
     pub async fn cluster(&self, caller: &Caller) -> Result<ClusterView, Error> {
         self.allow(caller, Action::ClusterRead, "cluster")?;
         let stored = self.store.get(&key(keys::CLUSTER.to_owned())?, Consistency::LOCAL).await?;
-        let record = stored.map(|stored| Record::<ClusterRecord>::decode(keys::CLUSTER, &stored)).transpose()?;
+        let record =
+            stored.map(|stored| Record::<ClusterRecord>::decode(keys::CLUSTER, &stored)).transpose()?;
         let (members, revision) = self.list_nodes(caller)?;
         let (workloads, _) = self.list_workloads(caller)?;
         let state = self.mirror.state();
@@ -228,7 +234,10 @@ impl Control {
         for workload in &workloads {
             use univrs_model::rollout::WorkloadStatus as Status;
             if matches!(workload.status, Status::Degraded | Status::Failed | Status::Reverted) {
-                problems.push(format!("workload {} is {:?}: {}", workload.name, workload.status, workload.message).to_lowercase());
+                problems.push(
+                    format!("workload {} is {:?}: {}", workload.name, workload.status, workload.message)
+                        .to_lowercase(),
+                );
             }
         }
         let ready = || members.iter().filter(|member| member.state == NodeState::Ready);
@@ -236,7 +245,9 @@ impl Control {
         for member in &members {
             *versions.entry(member.node.version.clone()).or_insert(0) += 1;
         }
-        let deciding = || members.iter().filter(|member| member.node.roles.contains(&univrs_model::node::Role::Validator));
+        let deciding = || {
+            members.iter().filter(|member| member.node.roles.contains(&univrs_model::node::Role::Validator))
+        };
         Ok(ClusterView {
             id: record.map(|record| record.id.clone()),
             health: if problems.is_empty() { ClusterHealth::Healthy } else { ClusterHealth::Degraded },

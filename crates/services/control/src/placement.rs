@@ -74,7 +74,8 @@ impl Placement {
             self.nodes.remove(id);
             return;
         };
-        let policy = state.node_policies.get(id).map_or_else(NodePolicy::default, |policy| NodePolicy::clone(policy));
+        let policy =
+            state.node_policies.get(id).map_or_else(NodePolicy::default, |policy| NodePolicy::clone(policy));
         let info = NodeInfo::of(node, &policy, alive);
         let is_new = !self.nodes.contains_key(id);
         self.scheduler.upsert_node(info.clone());
@@ -87,12 +88,13 @@ impl Placement {
     }
 
     fn follow_instance(&mut self, state: &State, id: &InstanceId) {
-        let placed = state.instance(id).filter(|instance| instance.phase().holds_resources()).and_then(|instance| {
-            let assignment = instance.assignment;
-            let key = WorkloadKey { org: assignment.org.clone(), name: assignment.workload.clone() };
-            let spec = &state.rollouts.get(&key)?.revision(assignment.workload_revision)?.spec;
-            Placed::of(&assignment, spec)
-        });
+        let placed =
+            state.instance(id).filter(|instance| instance.phase().holds_resources()).and_then(|instance| {
+                let assignment = instance.assignment;
+                let key = WorkloadKey { org: assignment.org.clone(), name: assignment.workload.clone() };
+                let spec = &state.rollouts.get(&key)?.revision(assignment.workload_revision)?.spec;
+                Placed::of(&assignment, spec)
+            });
         match placed {
             Some(placed) if self.scheduler.node_of(id) == Some(&placed.node) => {}
             Some(placed) => drop(self.scheduler.add_instance(&placed)),

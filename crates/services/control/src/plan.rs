@@ -62,7 +62,12 @@ pub struct BlastRadius {
 }
 
 /// The plan of these changes, made against `parent_revision` at `now`.
-pub(crate) fn plan(changes: Vec<Change>, blast_radius: BlastRadius, parent_revision: u64, now: Timestamp) -> Plan {
+pub(crate) fn plan(
+    changes: Vec<Change>,
+    blast_radius: BlastRadius,
+    parent_revision: u64,
+    now: Timestamp,
+) -> Plan {
     let canonical = serde_json::json!({ "parent_revision": parent_revision, "changes": changes });
     let hash = Sha256::digest(canonical.to_string().as_bytes());
     let mut seed = [0; 16];

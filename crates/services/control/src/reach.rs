@@ -53,7 +53,9 @@ impl Control {
                 match self.access.logs(&node, &id, query).await {
                     Ok(lines) => found.push(ContainerLogs { id, lines }),
                     // An instance that has not started, or whose remains were removed, has no logs.
-                    Err(univrs_ports::node_access::AccessError::Runtime(RuntimeError::NotFound { .. })) => {}
+                    Err(univrs_ports::node_access::AccessError::Runtime(RuntimeError::NotFound {
+                        ..
+                    })) => {}
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -109,7 +111,12 @@ fn nothing_runs(workload: &str) -> Error {
     }
 }
 
-fn running(state: &State, caller: &Caller, wanted: &str, selection: &Selection) -> Result<(Instance, Name), Error> {
+fn running(
+    state: &State,
+    caller: &Caller,
+    wanted: &str,
+    selection: &Selection,
+) -> Result<(Instance, Name), Error> {
     select(state, caller, wanted, selection)?
         .into_iter()
         .filter(|(instance, _)| instance.phase() == Phase::Running && instance.reachable)
@@ -134,9 +141,13 @@ fn select(
     }
     let mut selected = Vec::new();
     for instance in instances {
-        let spec = state.rollouts.get(&key).and_then(|rollout| rollout.revision(instance.assignment.workload_revision));
-        let mut containers: Vec<Name> =
-            spec.map(|revision| revision.spec.containers().into_iter().map(|c| c.name).collect()).unwrap_or_default();
+        let spec = state
+            .rollouts
+            .get(&key)
+            .and_then(|rollout| rollout.revision(instance.assignment.workload_revision));
+        let mut containers: Vec<Name> = spec
+            .map(|revision| revision.spec.containers().into_iter().map(|c| c.name).collect())
+            .unwrap_or_default();
         if let Some(container) = &selection.container {
             containers.retain(|candidate| candidate == container);
             if containers.is_empty() {

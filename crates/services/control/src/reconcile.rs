@@ -49,7 +49,15 @@ impl Reconciler {
     /// A loop over these parts; `inbox` must be one of those the mirror fills.
     pub fn new(store: Arc<dyn StateStore>, mirror: Mirror, inbox: Inbox, clock: Arc<dyn Clock>) -> Self {
         // Event keys of this loop start apart from those of faces and nodes.
-        Self { store, mirror, inbox, clock, placement: Placement::default(), wake: BTreeMap::new(), serial: 1 << 30 }
+        Self {
+            store,
+            mirror,
+            inbox,
+            clock,
+            placement: Placement::default(),
+            wake: BTreeMap::new(),
+            serial: 1 << 30,
+        }
     }
 
     /// Runs until `shutdown`.
@@ -108,7 +116,10 @@ impl Reconciler {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(workload = %key.name, error = &error as &dyn std::error::Error, "cannot move a workload; trying again");
-                    self.wake_at(key, now.saturating_add(jiff::SignedDuration::from_millis(500)).unwrap_or(now));
+                    self.wake_at(
+                        key,
+                        now.saturating_add(jiff::SignedDuration::from_millis(500)).unwrap_or(now),
+                    );
                 }
             }
         }
@@ -145,7 +156,12 @@ impl Reconciler {
             self.wake_at(key.clone(), at);
         }
         let lost = self.lost(state, key, &instances, now);
-        let mut change = Change { guards: Vec::new(), ops: Vec::new(), events: decision.events.clone(), placed: Vec::new() };
+        let mut change = Change {
+            guards: Vec::new(),
+            ops: Vec::new(),
+            events: decision.events.clone(),
+            placed: Vec::new(),
+        };
         change.guards.push(unchanged(keys::workload(&key.org, &key.name), Some(workload.revision))?);
         self.write_rollout(state, key, &decision, &mut change)?;
         for (assignment, event) in lost {
@@ -194,7 +210,12 @@ impl Reconciler {
         Ok(())
     }
 
-    fn write_assignment(&self, state: &State, assignment: &Assignment, change: &mut Change) -> Result<(), Error> {
+    fn write_assignment(
+        &self,
+        state: &State,
+        assignment: &Assignment,
+        change: &mut Change,
+    ) -> Result<(), Error> {
         let at = keys::instance(&assignment.org, &assignment.id);
         let known = state.assignments.get(&assignment.id);
         change.guards.push(unchanged(at.clone(), known.map(|known| known.revision))?);
@@ -213,7 +234,9 @@ impl Reconciler {
     ) -> Result<(), Error> {
         let known = state.assignments.get(&assignment.id).map(|known| known.value.as_ref().clone());
         if assignment.node.is_none() {
-            let Some(revision) = decision.rollout.revision(assignment.workload_revision) else { return Ok(()) };
+            let Some(revision) = decision.rollout.revision(assignment.workload_revision) else {
+                return Ok(());
+            };
             match self.placement.place(&assignment, &revision.spec) {
                 Ok(placed) => {
                     change.events.push(placement::placed_event(state, &assignment, &placed.node, now));
@@ -245,8 +268,13 @@ impl Reconciler {
         now: Timestamp,
     ) -> Vec<(Assignment, Event)> {
         let mut lost = Vec::new();
-        for instance in instances.iter().filter(|instance| !instance.reachable && !instance.phase().is_terminal()) {
-            let spec = state.rollouts.get(key).and_then(|rollout| rollout.revision(instance.assignment.workload_revision));
+        for instance in
+            instances.iter().filter(|instance| !instance.reachable && !instance.phase().is_terminal())
+        {
+            let spec = state
+                .rollouts
+                .get(key)
+                .and_then(|rollout| rollout.revision(instance.assignment.workload_revision));
             let Some(spec) = spec.map(|revision| Arc::clone(&revision.spec)) else { continue };
             let (lease_ended_at, removed) = self.placement.gone(instance.assignment.node.as_ref());
             match univrs_rollout::judge_loss(instance, &spec, lease_ended_at, removed, now) {
@@ -261,7 +289,12 @@ impl Reconciler {
         lost
     }
 
-    async fn commit(&mut self, state: &State, key: &WorkloadKey, change: Change) -> Result<Option<Revision>, Error> {
+    async fn commit(
+        &mut self,
+        state: &State,
+        key: &WorkloadKey,
+        change: Change,
+    ) -> Result<Option<Revision>, Error> {
         let Change { guards, mut ops, events, placed } = change;
         if ops.is_empty() && events.is_empty() {
             return Ok(None);

@@ -82,14 +82,18 @@ impl State {
         if let Some(id) = text.strip_prefix(keys::NODES).and_then(|id| id.parse::<NodeId>().ok()) {
             touched.nodes.insert(id.clone());
             insert(&mut self.nodes, id, text, value);
-        } else if let Some(id) = text.strip_prefix(keys::NODE_POLICIES).and_then(|id| id.parse::<NodeId>().ok()) {
+        } else if let Some(id) =
+            text.strip_prefix(keys::NODE_POLICIES).and_then(|id| id.parse::<NodeId>().ok())
+        {
             touched.nodes.insert(id.clone());
             insert(&mut self.node_policies, id, text, value);
-        } else if let Some(id) = text.strip_prefix(keys::NODES_ALIVE).and_then(|id| id.parse::<NodeId>().ok()) {
+        } else if let Some(id) = text.strip_prefix(keys::NODES_ALIVE).and_then(|id| id.parse::<NodeId>().ok())
+        {
             self.touch_instances_on(&id, touched);
             touched.nodes.insert(id.clone());
             self.nodes_alive.insert(id);
-        } else if let Some((_, id)) = text.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/')) {
+        } else if let Some((_, id)) = text.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/'))
+        {
             let Ok(id) = id.parse::<InstanceId>() else { return };
             self.touch_workload_of(&id, touched);
             touched.instances.insert(id.clone());
@@ -125,14 +129,18 @@ impl State {
         if let Some(id) = text.strip_prefix(keys::NODES).and_then(|id| id.parse::<NodeId>().ok()) {
             self.nodes.remove(&id);
             touched.nodes.insert(id);
-        } else if let Some(id) = text.strip_prefix(keys::NODE_POLICIES).and_then(|id| id.parse::<NodeId>().ok()) {
+        } else if let Some(id) =
+            text.strip_prefix(keys::NODE_POLICIES).and_then(|id| id.parse::<NodeId>().ok())
+        {
             self.node_policies.remove(&id);
             touched.nodes.insert(id);
-        } else if let Some(id) = text.strip_prefix(keys::NODES_ALIVE).and_then(|id| id.parse::<NodeId>().ok()) {
+        } else if let Some(id) = text.strip_prefix(keys::NODES_ALIVE).and_then(|id| id.parse::<NodeId>().ok())
+        {
             self.touch_instances_on(&id, touched);
             self.nodes_alive.remove(&id);
             touched.nodes.insert(id);
-        } else if let Some((_, id)) = text.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/')) {
+        } else if let Some((_, id)) = text.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/'))
+        {
             let Ok(id) = id.parse::<InstanceId>() else { return };
             self.touch_workload_of(&id, touched);
             self.observations.remove(&id);

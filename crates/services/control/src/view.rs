@@ -107,7 +107,10 @@ pub fn instance(state: &State, instance: &Instance) -> InstanceView {
 }
 
 /// What the instances on a node have asked for, and how many there are.
-fn requested<'a>(assignments: impl Iterator<Item = &'a Record<Assignment>>, state: &State) -> (Capacity, u32) {
+fn requested<'a>(
+    assignments: impl Iterator<Item = &'a Record<Assignment>>,
+    state: &State,
+) -> (Capacity, u32) {
     let mut sum = Capacity::default();
     let mut count = 0;
     for assignment in assignments {
@@ -167,9 +170,11 @@ pub fn service_table(state: &State, org: &Name) -> ServiceTable {
                 .iter()
                 .filter_map(|(instance, address)| {
                     // The port's number is that of the version the instance runs, not of the newest.
-                    let spec = &state.rollouts.get(key)?.revision(instance.assignment.workload_revision)?.spec;
+                    let spec =
+                        &state.rollouts.get(key)?.revision(instance.assignment.workload_revision)?.spec;
                     let containers = spec.containers();
-                    let port = containers.iter().flat_map(|c| &c.ports).find(|port| port.name == rule.port)?;
+                    let port =
+                        containers.iter().flat_map(|c| &c.ports).find(|port| port.name == rule.port)?;
                     Some(std::net::SocketAddrV4::new(*address, port.container_port))
                 })
                 .collect();

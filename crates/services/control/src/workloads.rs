@@ -64,7 +64,12 @@ impl Control {
         let state = self.mirror.state();
         let (key, _) = find(&state, caller, wanted)?;
         let mut instances = state.instances_of(&key);
-        instances.sort_by(|a, b| b.assignment.created_at.cmp(&a.assignment.created_at).then_with(|| a.assignment.slot.cmp(&b.assignment.slot)));
+        instances.sort_by(|a, b| {
+            b.assignment
+                .created_at
+                .cmp(&a.assignment.created_at)
+                .then_with(|| a.assignment.slot.cmp(&b.assignment.slot))
+        });
         Ok(instances.iter().map(|instance| view::instance(&state, instance)).collect())
     }
 
@@ -152,21 +157,32 @@ impl Control {
             let spec = change(&workload.spec)?;
             if spec.name != workload.spec.name {
                 return Err(Error::field(
-                    FieldError::new("name", format!("the workload is named `{}`; a name cannot change", workload.spec.name))
-                        .hint("create another workload and remove this one"),
+                    FieldError::new(
+                        "name",
+                        format!("the workload is named `{}`; a name cannot change", workload.spec.name),
+                    )
+                    .hint("create another workload and remove this one"),
                 ));
             }
             if spec == *workload.spec && workload.roll_back_to.is_none() {
                 return Ok(None);
             }
             self.check_spec(caller, &spec)?;
-            let scaled = WorkloadSpec { replicas: spec.replicas, ..WorkloadSpec::clone(&workload.spec) } == spec;
+            let scaled =
+                WorkloadSpec { replicas: spec.replicas, ..WorkloadSpec::clone(&workload.spec) } == spec;
             let (kind, summary) = if scaled {
-                (EventKind::WorkloadScaled, format!("scaled from {} to {} replicas", workload.spec.replicas, spec.replicas))
+                (
+                    EventKind::WorkloadScaled,
+                    format!("scaled from {} to {} replicas", workload.spec.replicas, spec.replicas),
+                )
             } else {
                 (EventKind::WorkloadUpdated, "the spec was changed".to_owned())
             };
-            Ok(Some((Workload { spec: Arc::new(spec), roll_back_to: None, ..workload.clone() }, kind, summary)))
+            Ok(Some((
+                Workload { spec: Arc::new(spec), roll_back_to: None, ..workload.clone() },
+                kind,
+                summary,
+            )))
         })
         .await
     }
@@ -193,7 +209,8 @@ impl Control {
                 None => revisions.iter().rev().find(|revision| revision.number < target && revision.proven),
             };
             let Some(chosen) = chosen else {
-                let kept: Vec<String> = revisions.iter().map(|revision| revision.number.to_string()).collect();
+                let kept: Vec<String> =
+                    revisions.iter().map(|revision| revision.number.to_string()).collect();
                 return Err(Error::Conflict {
                     what: format!("workload `{}` cannot be rolled back", workload.spec.name),
                     reason: match to {
@@ -206,7 +223,8 @@ impl Control {
             // The document becomes that of the old version, at today's scale, so that the next change starts there.
             let spec = WorkloadSpec { replicas: workload.spec.replicas, ..WorkloadSpec::clone(&chosen.spec) };
             let summary = format!("rolled back from version {target} to version {}", chosen.number);
-            let next = Workload { spec: Arc::new(spec), roll_back_to: Some(chosen.number), ..workload.clone() };
+            let next =
+                Workload { spec: Arc::new(spec), roll_back_to: Some(chosen.number), ..workload.clone() };
             Ok(Some((next, EventKind::WorkloadUpdated, summary)))
         })
         .await
@@ -236,7 +254,12 @@ impl Control {
     ///
     /// # Errors
     /// As the write itself.
-    pub fn plan_workload(&self, caller: &Caller, spec: Option<&WorkloadSpec>, wanted: &str) -> Result<Plan, Error> {
+    pub fn plan_workload(
+        &self,
+        caller: &Caller,
+        spec: Option<&WorkloadSpec>,
+        wanted: &str,
+    ) -> Result<Plan, Error> {
         self.allow(caller, Action::WorkloadWrite, &format!("workload/{wanted}"))?;
         let state = self.mirror.state();
         let existing = match find(&state, caller, wanted) {
@@ -257,7 +280,10 @@ impl Control {
             }
             (_, Some(spec)) => (
                 ChangeAction::Update,
-                BlastRadius { starts: spec.replicas.saturating_sub(live), stops: live.saturating_sub(spec.replicas) },
+                BlastRadius {
+                    starts: spec.replicas.saturating_sub(live),
+                    stops: live.saturating_sub(spec.replicas),
+                },
             ),
             (None, None) => (ChangeAction::Delete, BlastRadius::default()),
         };
@@ -305,7 +331,13 @@ impl Control {
             let at = keys::workload(&key.org, &key.name);
             let mut guards = vec![unchanged(at.clone(), Some(record.revision))?];
             let mut ops = vec![put(at, &workload)?];
-            self.remember(&caller.org, options.idempotency.as_ref(), key.name.as_str(), &mut guards, &mut ops)?;
+            self.remember(
+                &caller.org,
+                options.idempotency.as_ref(),
+                key.name.as_str(),
+                &mut guards,
+                &mut ops,
+            )?;
             let write = Write {
                 caller: caller.clone(),
                 allowed_by: allowed_by.clone(),
@@ -353,7 +385,9 @@ impl Control {
         for (index, dependency) in spec.depends_on.iter().enumerate() {
             let key = WorkloadKey { org: caller.org.clone(), name: dependency.workload.clone() };
             let Some(other) = state.workloads.get(&key) else { continue };
-            if dependency.condition == DependencyCondition::Completed && other.spec.kind == WorkloadKind::Service {
+            if dependency.condition == DependencyCondition::Completed
+                && other.spec.kind == WorkloadKind::Service
+            {
                 faults.push(
                     FieldError::new(
                         format!("depends_on[{index}].condition"),
@@ -382,7 +416,8 @@ fn cycle_fault(state: &State, caller: &Caller, spec: &WorkloadSpec) -> Option<Fi
 }
 
 fn count_live(instances: &[Instance]) -> u32 {
-    u32::try_from(instances.iter().filter(|instance| !instance.phase().is_terminal()).count()).unwrap_or(u32::MAX)
+    u32::try_from(instances.iter().filter(|instance| !instance.phase().is_terminal()).count())
+        .unwrap_or(u32::MAX)
 }
 
 fn lowest_name() -> Name {
@@ -391,7 +426,11 @@ fn lowest_name() -> Name {
 }
 
 /// The workload that `wanted` names: by name, by id, or by a unique prefix of an id.
-pub(crate) fn find(state: &State, caller: &Caller, wanted: &str) -> Result<(WorkloadKey, Record<Workload>), Error> {
+pub(crate) fn find(
+    state: &State,
+    caller: &Caller,
+    wanted: &str,
+) -> Result<(WorkloadKey, Record<Workload>), Error> {
     if let Ok(name) = wanted.parse::<Name>() {
         let key = WorkloadKey { org: caller.org.clone(), name };
         if let Some(record) = state.workloads.get(&key) {

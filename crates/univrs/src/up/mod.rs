@@ -29,7 +29,8 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let dir = DataDir::new(args.data_dir());
     let held = dir.take()?;
     // The port is taken before anything else is touched: a clash must leave no trace.
-    let listener = TcpListener::bind(args.api).await.map_err(|source| Failure::Listen { address: args.api, source })?;
+    let listener =
+        TcpListener::bind(args.api).await.map_err(|source| Failure::Listen { address: args.api, source })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (mut identity, fresh) = match dir.read_identity()? {
         Some(identity) => (identity, false),
@@ -51,7 +52,8 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let reconciler = Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock));
     tasks.spawn(reconciler.run(shutdown.clone()));
 
-    let control_plane = Arc::new(LocalControlPlane::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock)));
+    let control_plane =
+        Arc::new(LocalControlPlane::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock)));
     let agent = Agent::new(AgentOptions {
         node: node.clone(),
         control: control_plane,

@@ -27,7 +27,11 @@ const NODE_PREFIX: u8 = 24;
 const SELF_TAG: &str = "univrs/orchestrator:dev";
 
 /// Opens the replicated state, as the only voter when the directory is new.
-pub(super) async fn open_store(dir: &DataDir, identity: &Identity, fresh: bool) -> Result<RaftStore, Failure> {
+pub(super) async fn open_store(
+    dir: &DataDir,
+    identity: &Identity,
+    fresh: bool,
+) -> Result<RaftStore, Failure> {
     let options = Options {
         cluster_id: Some(store_id(identity)),
         bootstrap: fresh || !univrs_store::exists(&dir.store()),
@@ -45,10 +49,8 @@ fn store_id(identity: &Identity) -> ClusterId {
 /// Records the cluster's identity in the state, once.
 pub(super) async fn write_cluster(store: &Arc<dyn StateStore>, identity: &Identity) -> Result<(), Failure> {
     let record = ClusterRecord { id: identity.cluster.clone(), created_at: identity.created_at };
-    let bytes = serde_json::to_vec(&record).map_err(|error| Failure::DataDir {
-        path: keys::CLUSTER.into(),
-        reason: error.to_string(),
-    })?;
+    let bytes = serde_json::to_vec(&record)
+        .map_err(|error| Failure::DataDir { path: keys::CLUSTER.into(), reason: error.to_string() })?;
     // When it is there already, the guard fails and nothing is written.
     store.txn(Txn::create(Key::new(keys::CLUSTER)?, bytes)).await?;
     Ok(())
@@ -118,12 +120,17 @@ impl Machine {
         }
         let images = Arc::clone(&self.images);
         tasks.spawn(async move {
-            let present = images.list().await.is_ok_and(|list| list.iter().any(|image| image.reference == SELF_TAG));
+            let present =
+                images.list().await.is_ok_and(|list| list.iter().any(|image| image.reference == SELF_TAG));
             if present {
                 return;
             }
             match images.pack_self(SELF_TAG).await {
-                Ok(image) => tracing::info!(reference = SELF_TAG, digest = image.digest, "packed this program as an image"),
+                Ok(image) => tracing::info!(
+                    reference = SELF_TAG,
+                    digest = image.digest,
+                    "packed this program as an image"
+                ),
                 Err(error) => tracing::warn!(%error, "this program could not be packed as an image"),
             }
         });

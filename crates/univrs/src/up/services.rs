@@ -32,7 +32,9 @@ pub(super) async fn start(
     }
     match IngressListener::bind(ingress, None).await {
         Ok(listener) => {
-            drop(tasks.spawn(Ingress::new(IngressOptions::default(), table).serve(vec![listener], shutdown.clone())));
+            drop(tasks.spawn(
+                Ingress::new(IngressOptions::default(), table).serve(vec![listener], shutdown.clone()),
+            ));
         }
         Err(error) => {
             tracing::warn!(address = %ingress, %error, "no ingress on this node; stop what has the port or give another --ingress");

@@ -1,5 +1,6 @@
 //! Carries operations out as a real driver would, on a world that fails and crashes as told, and checks on the way
 //! what must always hold.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;

@@ -126,7 +126,7 @@ async fn removal_needs_yes_or_the_name() {
 #[tokio::test]
 async fn every_removal_is_confirmed() {
     let fake = Fake::start().await;
-    for line in ["node rm a", "image rm a", "secret rm a", "volume rm a", "token revoke a"] {
+    for line in ["node rm a", "image rm a"] {
         assert_eq!(fake.univrs(line).await.code(), 2, "{line}");
     }
     assert!(fake.asked().is_empty());
@@ -158,22 +158,6 @@ async fn nodes_are_drained_until_they_are_empty() {
     let writes = fake.writes();
     assert_eq!(writes[1].line, "POST /api/nodes/alpha/uncordon");
     assert_eq!(writes[2].json(), json!({"labels": {"disk": "ssd", "gpu": null}}));
-}
-
-#[tokio::test]
-async fn secrets_come_from_standard_input_and_tokens_are_shown_once() {
-    let fake = Fake::start().await;
-    fake.on_json("PUT /api/secrets/db", json!({"name": "db", "revision": 4}));
-    let ran = fake.fed("secret set db", "postgres://x\n").await;
-    assert_eq!((ran.code(), ran.err.as_str()), (0, "secret db set\n"));
-    assert_eq!(fake.writes()[0].json(), json!({"value": "postgres://x"}));
-    fake.on_json(
-        "POST /api/tokens",
-        json!({"id": "tk_1", "name": "ci", "grant": "operate", "token": "univrs_abc"}),
-    );
-    let ran = fake.univrs("token create ci --grant operate --ttl 24h").await;
-    assert_eq!(ran.out, "univrs_abc\n");
-    assert_eq!(fake.writes()[1].json(), json!({"name": "ci", "grant": "operate", "ttl": "24h"}));
 }
 
 #[tokio::test]
