@@ -29,7 +29,7 @@ fix: deps ## What check asks for, as far as a program can do it
 	$(MAKE) openapi
 
 openapi: deps ## Write the OpenAPI document anew
-	UPDATE_EXPECT=1 cargo test --quiet --package univrs-api --test api
+	UPDATE_EXPECT=1 cargo test --quiet --workspace --test api
 
 bench: deps ## Measurements against peers; prints ratios
 	@scripts/bench.sh

@@ -8,7 +8,7 @@ step() {
   if ! "$@"; then failed+=("$name"); fi
 }
 openapi_is_fresh() {
-  cargo test --quiet --package univrs-api --test api >target/openapi-check.log 2>&1 && return 0
+  cargo test --quiet --workspace --test api >target/openapi-check.log 2>&1 && return 0
   cat target/openapi-check.log
   echo "openapi/univrs.json may not be what the code says; run: make openapi"
   return 1
@@ -23,11 +23,11 @@ step "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings
 step "openapi" openapi_is_fresh
 step "docs" docs_build
 step "scripts" scripts_parse
-if cargo deny --version >/dev/null 2>&1; then
-  step "licences and bans" cargo deny --offline check bans licenses sources
-else
-  echo "== licences and bans: NOT RUN, cargo-deny is not installed (cargo install --locked cargo-deny)"
+if ! cargo deny --version >/dev/null 2>&1; then
+  echo "installing cargo-deny"
+  cargo install --quiet --locked cargo-deny --version 0.20.2
 fi
+step "licences and bans" cargo deny --offline check bans licenses sources
 
 if [ "${#failed[@]}" -gt 0 ]; then
   printf 'FAILED: %s\n' "${failed[@]}"

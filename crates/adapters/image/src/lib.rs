@@ -18,6 +18,7 @@ mod pull;
 mod push;
 mod reference;
 mod registry;
+mod simulated;
 mod store;
 mod unpack;
 
@@ -27,4 +28,5 @@ pub use options::{Credentials, Limits, Options, Packing, Platform};
 pub use pack::{FileContent, FileEntry, SELF_TAG};
 pub use pull::PullProgress;
 pub use push::Pushed;
+pub use simulated::SimulatedImages;
 pub use store::ImageStore;

@@ -98,11 +98,12 @@ impl Scheduler {
         if siblings(best) == 0 {
             return best;
         }
-        // Without spread rules there is one group, of all nodes.
-        let group = self.classes[at].group(best);
-        if self.totals[own as usize] as usize >= group.members.len() {
+        // Counted over nodes that are there: places of removed ones stay in the group until they are given away.
+        if self.totals[own as usize] as usize >= self.node_count() {
             return best;
         }
+        // Without spread rules there is one group, of all nodes.
+        let group = self.classes[at].group(best);
         let candidates = group.tree.top(MOST_LOOKED_AT);
         let keyed = candidates.iter().map(|(key, place)| {
             let node = group.members[*place];

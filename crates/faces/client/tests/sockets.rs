@@ -80,7 +80,7 @@ async fn live_events_follow_the_subscription() {
     let mut follower = client.follow(&["events"], Some(2)).await.unwrap();
     let snapshot = follower.next().await.unwrap().unwrap();
     assert_eq!((snapshot.kind.as_str(), snapshot.revision), ("snapshot", 3));
-    assert_eq!(snapshot.data.to_string(), r#"{"since":2,"subscribe":["events"]}"#);
+    assert_eq!(snapshot.data, serde_json::json!({"since": 2, "subscribe": ["events"]}));
     let event = follower.next().await.unwrap().unwrap();
     assert_eq!((event.kind.as_str(), event.revision), ("event", 4));
     assert!(follower.next().await.unwrap().is_none());

@@ -6,7 +6,7 @@ use tokio_util::task::TaskTracker;
 use univrs_agent::Machine as AgentMachine;
 use univrs_cli::UpArgs;
 use univrs_control::ClusterRecord;
-use univrs_image::ImageStore;
+use univrs_image::{ImageStore, SimulatedImages};
 use univrs_model::keys;
 use univrs_model::node::{Role, RuntimeKind};
 use univrs_network::{NetworkOptions, NodeNetwork, Range, SimulatedNetwork, pick_free_range};
@@ -104,9 +104,14 @@ impl Machine {
     }
 
     pub(super) fn for_agent(&self, dir: &DataDir) -> Option<AgentMachine> {
+        let runtime = self.runtime.clone()?;
+        let images: Arc<dyn Images> = match runtime.kind() {
+            RuntimeKind::Simulated => Arc::new(SimulatedImages),
+            RuntimeKind::Oci | RuntimeKind::Docker => self.images.clone(),
+        };
         Some(AgentMachine {
-            runtime: self.runtime.clone()?,
-            images: self.images.clone(),
+            runtime,
+            images,
             network: Arc::clone(&self.network),
             instances_dir: dir.instances(),
             volumes_dir: dir.volumes(),
@@ -115,7 +120,7 @@ impl Machine {
 
     /// Makes the image of the running program, if this node runs containers and nobody made one.
     pub(super) fn pack_self_if_absent(&self, tasks: &TaskTracker) {
-        if self.runtime.is_none() {
+        if self.kind() != Some(RuntimeKind::Oci) {
             return;
         }
         let images = Arc::clone(&self.images);

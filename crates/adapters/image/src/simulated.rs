@@ -1,0 +1,36 @@
+//! Images for the simulated runtime: every reference exists, has no content, and is here at once.
+
+use async_trait::async_trait;
+use univrs_ports::images::{ImageConfig, ImageError, ImageSummary, Images, PreparedImage, PullPolicy};
+
+use crate::Digest;
+
+/// Images without content, for nodes that run nothing real.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SimulatedImages;
+
+#[async_trait]
+impl Images for SimulatedImages {
+    async fn prepare(&self, reference: &str, _policy: PullPolicy) -> Result<PreparedImage, ImageError> {
+        let config = ImageConfig { entrypoint: vec!["/simulated".to_owned()], ..ImageConfig::default() };
+        Ok(PreparedImage {
+            reference: reference.to_owned(),
+            digest: Digest::of(reference.as_bytes()).as_str().to_owned(),
+            layers: Vec::new(),
+            config,
+            fetched: false,
+        })
+    }
+
+    async fn list(&self) -> Result<Vec<ImageSummary>, ImageError> {
+        Ok(Vec::new())
+    }
+
+    async fn remove(&self, _reference: &str) -> Result<(), ImageError> {
+        Ok(())
+    }
+
+    async fn collect_garbage(&self, _digests_in_use: &[String]) -> Result<u64, ImageError> {
+        Ok(0)
+    }
+}

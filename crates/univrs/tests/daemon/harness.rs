@@ -1,0 +1,120 @@
+//! A daemon of its own for each test, on a free port and a directory that goes with it.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running daemon.
+pub(crate) struct Daemon {
+    child: Child,
+    pub(crate) dir: TempDir,
+    pub(crate) port: u16,
+    http: reqwest::Client,
+}
+
+/// What the API answered.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) etag: Option<String>,
+    pub(crate) body: Value,
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub(crate) fn univrs() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_univrs"));
+    command.stdin(Stdio::null());
+    command
+}
+
+fn spawn(dir: &TempDir, port: u16) -> Child {
+    univrs()
+        .args(["up", "--runtime", "simulated", "--name", "one", "--overcommit", "cpu=4"])
+        .args(["--api", &format!("127.0.0.1:{port}"), "--ingress", "127.0.0.1:0"])
+        .arg("--data-dir")
+        .arg(dir.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+impl Daemon {
+    pub(crate) async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let child = spawn(&dir, port);
+        let daemon = Self { child, dir, port, http: reqwest::Client::new() };
+        daemon.until_ready().await;
+        daemon
+    }
+
+    async fn until_ready(&self) {
+        let url = format!("http://127.0.0.1:{}/readyz", self.port);
+        self.until("the daemon is ready", async || {
+            self.http.get(&url).send().await.is_ok_and(|reply| reply.status() == StatusCode::OK)
+        })
+        .await;
+    }
+
+    /// Waits until `test` holds.
+    pub(crate) async fn until(&self, what: &str, test: impl AsyncFn() -> bool) {
+        let begun = Instant::now();
+        while !test().await {
+            assert!(begun.elapsed() < PATIENCE, "waited too long until {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Kills the daemon as `kill -9` does and starts it again on the same directory.
+    pub(crate) async fn crash_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = spawn(&self.dir, self.port);
+        self.until_ready().await;
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("http://127.0.0.1:{}{path}", self.port))
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+        let reply = request.send().await.unwrap();
+        let status = reply.status();
+        let etag = reply.headers().get("etag").map(|etag| etag.to_str().unwrap().to_owned());
+        let text = reply.text().await.unwrap();
+        Answer { status, etag, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send(self.request(Method::POST, path).body(body.to_owned())).await
+    }
+
+    /// Waits until a workload has this status.
+    pub(crate) async fn until_status(&self, workload: &str, status: &str) {
+        let path = format!("/api/workloads/{workload}");
+        self.until(&format!("{workload} is {status}"), async || {
+            self.get(&path).await.body["status"] == status
+        })
+        .await;
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

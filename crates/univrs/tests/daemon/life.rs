@@ -1,0 +1,91 @@
+//! Workloads move to what is wanted and stay there, through changes of mind and crashes of the daemon.
+
+use reqwest::{Method, StatusCode};
+
+use crate::harness::Daemon;
+
+#[tokio::test]
+async fn the_seed_call_runs_two_replicas() {
+    let daemon = Daemon::start().await;
+    let body = r#"{"name":"orchestrator-canary","image":"orchestrator:dev","replicas":2}"#;
+    assert_eq!(daemon.post("/api/workloads", body).await.status, StatusCode::CREATED);
+    daemon.until_status("orchestrator-canary", "running").await;
+    let instances = daemon.get("/api/workloads/orchestrator-canary/instances").await.body;
+    assert_eq!(instances["items"].as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
+async fn nothing_is_lost_when_the_daemon_is_killed() {
+    let mut daemon = Daemon::start().await;
+    for name in ["a", "b", "c"] {
+        let body = format!(r#"{{"name":"{name}","image":"{name}:1","replicas":2}}"#);
+        assert_eq!(daemon.post("/api/workloads", &body).await.status, StatusCode::CREATED);
+    }
+    daemon.crash_and_restart().await;
+    for name in ["a", "b", "c"] {
+        daemon.until_status(name, "running").await;
+    }
+    let list = daemon.get("/api/workloads").await.body;
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
+async fn what_no_node_can_hold_waits_with_the_reason() {
+    let daemon = Daemon::start().await;
+    let body = r#"{"name":"big","containers":[{"name":"app","image":"big:1","resources":{"cpu":"5000"}}]}"#;
+    assert_eq!(daemon.post("/api/workloads", body).await.status, StatusCode::CREATED);
+    daemon
+        .until("the reason is told", async || {
+            let explained = daemon.get("/api/workloads/big/explain").await.body;
+            let waits = explained["instances"][0]["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("short of cpu"));
+            waits && explained["next"]["filtered"]["short of cpu"] == 1
+        })
+        .await;
+    let instances = daemon.get("/api/workloads/big/instances").await.body;
+    assert_eq!(instances["items"][0]["phase"], "pending");
+    assert!(instances["items"][0]["message"].as_str().unwrap().contains("short of cpu"));
+}
+
+#[tokio::test]
+async fn scaling_and_removing_settle() {
+    let daemon = Daemon::start().await;
+    daemon.post("/api/workloads", r#"{"name":"web","image":"web:1","replicas":3}"#).await;
+    daemon.until_status("web", "running").await;
+    let answer = daemon.post("/api/workloads/web/scale", r#"{"replicas":1}"#).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    daemon
+        .until("one is left", async || {
+            let view = daemon.get("/api/workloads/web").await.body;
+            view["instances"] == 1 && view["status"] == "running"
+        })
+        .await;
+    let answer = daemon.send(daemon.request(Method::DELETE, "/api/workloads/web")).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    daemon
+        .until("it is gone", async || daemon.get("/api/workloads/web").await.status == StatusCode::NOT_FOUND)
+        .await;
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing() {
+    let daemon = Daemon::start().await;
+    let plan = daemon.post("/api/workloads?dry_run=true", r#"{"name":"web","image":"web:1"}"#).await;
+    assert_eq!(plan.status, StatusCode::OK);
+    assert_eq!(plan.body["changes"][0]["action"], "create");
+    assert!(plan.body["digest"].as_str().unwrap().starts_with("sha256:"));
+    assert_eq!(daemon.get("/api/workloads/web").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn every_write_leaves_one_audit_entry() {
+    let daemon = Daemon::start().await;
+    daemon.post("/api/workloads", r#"{"name":"web","image":"web:1"}"#).await;
+    daemon.post("/api/workloads/web/scale", r#"{"replicas":2}"#).await;
+    daemon.post("/api/workloads/web/scale", r#"{"replicas":2}"#).await;
+    let audit = daemon.get("/api/audit").await.body;
+    let of_web: Vec<_> =
+        audit["items"].as_array().unwrap().iter().filter(|entry| entry["object"] == "workload/web").collect();
+    assert_eq!(of_web.len(), 2, "a write that changes nothing leaves none: {audit}");
+}

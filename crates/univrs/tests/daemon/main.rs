@@ -1,0 +1,6 @@
+//! The real binary over its public API, with the simulated runtime: no root, no kernel, no network but loopback.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+
+mod harness;
+mod inputs;
+mod life;

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Outside suites against the live API: promtool on the metrics, schemathesis on the OpenAPI document.
+set -uo pipefail
+bin=$(realpath "${1:-target/release/univrs}")
+data=$(mktemp -d /tmp/univrs-interop.XXXXXX)
+api=http://127.0.0.1:18080
+"$bin" up --data-dir "$data" --api 127.0.0.1:18080 --runtime simulated >"$data.log" 2>&1 &
+daemon=$!
+trap 'kill $daemon; wait $daemon 2>/dev/null; rm -rf "$data" "$data.log"' EXIT
+until curl -fsS -m 1 $api/readyz >/dev/null 2>&1; do kill -0 $daemon || exit 1; sleep 0.1; done
+curl -fsS -X POST $api/api/workloads -d '{"name":"probe","image":"sim/probe:1","replicas":3}' >/dev/null
+failed=0
+if command -v promtool >/dev/null; then
+  echo "== promtool check metrics"
+  curl -fsS $api/metrics | promtool check metrics || failed=1
+else
+  echo "== promtool: NOT RUN, it is not installed (apt-get install prometheus)"
+fi
+if [ ! -x target/venv/bin/schemathesis ]; then
+  python3 -m venv target/venv && target/venv/bin/pip install --quiet schemathesis==4.32.5
+fi
+if [ -x target/venv/bin/schemathesis ]; then
+  echo "== schemathesis"
+  target/venv/bin/schemathesis run $api/api/openapi.json --max-examples "${UNIVRS_EXAMPLES:-30}" \
+    --exclude-path-regex '^/ws/|/exec$|/proxy$|/logs$|^/api/images/(pull|push|self|import)' || failed=1
+else
+  echo "== schemathesis: NOT RUN, it could not be installed (needs python3-venv)"
+fi
+exit $failed
