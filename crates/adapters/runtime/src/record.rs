@@ -122,7 +122,7 @@ pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     put(path, value, false)
 }
 
-/// Like [`write`], and on the disk before it returns.
+/// Like [`write()`], and on the disk before it returns.
 pub(crate) fn write_durably<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     put(path, value, true)
 }

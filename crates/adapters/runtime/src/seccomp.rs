@@ -135,7 +135,7 @@ pub(crate) fn write(path: &Path) -> io::Result<()> {
     std::fs::rename(part, path)
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<nix::libc::sock_filter>> {
     let bytes = std::fs::read(path)?;
     let (instructions, rest) = bytes.as_chunks::<8>();

@@ -1,4 +1,4 @@
-//! openraft's network on top of a [`Transport`](crate::transport::Transport), and the client side of the
+//! openraft's network on top of a [`Transport`], and the client side of the
 //! members' conversation.
 
 use std::future::Future;

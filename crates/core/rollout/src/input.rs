@@ -1,4 +1,4 @@
-//! What [`crate::plan`] looks at and what it answers.
+//! What [`crate::plan()`] looks at and what it answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,7 +2,7 @@
 //!
 //! Two pure functions, both level-triggered: called again with their own result applied, they change nothing.
 //!
-//! - [`plan`] looks at one workload as a whole: it makes revisions, rolls updates out, takes failed ones back,
+//! - [`plan()`] looks at one workload as a whole: it makes revisions, rolls updates out, takes failed ones back,
 //!   replaces what broke, runs jobs and schedules, and says how the workload is doing.
 //! - [`life::next`] looks at one instance on its node: what to prepare, start, probe, restart and end.
 //!

@@ -1,7 +1,7 @@
 //! Long changes, step by step: what to do next with a persisted operation, and what it is after something happened.
 //!
 //! An [`Operation`](univrs_model::operation::Operation) is the whole state. Whoever carries it out loops: ask
-//! [`next`], act, tell [`apply`] what happened, store the result, and ask again.
+//! [`next()`], act, tell [`apply()`] what happened, store the result, and ask again.
 //!
 //! - [`Next::Do`]: store [`SagaEvent::Began`] *before* the step is begun, then do it. Only report
 //!   [`SagaEvent::Failed`] if it fails; if it does not, ask again and get [`Next::Verify`].

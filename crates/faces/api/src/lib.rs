@@ -1,7 +1,7 @@
 //! The REST and WebSocket face: HTTP in, calls of [`univrs_control::Control`] out, nothing decided here.
 //!
 //! Handlers live in one file per noun and are documented where they stand; `openapi.json` is generated from them.
-//! Errors become problem documents in [`problem`] alone; who may come in is decided in [`access`].
+//! Errors become problem documents in `problem.rs` alone; who may come in is decided in `access.rs`.
 
 mod access;
 mod body;

@@ -161,7 +161,7 @@ pub enum Invocation {
     Up(Box<UpArgs>),
     /// To remove what a node of this machine has made.
     Down(DownArgs),
-    /// To talk to a server; see [`crate::run`].
+    /// To talk to a server; see [`crate::run()`].
     Client(Box<ClientCommand>),
 }
 

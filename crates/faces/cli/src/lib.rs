@@ -1,7 +1,7 @@
 //! The command line: `univrs <noun> <verb>` and a few short forms.
 //!
 //! [`parse`] reads the arguments. What it returns is either for the program itself (`up`, `down`) or a
-//! [`ClientCommand`] that [`run`] executes against a server. Standard output carries data, standard error
+//! [`ClientCommand`] that [`run()`] executes against a server. Standard output carries data, standard error
 //! carries talk; the exit code tells how it ended ([`Exit`]).
 
 mod args;

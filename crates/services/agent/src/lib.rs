@@ -1,9 +1,9 @@
 //! The node's side: takes orders, drives each instance through its life with a runtime, reports what it sees.
 //!
 //! - [`Agent`] registers the node, keeps its lease, and keeps one driver per instance.
-//! - [`driver`] is the only code that calls runtime, images and network; what to do next is decided by the pure
+//! - `driver` is the only code that calls runtime, images and network; what to do next is decided by the pure
 //!   [`univrs_rollout::life`].
-//! - [`reporter`] batches observations, so that a busy node writes little.
+//! - `reporter` batches observations, so that a busy node writes little.
 //!
 //! Containers outlive this process: at the start the agent adopts what it finds and only then follows orders.
 
