@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CARGO_TERM_PROGRESS_WHEN ?= never
-BIN := target/release/univrs
+BIN := $(or $(CARGO_TARGET_DIR),target)/release/univrs
 
 .PHONY: help demo demo-core up test check bench soak interop fix openapi deps build
 
