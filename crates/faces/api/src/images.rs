@@ -92,6 +92,7 @@ pub(crate) struct ImageQuery {
     /// Its reference.
     reference: String,
     /// The organisation; also as the header `X-Univrs-Org`.
+    #[param(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
     org: Option<String>,
 }
@@ -108,6 +109,7 @@ pub(crate) struct ExportQuery {
     #[param(value_type = Option<String>)]
     format: ArchiveFormat,
     /// The organisation; also as the header `X-Univrs-Org`.
+    #[param(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
     org: Option<String>,
 }

@@ -127,7 +127,7 @@ impl Metrics {
         self.revision.set(i64::try_from(state.revision.0).unwrap_or(i64::MAX));
         let mut text = String::new();
         match encode(&mut text, &self.registry) {
-            Ok(()) => text,
+            Ok(()) => as_text_format(&text),
             Err(error) => {
                 tracing::error!(%error, "metrics could not be written");
                 String::new()
@@ -136,6 +136,50 @@ impl Metrics {
     }
 }
 
+/// OpenMetrics as Prometheus' text format has it: counters are described under the name that their samples have,
+/// and there are no unit and end lines.
+fn as_text_format(open_metrics: &str) -> String {
+    let type_of = |line: &str| -> Option<(String, bool)> {
+        let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+        Some((name.to_owned(), kind == "counter"))
+    };
+    let counters: std::collections::BTreeSet<String> = open_metrics
+        .lines()
+        .filter_map(type_of)
+        .filter(|(_, counter)| *counter)
+        .map(|(name, _)| name)
+        .collect();
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines() {
+        if line.starts_with("# UNIT ") || line == "# EOF" {
+            continue;
+        }
+        let described = ["# HELP ", "# TYPE "].iter().find_map(|kind| {
+            let (name, rest) = line.strip_prefix(kind)?.split_once(' ')?;
+            counters.contains(name).then(|| format!("{kind}{name}_total {rest}"))
+        });
+        text.push_str(described.as_deref().unwrap_or(line));
+        text.push('\n');
+    }
+    text
+}
+
 fn lower(value: &impl std::fmt::Debug) -> String {
     format!("{value:?}").to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_text_format;
+
+    #[test]
+    fn counters_are_described_under_their_samples_name() {
+        let text = as_text_format(
+            "# HELP a Requests.\n# TYPE a counter\na_total 1\n# HELP b_seconds Time.\n# TYPE b_seconds histogram\n# UNIT b_seconds seconds\n# EOF\n",
+        );
+        assert_eq!(
+            text,
+            "# HELP a_total Requests.\n# TYPE a_total counter\na_total 1\n# HELP b_seconds Time.\n# TYPE b_seconds histogram\n"
+        );
+    }
 }

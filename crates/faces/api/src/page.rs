@@ -34,6 +34,7 @@ pub(crate) struct PageQuery {
     /// Only objects with this label, as `key=value` or `key`.
     pub(crate) label: Option<String>,
     /// The organisation; also as the header `X-Univrs-Org`.
+    #[param(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
     pub(crate) org: Option<String>,
 }

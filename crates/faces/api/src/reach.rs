@@ -50,6 +50,7 @@ pub(crate) struct LogsQuery {
     #[serde(default)]
     timestamps: bool,
     /// The organisation; also as the header `X-Univrs-Org`.
+    #[param(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
     org: Option<String>,
 }
@@ -287,6 +288,7 @@ pub(crate) struct ProxyQuery {
     /// Only this instance.
     instance: Option<String>,
     /// The organisation; also as the header `X-Univrs-Org`.
+    #[param(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
     org: Option<String>,
 }
