@@ -76,6 +76,9 @@ end_requests() { # what was going on
   [ "$sent" -gt 20 ] || fail "only $sent requests were sent during $1"
 }
 
+our_links() { ip -o link | awk -F': ' '$2 ~ /^uv/ {print $2}' | sort; }
+our_links >"$work/links"
+
 say "a node on an empty directory; it bootstraps a cluster of its own"
 begun=$(now); start_daemon; row "start of the daemon until ready, ms" "$(millis "$begun")"
 
@@ -172,10 +175,13 @@ u exec client -- /bin/busybox true || fail "the client was not taken up again"
 echo "the same instances, with the same start times"
 
 say "all gone"
+# Names of kernel objects carry the first letters of the node's id, so that only this node's are looked for.
+short=$(jq -r .node "$data/node.json" | cut -c4-11)
 begun=$(now); u down --data-dir "$data" || fail "down"
 row "removing everything, ms" "$(millis "$begun")"
 daemon=
-left=$( { ip -o link | grep -E '\buv[0-9a-z]' ; nft list tables 2>/dev/null | grep univrs ; grep "$work" /proc/mounts ; find /sys/fs/cgroup -type d -path '*univrs*' 2>/dev/null ; ls -d /run/univrs/* 2>/dev/null ; pgrep -af "$data" ; } | head -20)
+left=$( { ip -o link; nft list tables 2>/dev/null; find /sys/fs/cgroup -type d 2>/dev/null; ls -d /run/univrs/* 2>/dev/null; cat /proc/mounts; } |
+  grep -E "$short|$work"; pgrep -af "$data"; our_links | comm -13 "$work/links" -)
 [ -z "$left" ] || { echo "$left"; fail "something was left behind"; }
 echo "no process, mount, interface, cgroup or packet rule is left"
 
