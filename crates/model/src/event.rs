@@ -47,10 +47,6 @@ pub struct Event {
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each name says what happened")]
 pub enum EventKind {
-    ClusterBootstrapped,
-    NodeJoined,
-    NodeLost,
-    NodeReturned,
     NodeCordoned,
     NodeUncordoned,
     NodeRemoved,
@@ -72,9 +68,6 @@ pub enum EventKind {
     InstanceStopped,
     InstanceFailed,
     InstanceLost,
-    InstanceAdopted,
-    ImagePulled,
-    ImageFailed,
     RunScheduled,
     RunSkipped,
 }

@@ -103,6 +103,9 @@ pub struct NodePolicy {
     /// Labels given by users; they win over the node's own.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// When users last said something.
+    #[serde(default)]
+    pub updated_at: Option<Timestamp>,
 }
 
 /// Whether a node can be used.
@@ -123,7 +126,7 @@ pub struct NodeView {
     pub node: Node,
     /// Revision of its last change.
     pub revision: u64,
-    /// When it last changed.
+    /// When users last changed it, or when it first appeared.
     pub updated_at: Timestamp,
     /// Whether it can be used.
     pub state: NodeState,

@@ -193,6 +193,9 @@ pub enum ArchiveFormat {
     OciLayout,
 }
 
+/// The tag that the running program packs itself under.
+pub const SELF_TAG: &str = "univrs/orchestrator:dev";
+
 /// What people do with images beyond running them.
 #[async_trait]
 pub trait ImageLibrary: Images {

@@ -26,6 +26,8 @@ pub(crate) enum Failure {
     AlreadyRunning { path: PathBuf, pid: Option<i32> },
     #[error("the daemon (process {pid}) did not stop within {seconds} seconds")]
     DoesNotStop { pid: i32, seconds: u64 },
+    #[error("the replicated state that was kept in {} is not there", path.display())]
+    StateMissing { path: PathBuf },
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -70,6 +72,9 @@ impl Failure {
             Self::NoRuntime { .. } => {
                 "run as root, or say --runtime simulated to rehearse without containers, or --role validator to run none"
                     .to_owned()
+            }
+            Self::StateMissing { .. } => {
+                "bring the directory back from a backup; to begin anew, run `univrs down` and give an empty --data-dir".to_owned()
             }
             Self::NodeName { .. } => "give another --name".to_owned(),
             Self::DoesNotStop { pid, .. } => format!("look at its log; `kill -9 {pid}` loses nothing that was acknowledged"),

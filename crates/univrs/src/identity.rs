@@ -28,6 +28,9 @@ pub(crate) struct Identity {
     pub(crate) range: Option<String>,
     /// When it was made.
     pub(crate) created_at: Timestamp,
+    /// Whether the replicated state was once made here; from then on its absence is a loss, not a beginning.
+    #[serde(default)]
+    pub(crate) founded: bool,
 }
 
 /// The parts of a data directory.
@@ -121,6 +124,7 @@ impl DataDir {
             cluster: ClusterId::from_bits(rand::random()),
             range: None,
             created_at: now,
+            founded: false,
         };
         self.write_identity(&identity)?;
         Ok(identity)

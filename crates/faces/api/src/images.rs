@@ -11,7 +11,7 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use univrs_authz::Action;
 use univrs_model::Timestamp;
 use univrs_model::caller::Caller;
-use univrs_ports::images::{ArchiveFormat, ImageError, ImageSummary};
+use univrs_ports::images::{ArchiveFormat, ImageError, ImageSummary, SELF_TAG};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
@@ -113,9 +113,6 @@ pub(crate) struct ExportQuery {
     #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
     org: Option<String>,
 }
-
-/// The tag that the running program packs itself under.
-pub(crate) const SELF_TAG: &str = "univrs/orchestrator:dev";
 
 /// The images on this machine, by reference.
 #[utoipa::path(get, path = "/api/images", tag = "images", params(PageQuery), responses((status = OK, body = Page<ImageView>),

@@ -89,11 +89,6 @@ impl Metrics {
         self.latency.observe(took.as_secs_f64());
     }
 
-    /// Room for metrics of other parts of the process.
-    pub fn registry_mut(&mut self) -> &mut Registry {
-        &mut self.registry
-    }
-
     /// All series as text.
     pub fn render(&self, state: &State) -> String {
         self.instances.clear();

@@ -24,6 +24,9 @@ use crate::App;
 use crate::body::Query;
 use crate::problem::Problem;
 
+/// How long a peer may take to close its side.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(logs)).routes(routes!(exec)).routes(routes!(proxy))
@@ -253,8 +256,17 @@ async fn carry_session(mut socket: WebSocket, mut session: ExecSession) {
     let mut last = vec![3];
     last.extend_from_slice(format!("{{\"code\":{}}}", code.unwrap_or(255)).as_bytes());
     if socket.send(Message::Binary(last.into())).await.is_ok() {
-        // Nothing is left to say: a peer that is gone already has what it needs.
-        drop(socket.send(Message::Close(None)).await);
+        farewell(socket).await;
+    }
+}
+
+/// Closes a socket and reads what the peer still sends: a connection that is dropped with unread bytes is reset, and
+/// the peer would lose the last words.
+async fn farewell(mut socket: WebSocket) {
+    if socket.send(Message::Close(None)).await.is_ok() {
+        let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
+        // A peer that never closes is not waited for.
+        drop(tokio::time::timeout(FAREWELL, rest).await);
     }
 }
 
@@ -336,6 +348,6 @@ async fn proxy(
                 },
             }
         }
-        drop(socket.send(Message::Close(None)).await);
+        farewell(socket).await;
     }))
 }

@@ -258,9 +258,13 @@ impl Driver {
             Effect::Stopped { name, state } => {
                 self.stopping.remove(&name);
                 match state {
-                    Some(state) => self.seen.containers.insert(name, container_seen(&state)),
-                    None => self.seen.containers.remove(&name),
-                };
+                    Ok(Some(state)) => drop(self.seen.containers.insert(name, container_seen(&state))),
+                    Ok(None) => drop(self.seen.containers.remove(&name)),
+                    // What is not known to have ended counts as running, and is asked to end again.
+                    Err(fault) => {
+                        tracing::warn!(instance = %self.id, container = %name, reason = fault.message, "cannot look at a container");
+                    }
+                }
             }
             Effect::Probed { name, result } => {
                 self.seen.probes.insert(name, ProbeSeen { in_flight: false, last: Some(result) });

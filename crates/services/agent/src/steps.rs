@@ -44,8 +44,8 @@ pub(crate) enum Effect {
     Network(Result<Option<Attachment>, Fault>),
     /// A container was started, or not.
     Started { name: Name, attempt: u32, result: Result<ContainerState, Fault> },
-    /// A container was asked to end; this is what is left of it.
-    Stopped { name: Name, state: Option<ContainerState> },
+    /// A container was asked to end; this is what is left of it, if the runtime could be asked.
+    Stopped { name: Name, state: Result<Option<ContainerState>, Fault> },
     /// A container was probed.
     Probed { name: Name, result: ProbeResult },
 }
@@ -216,7 +216,7 @@ impl Around {
         Ok(self.machine.runtime.start(&spec).await?)
     }
 
-    async fn stop(&self, name: &Name, grace: Span) -> Option<ContainerState> {
+    async fn stop(&self, name: &Name, grace: Span) -> Result<Option<ContainerState>, Fault> {
         let id = self.container_id(name);
         if self.order.as_ref().is_some_and(|order| order.assignment.desired == Desired::Stop) {
             tokio::time::sleep(DRAIN).await;
@@ -225,13 +225,7 @@ impl Around {
             tracing::warn!(container = %id, %error, "a container could not be stopped; trying again");
             tokio::time::sleep(DRAIN).await;
         }
-        match self.machine.runtime.inspect(&id).await {
-            Ok(state) => state,
-            Err(error) => {
-                tracing::warn!(container = %id, %error, "cannot look at a container");
-                None
-            }
-        }
+        Ok(self.machine.runtime.inspect(&id).await?)
     }
 
     async fn probe(&self, name: &Name) -> ProbeResult {

@@ -130,6 +130,7 @@ impl Control {
             return Ok(view::node(&state, &node));
         }
         let now = self.clock.now();
+        let new = NodePolicy { updated_at: Some(now), ..new };
         let (kind, message) = match (old.cordoned || old.draining, new.cordoned, new.draining) {
             (_, _, true) => (EventKind::NodeCordoned, format!("node {} is being drained", node.name)),
             (false, true, _) => {

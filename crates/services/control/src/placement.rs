@@ -52,14 +52,16 @@ impl Placement {
         &mut self.scheduler
     }
 
-    /// Takes in what changed.
-    pub(crate) fn follow(&mut self, state: &State, touched: &Touched, now: Timestamp) {
+    /// Takes in what changed; answers whether an instance gave its room back.
+    pub(crate) fn follow(&mut self, state: &State, touched: &Touched, now: Timestamp) -> bool {
         for id in &touched.nodes {
             self.follow_node(state, id, now);
         }
+        let mut freed = false;
         for id in &touched.instances {
-            self.follow_instance(state, id);
+            freed |= self.follow_instance(state, id);
         }
+        freed
     }
 
     fn follow_node(&mut self, state: &State, id: &NodeId, now: Timestamp) {
@@ -87,7 +89,8 @@ impl Placement {
         }
     }
 
-    fn follow_instance(&mut self, state: &State, id: &InstanceId) {
+    /// Answers whether the instance gave its room back.
+    fn follow_instance(&mut self, state: &State, id: &InstanceId) -> bool {
         let placed =
             state.instance(id).filter(|instance| instance.phase().holds_resources()).and_then(|instance| {
                 let assignment = instance.assignment;
@@ -96,9 +99,12 @@ impl Placement {
                 Placed::of(&assignment, spec)
             });
         match placed {
-            Some(placed) if self.scheduler.node_of(id) == Some(&placed.node) => {}
-            Some(placed) => drop(self.scheduler.add_instance(&placed)),
-            None => drop(self.scheduler.remove_instance(id)),
+            Some(placed) if self.scheduler.node_of(id) == Some(&placed.node) => false,
+            Some(placed) => {
+                self.scheduler.add_instance(&placed);
+                false
+            }
+            None => self.scheduler.remove_instance(id),
         }
     }
 

@@ -11,6 +11,7 @@ use imbl::OrdSet;
 use tokio_util::sync::CancellationToken;
 use univrs_model::Timestamp;
 use univrs_model::event::Event;
+use univrs_model::ids::InstanceId;
 use univrs_model::instance::{Assignment, Instance};
 use univrs_model::keys;
 use univrs_model::name::Name;
@@ -42,6 +43,8 @@ pub struct Reconciler {
     clock: Arc<dyn Clock>,
     placement: Placement,
     wake: BTreeMap<WorkloadKey, Timestamp>,
+    /// Workloads with instances that no node could take: they look again when room is given back.
+    waiting: OrdSet<WorkloadKey>,
     serial: u64,
 }
 
@@ -56,6 +59,7 @@ impl Reconciler {
             clock,
             placement: Placement::default(),
             wake: BTreeMap::new(),
+            waiting: OrdSet::new(),
             serial: 1 << 30,
         }
     }
@@ -98,8 +102,11 @@ impl Reconciler {
         let touched = self.inbox.take();
         let mut state = self.mirror.state();
         let now = self.clock.now();
-        self.placement.follow(&state, &touched, now);
+        let room_appeared = self.placement.follow(&state, &touched, now);
         let mut due: OrdSet<WorkloadKey> = touched.workloads;
+        if room_appeared {
+            due = due.union(self.waiting.clone());
+        }
         if !touched.nodes.is_empty() {
             // Room may have appeared or gone: who waits for a node, and who runs on one, looks again.
             due = due.union(state.workloads.keys().cloned().collect());
@@ -107,6 +114,7 @@ impl Reconciler {
         due = due.union(self.wake.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect());
         for key in due {
             self.wake.remove(&key);
+            self.waiting.remove(&key);
             match self.look_at(&state, &key).await {
                 Ok(Some(revision)) => {
                     // The next workload's placement must see what this one took.
@@ -164,15 +172,18 @@ impl Reconciler {
         };
         change.guards.push(unchanged(keys::workload(&key.org, &key.name), Some(workload.revision))?);
         self.write_rollout(state, key, &decision, &mut change)?;
-        for (assignment, event) in lost {
-            self.write_assignment(state, &assignment, &mut change)?;
-            change.events.push(event);
+        for (assignment, event) in &lost {
+            self.write_assignment(state, assignment, &mut change)?;
+            change.events.push(event.clone());
         }
-        for assignment in decision.update.iter().take(MOST_CHANGES) {
+        let given_up: OrdSet<InstanceId> = lost.iter().map(|(assignment, _)| assignment.id.clone()).collect();
+        for assignment in decision.update.iter().filter(|a| !given_up.contains(&a.id)).take(MOST_CHANGES) {
             self.write_assignment(state, assignment, &mut change)?;
         }
         for id in decision.forget.iter().take(MOST_CHANGES) {
             let Some(assignment) = state.assignments.get(id) else { continue };
+            // It may have been placed since it was looked at; then its record stays.
+            change.guards.push(unchanged(keys::instance(&key.org, id), Some(assignment.revision))?);
             change.ops.push(delete(keys::instance(&key.org, id))?);
             if let Some(node) = &assignment.node {
                 change.ops.push(delete(keys::observed(node, id))?);
@@ -233,6 +244,7 @@ impl Reconciler {
         change: &mut Change,
     ) -> Result<(), Error> {
         let known = state.assignments.get(&assignment.id).map(|known| known.value.as_ref().clone());
+        let key = WorkloadKey { org: assignment.org.clone(), name: assignment.workload.clone() };
         if assignment.node.is_none() {
             let Some(revision) = decision.rollout.revision(assignment.workload_revision) else {
                 return Ok(());
@@ -246,12 +258,24 @@ impl Reconciler {
                     assignment.fence += 1;
                 }
                 Err(unplaceable) => {
+                    self.waiting.insert(key);
                     if known.as_ref().is_none_or(|known| known.reason != unplaceable) {
                         change.events.push(placement::unplaceable_event(&assignment, &unplaceable, now));
                     }
                     assignment.reason = unplaceable;
                 }
             }
+        } else if known.is_none() {
+            // A daemon's instance brings its node along; it is made only once that node has room for it.
+            let Some(revision) = decision.rollout.revision(assignment.workload_revision) else {
+                return Ok(());
+            };
+            if let Err(reason) = self.placement.place(&assignment, &revision.spec) {
+                tracing::debug!(workload = %assignment.workload, reason, "a daemon waits for room on its node");
+                self.waiting.insert(key);
+                return Ok(());
+            }
+            change.placed.push(assignment.id.clone());
         }
         if known.as_ref() != Some(&assignment) {
             self.write_assignment(state, &assignment, change)?;
@@ -325,7 +349,7 @@ struct Change {
     guards: Vec<Guard>,
     ops: Vec<Op>,
     events: Vec<Event>,
-    placed: Vec<univrs_model::ids::InstanceId>,
+    placed: Vec<InstanceId>,
 }
 
 fn dependencies(

@@ -178,7 +178,6 @@ impl State {
     pub fn instance(&self, id: &InstanceId) -> Option<Instance> {
         let assignment = self.assignments.get(id)?;
         let reachable = assignment.node.as_ref().is_none_or(|node| self.nodes_alive.contains(node));
-        // An observation under another node belongs to an earlier placement and says nothing about this one.
         let observation = self.observations.get(id).map(|record| Observation::clone(record));
         Some(Instance { assignment: Assignment::clone(assignment), observation, reachable })
     }

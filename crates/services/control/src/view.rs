@@ -135,10 +135,10 @@ pub fn node(state: &State, record: &Record<Node>) -> NodeView {
     let said = policy.map(|policy| NodePolicy::clone(policy)).unwrap_or_default();
     let (requested, instances) = requested(state.assignments_on(&record.id), state);
     let mut node = Node::clone(record);
-    node.labels.extend(said.labels);
+    node.labels.extend(said.labels.clone());
     NodeView {
         revision: policy.map_or(record.revision.0, |policy| policy.revision.0.max(record.revision.0)),
-        updated_at: record.created_at,
+        updated_at: said.updated_at.unwrap_or(record.created_at),
         state: if state.nodes_alive.contains(&record.id) { NodeState::Ready } else { NodeState::Lost },
         cordoned: said.cordoned,
         draining: said.draining,

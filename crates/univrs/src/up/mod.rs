@@ -32,14 +32,14 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let listener =
         TcpListener::bind(args.api).await.map_err(|source| Failure::Listen { address: args.api, source })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (mut identity, fresh) = match dir.read_identity()? {
-        Some(identity) => (identity, false),
-        None => (dir.make_identity(clock.now())?, true),
+    let mut identity = match dir.read_identity()? {
+        Some(identity) => identity,
+        None => dir.make_identity(clock.now())?,
     };
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
 
-    let store: Arc<dyn StateStore> = Arc::new(parts::open_store(&dir, &identity, fresh).await?);
+    let store: Arc<dyn StateStore> = Arc::new(parts::open_store(&dir, &mut identity).await?);
     parts::write_cluster(&store, &identity).await?;
     let inbox = Inbox::default();
     let mirror = Mirror::start(Arc::clone(&store), vec![inbox.clone()], shutdown.clone()).await?;

@@ -10,7 +10,7 @@ use univrs_image::{ImageStore, SimulatedImages};
 use univrs_model::keys;
 use univrs_model::node::{Role, RuntimeKind};
 use univrs_network::{NetworkOptions, NodeNetwork, Range, SimulatedNetwork, pick_free_range};
-use univrs_ports::images::{ImageLibrary, Images};
+use univrs_ports::images::{ImageLibrary, Images, SELF_TAG};
 use univrs_ports::network::Network;
 use univrs_ports::runtime::Runtime;
 use univrs_ports::store::{ClusterId, Key, MemberId, StateStore, Txn};
@@ -23,21 +23,26 @@ use crate::identity::{DataDir, Identity};
 
 /// How many bits of a node's block of the cluster's range are fixed: 254 addresses for instances.
 const NODE_PREFIX: u8 = 24;
-/// The tag that the running program packs itself under.
-const SELF_TAG: &str = "univrs/orchestrator:dev";
 
 /// Opens the replicated state, as the only voter when the directory is new.
-pub(super) async fn open_store(
-    dir: &DataDir,
-    identity: &Identity,
-    fresh: bool,
-) -> Result<RaftStore, Failure> {
+///
+/// # Errors
+/// [`Failure::StateMissing`] when the state was made once and is not there: beginning anew would end every container.
+pub(super) async fn open_store(dir: &DataDir, identity: &mut Identity) -> Result<RaftStore, Failure> {
+    if identity.founded && !univrs_store::exists(&dir.store()) {
+        return Err(Failure::StateMissing { path: dir.store() });
+    }
     let options = Options {
         cluster_id: Some(store_id(identity)),
-        bootstrap: fresh || !univrs_store::exists(&dir.store()),
+        bootstrap: !identity.founded,
         ..Options::new(dir.store(), MemberId(1))
     };
-    Ok(RaftStore::open(options).await?)
+    let store = RaftStore::open(options).await?;
+    if !identity.founded {
+        identity.founded = true;
+        dir.write_identity(identity)?;
+    }
+    Ok(store)
 }
 
 /// The cluster's id as the store has it: the letters of the text as a number.

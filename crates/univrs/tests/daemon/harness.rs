@@ -74,10 +74,15 @@ impl Daemon {
         }
     }
 
-    /// Kills the daemon as `kill -9` does and starts it again on the same directory.
-    pub(crate) async fn crash_and_restart(&mut self) {
+    /// Kills the daemon as `kill -9` does.
+    pub(crate) fn stop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Kills the daemon as `kill -9` does and starts it again on the same directory.
+    pub(crate) async fn crash_and_restart(&mut self) {
+        self.stop();
         self.child = spawn(&self.dir, self.port);
         self.until_ready().await;
     }

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 
-use crate::harness::Daemon;
+use crate::harness::{Daemon, free_port, univrs};
 
 #[tokio::test]
 async fn the_seed_call_runs_two_replicas() {
@@ -88,4 +88,42 @@ async fn every_write_leaves_one_audit_entry() {
     let of_web: Vec<_> =
         audit["items"].as_array().unwrap().iter().filter(|entry| entry["object"] == "workload/web").collect();
     assert_eq!(of_web.len(), 2, "a write that changes nothing leaves none: {audit}");
+}
+
+#[tokio::test]
+async fn state_that_vanished_is_a_loss_and_not_a_beginning() {
+    let mut daemon = Daemon::start().await;
+    daemon.stop();
+    std::fs::remove_dir_all(daemon.dir.path().join("store")).unwrap();
+    let output = univrs()
+        .args(["up", "--runtime", "simulated", "--api", &format!("127.0.0.1:{}", free_port()), "--data-dir"])
+        .arg(daemon.dir.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("is not there") && text.contains("backup"), "{text}");
+}
+
+#[tokio::test]
+async fn who_waits_for_room_gets_it_when_others_leave() {
+    let daemon = Daemon::start().await;
+    let cores = daemon.get("/api/cluster").await.body["capacity"]["cpu"].as_str().unwrap().to_owned();
+    let body = |name: &str| {
+        format!(
+            r#"{{"name":"{name}","containers":[{{"name":"app","image":"{name}:1","resources":{{"cpu":"{cores}"}}}}]}}"#
+        )
+    };
+    daemon.post("/api/workloads", &body("first")).await;
+    daemon.until_status("first", "running").await;
+    daemon.post("/api/workloads", &body("second")).await;
+    daemon
+        .until("the second waits", async || {
+            daemon.get("/api/workloads/second").await.body["message"]
+                .as_str()
+                .is_some_and(|m| m.contains("short of cpu"))
+        })
+        .await;
+    daemon.send(daemon.request(Method::DELETE, "/api/workloads/first")).await;
+    daemon.until_status("second", "running").await;
 }

@@ -14,7 +14,7 @@ use crate::reference::Name;
 use crate::store::ImageStore;
 
 /// The name of the image that a node makes of itself.
-pub const SELF_TAG: &str = "univrs/orchestrator:dev";
+pub use univrs_ports::images::SELF_TAG;
 
 /// Where the certificate authorities are that TLS trusts, on the host and in the image.
 const TRUST: &str = "/etc/ssl/certs/ca-certificates.crt";
