@@ -9,6 +9,7 @@ mod history;
 mod images;
 mod metrics;
 mod nodes;
+mod operations;
 mod page;
 mod probes;
 mod problem;
@@ -72,13 +73,36 @@ fn routes() -> OpenApiRouter<App> {
         .merge(reach::router())
         .merge(images::router())
         .merge(history::router())
+        .merge(operations::router())
         .merge(sockets::router())
         .routes(utoipa_axum::routes!(openapi_document))
 }
 
 /// The OpenAPI document, as it is committed and served.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().split_for_parts().1
+    let mut document = routes().split_for_parts().1;
+    for (path, item) in &mut document.paths.paths {
+        let methods = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("delete", &mut item.delete),
+            ("patch", &mut item.patch),
+        ];
+        for (method, operation) in methods {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(operation_id(method, path));
+            }
+        }
+    }
+    document
+}
+
+/// A name for a route that no other has: `get /api/workloads/{workload}/logs` is `get_workloads_workload_logs`.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.split(['/', '.', '-']).map(|word| word.trim_matches(['{', '}', '*']));
+    let words = words.filter(|word| !word.is_empty() && *word != "api");
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
 }
 
 /// This document.

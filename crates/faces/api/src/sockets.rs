@@ -1,6 +1,6 @@
 //! `/ws/orchestrator`: a snapshot of what was subscribed to, then every change in order.
 //!
-//! The client sends `{"subscribe":["workloads","instances","nodes","events"],"since":REVISION?}`. With `since` the
+//! The client sends `{"subscribe":["workloads","instances","nodes","operations","events"],"since":REVISION?}`. With `since` the
 //! snapshot is left out and changes after that revision follow; when they are no longer kept, or the client was
 //! too slow, `{"type":"resync"}` says that it has to start again, and the socket closes.
 
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use univrs_control::{State as Picture, WorkloadKey, view};
 use univrs_model::caller::Caller;
 use univrs_model::event::Event;
-use univrs_model::ids::NodeId;
+use univrs_model::ids::{NodeId, OperationId};
 use univrs_model::keys;
 use univrs_ports::store::{Prefix, Revision, WatchBatch, WatchEvent};
 use utoipa::ToSchema;
@@ -47,6 +47,8 @@ pub(crate) enum Topic {
     Instances,
     /// Nodes.
     Nodes,
+    /// Long changes.
+    Operations,
     /// The event log.
     Events,
 }
@@ -181,6 +183,10 @@ impl Feed {
                 state.nodes.values().map(|record| json!(view::node(&state, record))).collect(),
             );
         }
+        if topics.contains(&Topic::Operations) {
+            let own = state.operations.values().filter(|record| record.org == self.caller.org);
+            data.insert("operations".into(), own.map(|record| json!(view::operation(record))).collect());
+        }
         self.send("snapshot", state.revision, &Value::Object(data)).await?;
         Ok(state.revision)
     }
@@ -249,6 +255,13 @@ fn messages(
                 if let Some(name) = instance(last, &mut found) {
                     workload(&name, &mut found);
                 }
+            }
+            ("operation", _) if topics.contains(&Topic::Operations) => {
+                let known = last.parse::<OperationId>().ok().and_then(|id| state.operations.get(&id));
+                found.push(match known {
+                    Some(record) => ("operation", last.to_owned(), json!(view::operation(record))),
+                    None => ("operation_removed", last.to_owned(), json!({ "id": last })),
+                });
             }
             ("event", WatchEvent::Put { value, .. }) if topics.contains(&Topic::Events) => {
                 if let Ok(event) = serde_json::from_slice::<Event>(&value.value) {

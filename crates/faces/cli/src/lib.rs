@@ -19,6 +19,7 @@ mod io;
 mod listing;
 mod node;
 mod openapi;
+mod operation;
 mod plan;
 mod progress;
 mod proxy;

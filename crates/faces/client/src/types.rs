@@ -99,3 +99,10 @@ pub struct AuditRecord {
     #[serde(default)]
     pub summary: String,
 }
+
+/// What a long change is answered with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The operation that carries it out.
+    pub operation: univrs_model::operation::OperationView,
+}

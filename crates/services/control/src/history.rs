@@ -8,14 +8,19 @@ use univrs_model::caller::Caller;
 use univrs_model::event::{Event, EventView};
 use univrs_model::keys;
 use univrs_model::name::Name;
+use univrs_model::operation::OperationStatus;
 use univrs_ports::store::{Consistency, Op, Page, Prefix, StateStore, Txn};
 
 use crate::error::Error;
 use crate::handle::{AuditEntry, Control};
-use crate::record::{Record, key};
+use crate::record::{Record, delete, key};
+use crate::state::State;
 
 /// How many entries of each log an organisation keeps.
 pub(crate) const KEPT_ENTRIES: usize = 5000;
+
+/// How many ended operations an organisation keeps.
+const KEPT_OPERATIONS: usize = 500;
 
 /// A page of a log: its entries and, if there are more, where the next page starts.
 pub struct LogPage<T> {
@@ -104,4 +109,24 @@ pub(crate) async fn trim(store: &Arc<dyn StateStore>, org: &Name) -> Result<usiz
         }
     }
     Ok(trimmed)
+}
+
+/// Removes the oldest ended operations of an organisation beyond what is kept. Called now and then.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn trim_operations(
+    store: &Arc<dyn StateStore>,
+    state: &State,
+    org: &Name,
+) -> Result<(), Error> {
+    let own = state.operations.values().filter(|record| record.org == *org);
+    let mut ended: Vec<_> = own.filter(|record| record.status != OperationStatus::Running).collect();
+    ended.sort_by_key(|record| std::cmp::Reverse(record.updated_at));
+    let old = ended.iter().skip(KEPT_OPERATIONS).take(1000);
+    let ops = old.map(|record| delete(keys::operation(org, &record.id))).collect::<Result<Vec<_>, _>>()?;
+    if !ops.is_empty() {
+        store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
+    }
+    Ok(())
 }

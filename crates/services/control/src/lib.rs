@@ -3,6 +3,7 @@
 //! - [`Control`] answers faces. Every call names a caller, asks the policy and leaves one audit entry per write.
 //! - [`Mirror`] keeps a decoded picture of the replicated state in memory; all reads come from it.
 //! - [`Reconciler`] decides with the pure cores and commits with compare-and-set.
+//! - [`OperationRunner`] carries out long changes step by step, through crashes.
 //! - [`LocalControlPlane`] serves the node on the same machine.
 //!
 //! Absent by design: adapters, HTTP, and any decision that is not in a core.
@@ -14,6 +15,7 @@ mod history;
 mod local;
 mod mirror;
 mod nodes;
+mod operations;
 mod placement;
 mod plan;
 mod reach;
@@ -30,6 +32,7 @@ pub use history::LogPage;
 pub use local::{LocalControlPlane, NODE_LEASE};
 pub use mirror::{Inbox, Mirror};
 pub use nodes::{ClusterHealth, ClusterRecord, ClusterView};
+pub use operations::{NodeDrain, OperationKind, OperationRunner, StepError};
 pub use plan::{BlastRadius, Change, ChangeAction, Plan};
 pub use reach::{ContainerLogs, Selection};
 pub use reconcile::Reconciler;

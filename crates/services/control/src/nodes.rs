@@ -274,7 +274,7 @@ fn sum(parts: impl Iterator<Item = Capacity>) -> Capacity {
     })
 }
 
-fn find_node(state: &State, wanted: &str) -> Result<Record<Node>, Error> {
+pub(crate) fn find_node(state: &State, wanted: &str) -> Result<Record<Node>, Error> {
     let named: Vec<&Record<Node>> = state
         .nodes
         .values()

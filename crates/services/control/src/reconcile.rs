@@ -91,7 +91,11 @@ impl Reconciler {
             self.wake.insert(key.clone(), Timestamp::UNIX_EPOCH);
         }
         for org in state.workloads.keys().map(|key| key.org.clone()).collect::<OrdSet<Name>>() {
-            if let Err(error) = history::trim(&self.store, &org).await {
+            let trimmed = async {
+                history::trim(&self.store, &org).await?;
+                history::trim_operations(&self.store, &state, &org).await
+            };
+            if let Err(error) = trimmed.await {
                 tracing::warn!(%org, error = &error as &dyn std::error::Error, "old log entries could not be removed");
             }
         }

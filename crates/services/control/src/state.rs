@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use serde::de::DeserializeOwned;
-use univrs_model::ids::{InstanceId, NodeId};
+use univrs_model::ids::{InstanceId, NodeId, OperationId};
 use univrs_model::instance::{Assignment, Instance, InstanceOrder, Observation};
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::node::{Node, NodePolicy};
+use univrs_model::operation::Operation;
 use univrs_model::rollout::{Rollout, Workload};
 use univrs_ports::store::{Key, Revision, StoredValue};
 
@@ -41,6 +42,8 @@ pub struct Touched {
     pub instances: OrdSet<InstanceId>,
     /// Nodes of which anything changed.
     pub nodes: OrdSet<NodeId>,
+    /// Whether any operation changed.
+    pub operations: bool,
 }
 
 impl Touched {
@@ -49,6 +52,7 @@ impl Touched {
         self.workloads = std::mem::take(&mut self.workloads).union(other.workloads);
         self.instances = std::mem::take(&mut self.instances).union(other.instances);
         self.nodes = std::mem::take(&mut self.nodes).union(other.nodes);
+        self.operations |= other.operations;
     }
 }
 
@@ -71,6 +75,8 @@ pub struct State {
     pub assignments: OrdMap<InstanceId, Record<Assignment>>,
     /// What was seen of instances.
     pub observations: OrdMap<InstanceId, Record<Observation>>,
+    /// Long changes, under way and ended.
+    pub operations: OrdMap<OperationId, Record<Operation>>,
     by_workload: OrdMap<WorkloadKey, OrdSet<InstanceId>>,
     by_node: OrdMap<NodeId, OrdSet<InstanceId>>,
 }
@@ -118,6 +124,11 @@ impl State {
                     self.touch_workload_of(&id, touched);
                     touched.instances.insert(id);
                 }
+                "operation" => {
+                    let Ok(id) = last.parse::<OperationId>() else { return };
+                    touched.operations = true;
+                    insert(&mut self.operations, id, text, value);
+                }
                 _ => {}
             }
         }
@@ -162,6 +173,11 @@ impl State {
                     self.unindex(&id);
                     self.assignments.remove(&id);
                     touched.instances.insert(id);
+                }
+                "operation" => {
+                    let Ok(id) = last.parse::<OperationId>() else { return };
+                    touched.operations = true;
+                    self.operations.remove(&id);
                 }
                 _ => {}
             }

@@ -10,6 +10,7 @@ use univrs_model::rollout::{RevisionView, Rollout, Workload, WorkloadStatus, Wor
 use univrs_model::workload::WorkloadKind;
 use univrs_ports::network::{Route, ServiceTable};
 
+pub use crate::operations::view as operation;
 use crate::record::Record;
 use crate::state::{State, WorkloadKey};
 

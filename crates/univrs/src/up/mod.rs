@@ -15,7 +15,7 @@ use univrs_agent::{Agent, AgentOptions, LocalNodeAccess};
 use univrs_api::{App, Metrics};
 use univrs_authz::Authorizer;
 use univrs_cli::UpArgs;
-use univrs_control::{Control, Inbox, LocalControlPlane, Mirror, Reconciler};
+use univrs_control::{Control, Inbox, LocalControlPlane, Mirror, NodeDrain, OperationRunner, Reconciler};
 use univrs_ports::clock::{Clock, SystemClock};
 use univrs_ports::store::StateStore;
 
@@ -42,7 +42,9 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let store: Arc<dyn StateStore> = Arc::new(parts::open_store(&dir, &mut identity).await?);
     parts::write_cluster(&store, &identity).await?;
     let inbox = Inbox::default();
-    let mirror = Mirror::start(Arc::clone(&store), vec![inbox.clone()], shutdown.clone()).await?;
+    let operations = Inbox::default();
+    let inboxes = vec![inbox.clone(), operations.clone()];
+    let mirror = Mirror::start(Arc::clone(&store), inboxes, shutdown.clone()).await?;
     let machine = parts::Machine::open(&args, &dir, &mut identity).await?;
     let node = node::describe(&args, &dir, &identity, machine.kind(), clock.now())?;
 
@@ -51,6 +53,15 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let control = Control::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock), access, authorizer);
     let reconciler = Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock));
     tasks.spawn(reconciler.run(shutdown.clone()));
+    let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
+    let runner = OperationRunner::new(
+        Arc::clone(&store),
+        mirror.clone(),
+        operations,
+        Arc::clone(&clock),
+        vec![Arc::new(drain)],
+    );
+    tasks.spawn(runner.run(shutdown.clone()));
 
     let control_plane =
         Arc::new(LocalControlPlane::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock)));
