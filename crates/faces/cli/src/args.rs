@@ -12,7 +12,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
 use crate::{
-    audit, completion, deploy, events, image, node, openapi, operation, proxy, run, status, version, workload,
+    audit, completion, deploy, events, image, node, openapi, operation, org, proxy, run, status, token,
+    version, workload,
 };
 
 /// Runs containers on many machines
@@ -122,6 +123,12 @@ pub(crate) enum Verb {
     /// Long changes
     #[command(subcommand, visible_alias = "operations")]
     Operation(operation::OperationVerb),
+    /// Organisations
+    #[command(subcommand, visible_alias = "orgs")]
+    Org(org::OrgVerb),
+    /// API tokens
+    #[command(subcommand, visible_alias = "tokens")]
+    Token(token::TokenVerb),
     /// Show what happened
     Events(events::EventsArgs),
     /// Who did what
@@ -151,6 +158,8 @@ impl Verb {
             Self::Proxy(args) => args.run(context).await,
             Self::Image(verb) => verb.run(context).await,
             Self::Operation(verb) => verb.run(context).await,
+            Self::Org(verb) => verb.run(context).await,
+            Self::Token(verb) => verb.run(context).await,
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
             Self::Openapi(args) => args.run(context).await,

@@ -8,6 +8,7 @@
 //!
 //! Absent by design: adapters, HTTP, and any decision that is not in a core.
 
+mod audit;
 mod error;
 mod explain;
 mod handle;
@@ -16,18 +17,21 @@ mod local;
 mod mirror;
 mod nodes;
 mod operations;
+mod orgs;
 mod placement;
 mod plan;
 mod reach;
 mod reconcile;
 mod record;
 mod state;
+mod tokens;
 pub mod view;
 mod workloads;
 
+pub use audit::{AuditEntry, AuditResult, AuditView};
 pub use error::Error;
 pub use explain::Explanation;
-pub use handle::{AuditEntry, Control, Idempotency, WriteOptions};
+pub use handle::{Control, Idempotency, WriteOptions};
 pub use history::LogPage;
 pub use local::{LocalControlPlane, NODE_LEASE};
 pub use mirror::{Inbox, Mirror};

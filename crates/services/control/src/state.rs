@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use serde::de::DeserializeOwned;
-use univrs_model::ids::{InstanceId, NodeId, OperationId};
+use univrs_model::ids::{InstanceId, NodeId, OperationId, TokenId};
 use univrs_model::instance::{Assignment, Instance, InstanceOrder, Observation};
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::node::{Node, NodePolicy};
 use univrs_model::operation::Operation;
+use univrs_model::org::Org;
 use univrs_model::rollout::{Rollout, Workload};
+use univrs_model::token::Token;
 use univrs_ports::store::{Key, Revision, StoredValue};
 
 use crate::record::Record;
@@ -67,6 +69,10 @@ pub struct State {
     pub node_policies: OrdMap<NodeId, Record<NodePolicy>>,
     /// Nodes whose lease holds.
     pub nodes_alive: OrdSet<NodeId>,
+    /// Organisations.
+    pub orgs: OrdMap<Name, Record<Org>>,
+    /// API tokens, ended ones included for a while.
+    pub tokens: OrdMap<TokenId, Record<Token>>,
     /// Workloads as users want them.
     pub workloads: OrdMap<WorkloadKey, Record<Workload>>,
     /// What the control plane knows of their versions.
@@ -104,6 +110,10 @@ impl State {
             self.touch_workload_of(&id, touched);
             touched.instances.insert(id.clone());
             insert(&mut self.observations, id, text, value);
+        } else if let Some(name) = text.strip_prefix(keys::ORGANISATIONS).and_then(|name| name.parse().ok()) {
+            insert(&mut self.orgs, name, text, value);
+        } else if let Some(id) = text.strip_prefix(keys::TOKENS).and_then(|id| id.parse().ok()) {
+            insert(&mut self.tokens, id, text, value);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {
                 "workload" => {
@@ -155,6 +165,12 @@ impl State {
             let Ok(id) = id.parse::<InstanceId>() else { return };
             self.touch_workload_of(&id, touched);
             self.observations.remove(&id);
+        } else if let Some(name) =
+            text.strip_prefix(keys::ORGANISATIONS).and_then(|name| name.parse::<Name>().ok())
+        {
+            self.orgs.remove(&name);
+        } else if let Some(id) = text.strip_prefix(keys::TOKENS).and_then(|id| id.parse::<TokenId>().ok()) {
+            self.tokens.remove(&id);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {
                 "workload" => {

@@ -39,7 +39,8 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
 
-    let store: Arc<dyn StateStore> = Arc::new(parts::open_store(&dir, &mut identity).await?);
+    let raft = Arc::new(parts::open_store(&dir, &mut identity).await?);
+    let store: Arc<dyn StateStore> = Arc::clone(&raft) as _;
     parts::write_cluster(&store, &identity).await?;
     let inbox = Inbox::default();
     let operations = Inbox::default();
@@ -50,7 +51,8 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
 
     let access = Arc::new(LocalNodeAccess::new(identity.node.clone(), machine.runtime()));
     let authorizer = Arc::new(Authorizer::new()?);
-    let control = Control::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock), access, authorizer);
+    let control = Control::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock), access, authorizer)
+        .with_members(raft, identity.node.clone());
     let reconciler = Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock));
     tasks.spawn(reconciler.run(shutdown.clone()));
     let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
@@ -76,7 +78,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let metrics = Metrics::default();
     services::start(args.ingress, machine.gateway(), &mirror, &tasks, &shutdown).await;
     let app = App {
-        control,
+        control: control.clone(),
         images: machine.images(),
         clock,
         metrics: Arc::new(metrics),
@@ -84,7 +86,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
         shutdown: shutdown.clone(),
     };
     let api = tasks.spawn(univrs_api::serve(listener, app));
-    machine.pack_self_if_absent(&tasks);
+    machine.pack_self_if_absent(control, &tasks);
     tracing::info!(node = %node.name, id = %node.id, api = %args.api, version = %node.version, "ready");
 
     let down = stop.wait(&args, &[agent.abort_handle(), api.abort_handle()]).await;

@@ -1,6 +1,7 @@
 //! The real binary over its public API, with the simulated runtime: no root, no kernel, no network but loopback.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
+mod callers;
 mod harness;
 mod inputs;
 mod life;
