@@ -13,6 +13,7 @@
 //!
 //! [`Runtime::purge`]: univrs_ports::runtime::Runtime::purge
 
+pub mod allocator;
 mod cgroup;
 mod layout;
 mod logfile;

@@ -1,6 +1,7 @@
 //! `univrs up`: opens the data directory, starts the parts that this node's roles need, and keeps them until told
 //! to stop. Containers stay when the daemon goes.
 
+mod memory;
 mod node;
 mod parts;
 mod services;
@@ -87,6 +88,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     };
     let api = tasks.spawn(univrs_api::serve(listener, app));
     machine.pack_self_if_absent(control, &tasks);
+    tasks.spawn(shutdown.clone().run_until_cancelled_owned(memory::give_back()));
     tracing::info!(node = %node.name, id = %node.id, api = %args.api, version = %node.version, "ready");
 
     let down = stop.wait(&args, &[agent.abort_handle(), api.abort_handle()]).await;
