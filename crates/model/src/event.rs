@@ -68,6 +68,10 @@ pub enum EventKind {
     InstanceStopped,
     InstanceFailed,
     InstanceLost,
+    SecretSet,
+    SecretRemoved,
+    SecretRenewed,
+    WorkloadWaiting,
     RunScheduled,
     RunSkipped,
 }

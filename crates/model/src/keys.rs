@@ -7,15 +7,18 @@
 //! | `node-policy/<id>` | [`crate::node::NodePolicy`] | faces |
 //! | `node-alive/<id>` | empty, under the node's lease | that node |
 //! | `observed/<node>/<instance>` | [`crate::instance::Observation`] | that node |
+//! | `validator-key/<node>` | [`crate::secret::ValidatorKey`] | that node |
 //! | `org/<org>/workload/<name>` | [`crate::rollout::Workload`] | faces (removed by control) |
 //! | `org/<org>/rollout/<name>` | [`crate::rollout::Rollout`] | control |
 //! | `org/<org>/instance/<id>` | [`crate::instance::Assignment`] | control |
+//! | `org/<org>/data-key/<id>` | [`crate::secret::DataKey`] | faces, with the first secret; control, for new validators |
+//! | `org/<org>/secret/<name>` | [`crate::secret::Secret`] | faces |
 //! | `org/<org>/event/<time>-<n>` | [`crate::event::Event`] | whoever acted, in the same transaction |
 //! | `org/<org>/audit/<time>-<n>` | audit record | faces, in the same transaction |
 //! | `org/<org>/request/<key>` | outcome of an `Idempotency-Key` | faces |
 //! | `org/<org>/operation/<id>` | [`crate::operation::Operation`] | control |
 
-use crate::ids::{InstanceId, NodeId, OperationId};
+use crate::ids::{DataKeyId, InstanceId, NodeId, OperationId};
 use crate::name::Name;
 
 /// The cluster's identity.
@@ -26,6 +29,8 @@ pub const NODES: &str = "node/";
 pub const NODE_POLICIES: &str = "node-policy/";
 /// Before the id of each node that is alive.
 pub const NODES_ALIVE: &str = "node-alive/";
+/// Before the id of each node that can unwrap data keys.
+pub const VALIDATOR_KEYS: &str = "validator-key/";
 /// Before every observation.
 pub const OBSERVED: &str = "observed/";
 /// Before everything that belongs to an organisation.
@@ -44,6 +49,11 @@ pub fn node_policy(id: &NodeId) -> String {
 /// The sign that a node is alive.
 pub fn node_alive(id: &NodeId) -> String {
     format!("{NODES_ALIVE}{id}")
+}
+
+/// The public half of the key that data keys are wrapped to for a validator.
+pub fn validator_key(id: &NodeId) -> String {
+    format!("{VALIDATOR_KEYS}{id}")
 }
 
 /// Before all observations of a node.
@@ -79,6 +89,16 @@ pub fn instance(org: &Name, id: &InstanceId) -> String {
 /// An operation.
 pub fn operation(org: &Name, id: &OperationId) -> String {
     format!("{ORGS}{org}/operation/{id}")
+}
+
+/// A secret, sealed.
+pub fn secret(org: &Name, name: &Name) -> String {
+    format!("{ORGS}{org}/secret/{name}")
+}
+
+/// A key that secrets are sealed with, wrapped.
+pub fn data_key(org: &Name, id: &DataKeyId) -> String {
+    format!("{ORGS}{org}/data-key/{id}")
 }
 
 /// An entry of the event log: ordered by time, then by `number` within the writer.

@@ -21,6 +21,7 @@ pub mod operation;
 pub mod policy;
 pub mod quantity;
 pub mod rollout;
+pub mod secret;
 pub mod span;
 pub mod workload;
 

@@ -178,7 +178,7 @@ mod tests {
             reason: String::new(),
             lost: false,
         };
-        InstanceOrder { assignment, spec: Arc::new(spec) }
+        InstanceOrder { assignment, spec: Arc::new(spec), secrets: std::collections::BTreeMap::new() }
     }
 
     fn image(entrypoint: &[&str], cmd: &[&str]) -> PreparedImage {
