@@ -213,7 +213,9 @@ fn secret_faults(spec: &WorkloadSpec) -> Vec<FieldError> {
         if let Some(file) = &secret.file {
             let field = format!("{path}.file");
             let parts = || file.split('/').skip(1);
-            if !file.starts_with('/') || parts().any(|part| matches!(part, "" | "." | "..")) || file.contains('\0')
+            if !file.starts_with('/')
+                || parts().any(|part| matches!(part, "" | "." | ".."))
+                || file.contains('\0')
             {
                 let detail = "a secret's file is an absolute path without `.` and `..`";
                 faults.push(FieldError::new(&field, detail).hint("write `/run/secrets/name`"));

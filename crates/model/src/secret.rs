@@ -16,7 +16,7 @@ use crate::ids::{DataKeyId, NodeId, SecretId};
 use crate::name::Name;
 
 /// Largest value of a secret, in bytes.
-pub const LARGEST_SECRET: usize = 256 << 10;
+pub const LARGEST_SECRET: usize = 64 << 10;
 /// How many versions of a secret are kept, the newest included, so that a reverted workload starts with the value
 /// that it was proven with.
 pub const KEPT_VERSIONS: usize = 3;

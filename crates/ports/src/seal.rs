@@ -59,11 +59,8 @@ pub trait Sealer: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Sealer::seal`], and [`SealError::BadKey`].
-    fn share(
-        &self,
-        key: &DataKey,
-        validators: &BTreeMap<NodeId, ValidatorKey>,
-    ) -> Result<DataKey, SealError>;
+    fn share(&self, key: &DataKey, validators: &BTreeMap<NodeId, ValidatorKey>)
+    -> Result<DataKey, SealError>;
 
     /// Seals a value so that it opens only with `key` and in the name of `binding`.
     ///

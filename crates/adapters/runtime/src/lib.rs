@@ -16,6 +16,7 @@
 mod cgroup;
 mod layout;
 mod logfile;
+pub mod memory;
 pub mod oci;
 mod overlay;
 mod record;

@@ -49,10 +49,8 @@ impl ValidatorSealer {
     }
 
     fn unwrap_key(&self, key: &DataKey) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let wrapped = key
-            .wrapped
-            .get(&self.node)
-            .ok_or_else(|| SealError::NotShared { key: key.id.to_string() })?;
+        let wrapped =
+            key.wrapped.get(&self.node).ok_or_else(|| SealError::NotShared { key: key.id.to_string() })?;
         let altered = || SealError::Altered { what: format!("data key {}", key.id) };
         let bytes = BASE64.decode(wrapped).map_err(|_| altered())?;
         let (encapsulated, sealed) = bytes.split_at_checked(ENCAPSULATED).ok_or_else(altered)?;
@@ -143,8 +141,7 @@ impl Sealer for ValidatorSealer {
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE>().ok_or_else(altered)?;
         let bound = bound_value(key, binding);
         let payload = Payload { msg: sealed, aad: &bound };
-        let plain =
-            self.cipher(key)?.decrypt(&XNonce::from(*nonce), payload).map_err(|_| altered())?;
+        let plain = self.cipher(key)?.decrypt(&XNonce::from(*nonce), payload).map_err(|_| altered())?;
         Ok(SecretValue::new(plain))
     }
 }

@@ -166,13 +166,7 @@ fn add_revision(rollout: &mut Rollout, input: &RolloutInput, spec: Arc<WorkloadS
         .collect();
     rollout.last_revision += 1;
     let number = rollout.last_revision;
-    rollout.revisions.push(WorkloadRevision {
-        number,
-        spec,
-        created_at: input.now,
-        proven: false,
-        secrets,
-    });
+    rollout.revisions.push(WorkloadRevision { number, spec, created_at: input.now, proven: false, secrets });
     aim(rollout, number, input);
 }
 

@@ -196,9 +196,17 @@ fn with_secret(on_change: &str) -> World {
 fn a_missing_secret_is_waited_for_and_said_once() {
     let mut world = with_secret("restart");
     world.calm(200);
-    assert_eq!((world.instances.len(), world.status()), (0, WorkloadStatus::Pending), "nothing is started in vain");
+    assert_eq!(
+        (world.instances.len(), world.status()),
+        (0, WorkloadStatus::Pending),
+        "nothing is started in vain"
+    );
     let rollout = world.rollout.clone().unwrap();
-    assert!(rollout.message.starts_with("waiting for secret db, which does not exist"), "{}", rollout.message);
+    assert!(
+        rollout.message.starts_with("waiting for secret db, which does not exist"),
+        "{}",
+        rollout.message
+    );
     let told = world.log.iter().filter(|line| line.starts_with("WorkloadWaiting")).count();
     assert_eq!(told, 1, "{:#?}", world.log);
     world.secrets.insert("db".parse().unwrap(), value(1));
@@ -224,7 +232,11 @@ fn a_new_value_rolls_the_workload_within_its_floor() {
     let rollout = world.rollout.as_ref().unwrap();
     assert_eq!(rollout.target, 2);
     assert_eq!(rollout.revision(2).unwrap().secrets.get("db"), Some(&value(2)));
-    assert_eq!(rollout.revision(1).unwrap().secrets.get("db"), Some(&value(1)), "a revert would bring it back");
+    assert_eq!(
+        rollout.revision(1).unwrap().secrets.get("db"),
+        Some(&value(1)),
+        "a revert would bring it back"
+    );
 }
 
 #[test]
@@ -251,7 +263,10 @@ fn a_value_that_breaks_the_workload_is_reverted_once() {
     as_wanted(&world);
     let rollout = world.rollout.as_ref().unwrap();
     assert_eq!((rollout.target, rollout.reverted_from, rollout.last_revision), (1, Some(2), 2));
-    assert!(proven.iter().all(|id| world.instances.iter().any(|i| i.assignment.id == *id)), "they kept serving");
+    assert!(
+        proven.iter().all(|id| world.instances.iter().any(|i| i.assignment.id == *id)),
+        "they kept serving"
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod page;
 mod probes;
 mod problem;
 mod reach;
+mod secrets;
 mod sockets;
 mod workloads;
 
@@ -71,6 +72,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(workloads::router())
         .merge(reach::router())
         .merge(images::router())
+        .merge(secrets::router())
         .merge(history::router())
         .merge(sockets::router())
         .routes(utoipa_axum::routes!(openapi_document))

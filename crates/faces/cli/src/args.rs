@@ -11,7 +11,9 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
-use crate::{audit, completion, deploy, events, image, node, openapi, proxy, run, status, version, workload};
+use crate::{
+    audit, completion, deploy, events, image, node, openapi, proxy, run, secret, status, version, workload,
+};
 
 /// Runs containers on many machines
 #[derive(Debug, Parser)]
@@ -117,6 +119,9 @@ pub(crate) enum Verb {
     /// Images
     #[command(subcommand, visible_alias = "images")]
     Image(image::ImageVerb),
+    /// Values that containers receive and nobody reads back
+    #[command(subcommand, visible_alias = "secrets")]
+    Secret(secret::SecretVerb),
     /// Show what happened
     Events(events::EventsArgs),
     /// Who did what
@@ -145,6 +150,7 @@ impl Verb {
             Self::Scale(args) => args.run(context).await,
             Self::Proxy(args) => args.run(context).await,
             Self::Image(verb) => verb.run(context).await,
+            Self::Secret(verb) => verb.run(context).await,
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
             Self::Openapi(args) => args.run(context).await,

@@ -23,6 +23,7 @@ mod plan;
 mod progress;
 mod proxy;
 mod run;
+mod secret;
 mod show;
 mod status;
 mod table;

@@ -12,6 +12,7 @@ mod images;
 mod logs;
 mod nodes;
 mod request;
+mod secrets;
 mod socket;
 mod tunnel;
 mod types;

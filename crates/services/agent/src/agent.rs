@@ -21,6 +21,7 @@ use univrs_ports::runtime::{Runtime, RuntimeInventory};
 
 use crate::driver::{Adopted, Driver};
 use crate::reporter::Reporter;
+use crate::secrets::Secrets;
 
 /// How often the node says that it is alive: three times within its lease.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
@@ -40,6 +41,8 @@ pub struct Machine {
     pub instances_dir: PathBuf,
     /// Where volumes lie.
     pub volumes_dir: PathBuf,
+    /// Where secrets come from and where their files go.
+    pub secrets: Secrets,
 }
 
 /// What an agent works with.
@@ -120,6 +123,7 @@ impl Agent {
         // Listening comes before looking, so that no ending falls between.
         let mut endings = machine.runtime.endings();
         let Some(mut found) = shutdown.run_until_cancelled(self.adopt(&machine)).await else { return };
+        machine.secrets.keep_only(|id| found.contains_key(id));
         let mut orders = self.control.orders(&self.node.id);
         let mut lines: BTreeMap<InstanceId, Line> = BTreeMap::new();
         loop {

@@ -19,6 +19,8 @@ use crate::workloads::find;
 pub struct Explanation {
     /// Name of the workload.
     pub workload: String,
+    /// How it stands and what it waits for, in a sentence; empty when all is well.
+    pub message: String,
     /// One entry per instance that has not ended.
     pub instances: Vec<InstanceExplanation>,
     /// Where one more instance would go.
@@ -139,6 +141,7 @@ impl Control {
         };
         Ok(Explanation {
             workload: key.name.to_string(),
+            message: state.rollouts.get(&key).map_or_else(String::new, |rollout| rollout.message.clone()),
             instances,
             next: NodesExplanation {
                 nodes: answer.nodes,

@@ -12,6 +12,7 @@ use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_ports::clock::Clock;
 use univrs_ports::node_access::NodeAccess;
+use univrs_ports::seal::Sealer;
 use univrs_ports::store::{Guard, Op, Revision, StateStore, Txn, TxnOutcome};
 
 use crate::error::Error;
@@ -68,6 +69,7 @@ pub struct Control {
     pub(crate) mirror: Mirror,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) access: Arc<dyn NodeAccess>,
+    pub(crate) sealer: Arc<dyn Sealer>,
     authorizer: Arc<Authorizer>,
     serial: Arc<AtomicU64>,
 }
@@ -91,9 +93,10 @@ impl Control {
         mirror: Mirror,
         clock: Arc<dyn Clock>,
         access: Arc<dyn NodeAccess>,
+        sealer: Arc<dyn Sealer>,
         authorizer: Arc<Authorizer>,
     ) -> Self {
-        Self { store, mirror, clock, access, authorizer, serial: Arc::default() }
+        Self { store, mirror, clock, access, sealer, authorizer, serial: Arc::default() }
     }
 
     /// The picture of the state that answers are made from.

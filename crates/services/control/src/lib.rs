@@ -7,6 +7,7 @@
 //!
 //! Absent by design: adapters, HTTP, and any decision that is not in a core.
 
+mod delivery;
 mod error;
 mod explain;
 mod handle;
@@ -19,10 +20,12 @@ mod plan;
 mod reach;
 mod reconcile;
 mod record;
+mod secrets;
 mod state;
 pub mod view;
 mod workloads;
 
+pub use delivery::LocalSecrets;
 pub use error::Error;
 pub use explain::Explanation;
 pub use handle::{AuditEntry, Control, Idempotency, WriteOptions};
@@ -33,4 +36,4 @@ pub use nodes::{ClusterHealth, ClusterRecord, ClusterView};
 pub use plan::{BlastRadius, Change, ChangeAction, Plan};
 pub use reach::{ContainerLogs, Selection};
 pub use reconcile::Reconciler;
-pub use state::{State, Touched, WorkloadKey};
+pub use state::{OrgName, State, Touched, WorkloadKey};

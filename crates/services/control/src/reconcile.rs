@@ -149,6 +149,11 @@ impl Reconciler {
             rollout: rollout.map(|rollout| rollout.value.as_ref().clone()),
             instances: instances.clone(),
             dependencies: dependencies(state, key, &workload.spec),
+            secrets: state.newest_secrets(
+                &key.org,
+                std::iter::once(&*workload.spec)
+                    .chain(rollout.iter().flat_map(|rollout| &rollout.revisions).map(|kept| &*kept.spec)),
+            ),
             eligible_nodes: self.placement.eligible_nodes(&workload.spec),
             draining: state
                 .node_policies

@@ -3,16 +3,17 @@
 //! A picture is cheap to clone (persistent maps), so loops and requests each work on one that cannot change
 //! under them. Indexes exist for every question that is asked often; none is asked by scanning.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use imbl::{OrdMap, OrdSet};
 use serde::de::DeserializeOwned;
-use univrs_model::ids::{InstanceId, NodeId};
+use univrs_model::ids::{DataKeyId, InstanceId, NodeId};
 use univrs_model::instance::{Assignment, Instance, InstanceOrder, Observation};
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::node::{Node, NodePolicy};
 use univrs_model::rollout::{Rollout, Workload};
+use univrs_model::secret::{DataKey, Secret, ValidatorKey};
 use univrs_ports::store::{Key, Revision, StoredValue};
 
 use crate::record::Record;
@@ -27,6 +28,21 @@ pub struct WorkloadKey {
 }
 
 impl WorkloadKey {
+    fn parse(org: &str, name: &str) -> Option<Self> {
+        Some(Self { org: org.parse().ok()?, name: name.parse().ok()? })
+    }
+}
+
+/// The name of anything else with its organisation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrgName {
+    /// The organisation.
+    pub org: Name,
+    /// The name.
+    pub name: Name,
+}
+
+impl OrgName {
     fn parse(org: &str, name: &str) -> Option<Self> {
         Some(Self { org: org.parse().ok()?, name: name.parse().ok()? })
     }
@@ -71,6 +87,11 @@ pub struct State {
     pub assignments: OrdMap<InstanceId, Record<Assignment>>,
     /// What was seen of instances.
     pub observations: OrdMap<InstanceId, Record<Observation>>,
+    /// Secrets, sealed.
+    pub secrets: OrdMap<OrgName, Record<Secret>>,
+    /// The keys they are sealed with, wrapped.
+    pub data_keys: OrdMap<DataKeyId, Record<DataKey>>,
+    validators: OrdMap<NodeId, Record<ValidatorKey>>,
     by_workload: OrdMap<WorkloadKey, OrdSet<InstanceId>>,
     by_node: OrdMap<NodeId, OrdSet<InstanceId>>,
 }
@@ -92,6 +113,10 @@ impl State {
             self.touch_instances_on(&id, touched);
             touched.nodes.insert(id.clone());
             self.nodes_alive.insert(id);
+        } else if let Some(id) =
+            text.strip_prefix(keys::VALIDATOR_KEYS).and_then(|id| id.parse::<NodeId>().ok())
+        {
+            insert(&mut self.validators, id, text, value);
         } else if let Some((_, id)) = text.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/'))
         {
             let Ok(id) = id.parse::<InstanceId>() else { return };
@@ -118,6 +143,15 @@ impl State {
                     self.touch_workload_of(&id, touched);
                     touched.instances.insert(id);
                 }
+                "secret" => {
+                    let Some(secret) = OrgName::parse(org, last) else { return };
+                    self.touch_users_of(&secret, touched);
+                    insert(&mut self.secrets, secret, text, value);
+                }
+                "data-key" => {
+                    let Ok(id) = last.parse::<DataKeyId>() else { return };
+                    insert(&mut self.data_keys, id, text, value);
+                }
                 _ => {}
             }
         }
@@ -139,6 +173,10 @@ impl State {
             self.touch_instances_on(&id, touched);
             self.nodes_alive.remove(&id);
             touched.nodes.insert(id);
+        } else if let Some(id) =
+            text.strip_prefix(keys::VALIDATOR_KEYS).and_then(|id| id.parse::<NodeId>().ok())
+        {
+            self.validators.remove(&id);
         } else if let Some((_, id)) = text.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/'))
         {
             let Ok(id) = id.parse::<InstanceId>() else { return };
@@ -162,6 +200,15 @@ impl State {
                     self.unindex(&id);
                     self.assignments.remove(&id);
                     touched.instances.insert(id);
+                }
+                "secret" => {
+                    let Some(secret) = OrgName::parse(org, last) else { return };
+                    self.touch_users_of(&secret, touched);
+                    self.secrets.remove(&secret);
+                }
+                "data-key" => {
+                    let Ok(id) = last.parse::<DataKeyId>() else { return };
+                    self.data_keys.remove(&id);
                 }
                 _ => {}
             }
@@ -192,11 +239,22 @@ impl State {
         self.assignments_on(node)
             .filter(|assignment| !assignment.lost)
             .filter_map(|assignment| {
-                let key = WorkloadKey { org: assignment.org.clone(), name: assignment.workload.clone() };
-                let spec = Arc::clone(&self.rollouts.get(&key)?.revision(assignment.workload_revision)?.spec);
-                Some(InstanceOrder { assignment: Assignment::clone(assignment), spec })
+                let spec = self.spec_of(assignment)?;
+                let secrets = self.secrets_of(assignment, &spec);
+                Some(InstanceOrder { assignment: Assignment::clone(assignment), spec, secrets })
             })
             .collect()
+    }
+
+    /// The public keys of all validators.
+    pub fn validator_keys(&self) -> BTreeMap<NodeId, ValidatorKey> {
+        self.validators.iter().map(|(node, key)| (node.clone(), ValidatorKey::clone(key))).collect()
+    }
+
+    fn touch_users_of(&self, secret: &OrgName, touched: &mut Touched) {
+        for name in self.users_of_secret(secret) {
+            touched.workloads.insert(WorkloadKey { org: secret.org.clone(), name });
+        }
     }
 
     fn index(&mut self, id: &InstanceId) {

@@ -376,10 +376,6 @@ impl Control {
         {
             faults.push(FieldError::new(format!("volumes[{index}].host_path"), error.to_string()));
         }
-        if !spec.secrets.is_empty() {
-            let fault = FieldError::new("secrets", "secrets are not part of this version");
-            faults.push(fault.hint("give the value through `env` for now"));
-        }
         let state = self.mirror.state();
         faults.extend(cycle_fault(&state, caller, spec));
         for (index, dependency) in spec.depends_on.iter().enumerate() {

@@ -3,6 +3,7 @@
 
 mod node;
 mod parts;
+mod sealing;
 mod services;
 mod stop;
 
@@ -15,7 +16,7 @@ use univrs_agent::{Agent, AgentOptions, LocalNodeAccess};
 use univrs_api::{App, Metrics};
 use univrs_authz::Authorizer;
 use univrs_cli::UpArgs;
-use univrs_control::{Control, Inbox, LocalControlPlane, Mirror, Reconciler};
+use univrs_control::{Control, Inbox, LocalControlPlane, LocalSecrets, Mirror, Reconciler};
 use univrs_ports::clock::{Clock, SystemClock};
 use univrs_ports::store::StateStore;
 
@@ -41,6 +42,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
 
     let store: Arc<dyn StateStore> = Arc::new(parts::open_store(&dir, &mut identity).await?);
     parts::write_cluster(&store, &identity).await?;
+    let sealer = sealing::open(&dir, &identity, &*store).await?;
     let inbox = Inbox::default();
     let mirror = Mirror::start(Arc::clone(&store), vec![inbox.clone()], shutdown.clone()).await?;
     let machine = parts::Machine::open(&args, &dir, &mut identity).await?;
@@ -48,7 +50,15 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
 
     let access = Arc::new(LocalNodeAccess::new(identity.node.clone(), machine.runtime()));
     let authorizer = Arc::new(Authorizer::new()?);
-    let control = Control::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock), access, authorizer);
+    let control = Control::new(
+        Arc::clone(&store),
+        mirror.clone(),
+        Arc::clone(&clock),
+        access,
+        Arc::clone(&sealer),
+        authorizer,
+    );
+    control.share_data_keys().await?;
     let reconciler = Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock));
     tasks.spawn(reconciler.run(shutdown.clone()));
 
@@ -57,7 +67,11 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let agent = Agent::new(AgentOptions {
         node: node.clone(),
         control: control_plane,
-        machine: machine.for_agent(&dir),
+        machine: machine.for_agent(
+            &dir,
+            &identity.node,
+            Arc::new(LocalSecrets::new(mirror.clone(), sealer)),
+        )?,
         clock: Arc::clone(&clock),
     });
     let agent = tasks.spawn(agent.run(shutdown.clone()));

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
-use univrs_agent::Machine as AgentMachine;
+use univrs_agent::{Machine as AgentMachine, Secrets};
 use univrs_cli::UpArgs;
 use univrs_control::ClusterRecord;
 use univrs_image::{ImageStore, SimulatedImages};
+use univrs_model::ids::NodeId;
 use univrs_model::keys;
 use univrs_model::node::{Role, RuntimeKind};
 use univrs_network::{NetworkOptions, NodeNetwork, Range, SimulatedNetwork, pick_free_range};
 use univrs_ports::images::{ImageLibrary, Images, SELF_TAG};
 use univrs_ports::network::Network;
 use univrs_ports::runtime::Runtime;
+use univrs_ports::secrets::SecretSource;
 use univrs_ports::store::{ClusterId, Key, MemberId, StateStore, Txn};
 use univrs_runtime::oci::{OciOptions, OciRuntime};
 use univrs_runtime::simulated::SimulatedRuntime;
@@ -108,19 +110,39 @@ impl Machine {
         self.runtime.as_ref().and_then(|_| self.network.gateway())
     }
 
-    pub(super) fn for_agent(&self, dir: &DataDir) -> Option<AgentMachine> {
-        let runtime = self.runtime.clone()?;
+    /// What the agent runs containers with; absent on a node that runs none.
+    pub(super) fn for_agent(
+        &self,
+        dir: &DataDir,
+        node: &NodeId,
+        source: Arc<dyn SecretSource>,
+    ) -> Result<Option<AgentMachine>, Failure> {
+        let Some(runtime) = self.runtime.clone() else { return Ok(None) };
+        let in_memory = match runtime.kind() {
+            RuntimeKind::Simulated => None,
+            RuntimeKind::Oci | RuntimeKind::Docker => {
+                let path = dir.secrets(node);
+                univrs_runtime::memory::open(&path).map_err(|source| Failure::File {
+                    doing: "mount memory at",
+                    path: path.clone(),
+                    source,
+                })?;
+                Some(path)
+            }
+        };
         let images: Arc<dyn Images> = match runtime.kind() {
             RuntimeKind::Simulated => Arc::new(SimulatedImages),
             RuntimeKind::Oci | RuntimeKind::Docker => self.images.clone(),
         };
-        Some(AgentMachine {
+        let secrets = Secrets { source, node: node.clone(), dir: in_memory };
+        Ok(Some(AgentMachine {
             runtime,
             images,
             network: Arc::clone(&self.network),
             instances_dir: dir.instances(),
             volumes_dir: dir.volumes(),
-        })
+            secrets,
+        }))
     }
 
     /// Makes the image of the running program, if this node runs containers and nobody made one.

@@ -4,3 +4,4 @@
 mod harness;
 mod inputs;
 mod life;
+mod secrets;
