@@ -9,13 +9,13 @@ use crate::harness::{Daemon, free_port, univrs};
 
 const CANARY: &str = "canary-c4ca4238a0b923820dcc";
 
-async fn set(daemon: &Daemon, name: &str, value: &str) -> crate::harness::Answer {
+pub(crate) async fn set(daemon: &Daemon, name: &str, value: &str) -> crate::harness::Answer {
     let body = serde_json::json!({ "value": value }).to_string();
     daemon.send(daemon.request(Method::PUT, &format!("/api/secrets/{name}")).body(body)).await
 }
 
 /// Files below `dir` that hold `text`.
-fn holding(dir: &Path, text: &str) -> Vec<String> {
+pub(crate) fn holding(dir: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap().filter_map(Result::ok) {
         let kind = entry.file_type().unwrap();
