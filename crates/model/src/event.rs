@@ -72,6 +72,7 @@ pub enum EventKind {
     SecretRemoved,
     SecretRenewed,
     WorkloadWaiting,
+    VolumeRemoved,
     RunScheduled,
     RunSkipped,
 }

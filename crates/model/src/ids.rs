@@ -116,6 +116,8 @@ id_kinds! {
     SecretId = "se_";
     /// An API token (not its secret).
     TokenId = "tk_";
+    /// A directory of a node that outlives instances.
+    VolumeId = "vo_";
     /// A named set of containers to keep running.
     WorkloadId = "wl_";
 }

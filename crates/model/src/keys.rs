@@ -13,6 +13,7 @@
 //! | `org/<org>/instance/<id>` | [`crate::instance::Assignment`] | control |
 //! | `org/<org>/data-key/<id>` | [`crate::secret::DataKey`] | faces, with the first secret; control, for new validators |
 //! | `org/<org>/secret/<name>` | [`crate::secret::Secret`] | faces |
+//! | `org/<org>/volume/<workload>.<name>.<place>` | [`crate::volume::Volume`] | control; faces mark its removal, its node carries it out |
 //! | `org/<org>/event/<time>-<n>` | [`crate::event::Event`] | whoever acted, in the same transaction |
 //! | `org/<org>/audit/<time>-<n>` | audit record | faces, in the same transaction |
 //! | `org/<org>/request/<key>` | outcome of an `Idempotency-Key` | faces |
@@ -94,6 +95,11 @@ pub fn operation(org: &Name, id: &OperationId) -> String {
 /// A secret, sealed.
 pub fn secret(org: &Name, name: &Name) -> String {
     format!("{ORGS}{org}/secret/{name}")
+}
+
+/// A volume of one place among a workload's instances. Names have no dots, so the parts cannot run into each other.
+pub fn volume(org: &Name, workload: &Name, name: &Name, place: &str) -> String {
+    format!("{ORGS}{org}/volume/{workload}.{name}.{place}")
 }
 
 /// A key that secrets are sealed with, wrapped.

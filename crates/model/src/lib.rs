@@ -23,6 +23,7 @@ pub mod quantity;
 pub mod rollout;
 pub mod secret;
 pub mod span;
+pub mod volume;
 pub mod workload;
 
 /// A point in time, UTC, RFC 3339 on the wire.

@@ -9,7 +9,7 @@ use univrs_model::ids::{NodeId, SecretId};
 use univrs_model::instance::Phase;
 use univrs_model::rollout::WorkloadStatus;
 use univrs_model::secret::SecretVersion;
-use univrs_model::workload::{UpdateStrategy, WorkloadSpec};
+use univrs_model::workload::WorkloadSpec;
 
 use crate::world::{World, spec};
 
@@ -29,7 +29,7 @@ fn plan_within_bounds(world: &mut World, ceiling_before: &mut usize) {
     let serving_before = world.serving();
     world.plan();
     let spec = world.workload.spec.clone();
-    let in_place = spec.singleton || spec.update.strategy == UpdateStrategy::Recreate;
+    let in_place = spec.is_replaced_in_place();
     let replicas = spec.replicas as usize;
     let floor = if in_place { 0 } else { replicas.saturating_sub(spec.update.max_unavailable as usize) };
     assert!(world.serving() >= serving_before.min(floor), "ROL-1: {} serve of {floor}", world.serving());

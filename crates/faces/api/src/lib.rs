@@ -15,6 +15,7 @@ mod problem;
 mod reach;
 mod secrets;
 mod sockets;
+mod volumes;
 mod workloads;
 
 use std::sync::Arc;
@@ -73,6 +74,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(reach::router())
         .merge(images::router())
         .merge(secrets::router())
+        .merge(volumes::router())
         .merge(history::router())
         .merge(sockets::router())
         .routes(utoipa_axum::routes!(openapi_document))

@@ -30,6 +30,7 @@ mod table;
 mod terminal;
 mod up;
 mod version;
+mod volume;
 mod wait;
 mod workload;
 

@@ -16,6 +16,7 @@ mod secrets;
 mod socket;
 mod tunnel;
 mod types;
+mod volumes;
 mod workloads;
 
 pub use error::{Error, Problem};

@@ -22,6 +22,7 @@ use univrs_ports::runtime::{Runtime, RuntimeInventory};
 use crate::driver::{Adopted, Driver};
 use crate::reporter::Reporter;
 use crate::secrets::Secrets;
+use crate::volumes;
 
 /// How often the node says that it is alive: three times within its lease.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
@@ -41,6 +42,8 @@ pub struct Machine {
     pub instances_dir: PathBuf,
     /// Where volumes lie.
     pub volumes_dir: PathBuf,
+    /// Directories of this machine that workloads may bind, with all below them.
+    pub bind_paths: Vec<PathBuf>,
     /// Where secrets come from and where their files go.
     pub secrets: Secrets,
 }
@@ -98,6 +101,12 @@ impl Agent {
                 Arc::clone(&self.control),
                 told.clone(),
             ));
+            let removing = volumes::remove_unwanted(
+                self.node.id.clone(),
+                Arc::clone(&self.control),
+                machine.volumes_dir.clone(),
+            );
+            tasks.spawn(shutdown.clone().run_until_cancelled_owned(removing));
             self.drive(machine, &reporter, cut_off_seen, &tasks, &shutdown).await;
             tasks.close();
             tasks.wait().await;

@@ -17,6 +17,7 @@ mod probe;
 mod reporter;
 mod secrets;
 mod steps;
+mod volumes;
 
 pub use access::LocalNodeAccess;
 pub use agent::{Agent, AgentOptions, Machine};

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use univrs_model::Timestamp;
@@ -14,6 +14,7 @@ use univrs_model::instance::{Desired, InstanceOrder};
 use univrs_model::name::Name;
 use univrs_model::secret::SecretVersion;
 use univrs_model::span::Span;
+use univrs_model::volume::{path, place};
 use univrs_model::workload::ContainerSpec as Wanted;
 use univrs_ports::images::{ImageError, PreparedImage, PullPolicy};
 use univrs_ports::network::{AttachRequest, Attachment, NetworkError};
@@ -156,12 +157,8 @@ impl Around {
     /// Where a volume lies: it belongs to the place among the siblings, so that a replacement finds its data.
     fn volume_dir(&self, order: &InstanceOrder, volume: &Name) -> PathBuf {
         let assignment = &order.assignment;
-        self.machine
-            .volumes_dir
-            .join(assignment.org.as_str())
-            .join(assignment.workload.as_str())
-            .join(volume.as_str())
-            .join(assignment.slot.to_string())
+        let place = place(assignment, &order.spec).unwrap_or_else(|| assignment.slot.to_string());
+        self.machine.volumes_dir.join(path(&assignment.org, &assignment.workload, volume, &place))
     }
 
     async fn prepare_storage(&self) -> Result<(), Fault> {
@@ -175,10 +172,29 @@ impl Around {
             })
         };
         make(self.files_dir())?;
-        for volume in order.spec.volumes.iter().filter(|volume| volume.host_path.is_none()) {
+        for volume in order.spec.local_volumes() {
             make(self.volume_dir(order, &volume.name))?;
         }
+        for path in order.spec.volumes.iter().filter_map(|volume| volume.host_path.as_deref()) {
+            self.may_bind(Path::new(path))?;
+        }
         Ok(())
+    }
+
+    /// Whether a directory of this machine may be bound, links resolved.
+    fn may_bind(&self, path: &Path) -> Result<(), Fault> {
+        let refuse = |reason: String| Fault { message: reason, temporary: false };
+        let real = path
+            .canonicalize()
+            .map_err(|error| refuse(format!("{} cannot be bound: {error}", path.display())))?;
+        let allowed = |root: &PathBuf| root.canonicalize().is_ok_and(|root| real.starts_with(root));
+        if self.machine.bind_paths.iter().any(allowed) {
+            return Ok(());
+        }
+        Err(refuse(format!(
+            "this node does not let {} be bound; start it with `--allow-bind`",
+            real.display()
+        )))
     }
 
     fn release_storage(&self) -> Result<(), Fault> {

@@ -112,7 +112,10 @@ impl Control {
             reason: String::new(),
             lost: false,
         };
-        let request = Request::new(&probe, &record.spec).map_err(Error::field)?;
+        let mut request = Request::new(&probe, &record.spec).map_err(Error::field)?;
+        if let Ok(Some(home)) = state.home_of(&probe, &record.spec) {
+            request.pinned = Some(home);
+        }
         let answer = Placement::of(&state, now).scheduler().explain(&request);
         let term = |score: i64| score as f64 / 1e6;
         let best: Vec<ScoredNode> = answer

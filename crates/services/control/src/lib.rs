@@ -23,6 +23,7 @@ mod record;
 mod secrets;
 mod state;
 pub mod view;
+mod volumes;
 mod workloads;
 
 pub use delivery::LocalSecrets;

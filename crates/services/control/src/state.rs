@@ -14,6 +14,7 @@ use univrs_model::name::Name;
 use univrs_model::node::{Node, NodePolicy};
 use univrs_model::rollout::{Rollout, Workload};
 use univrs_model::secret::{DataKey, Secret, ValidatorKey};
+use univrs_model::volume::Volume;
 use univrs_ports::store::{Key, Revision, StoredValue};
 
 use crate::record::Record;
@@ -91,6 +92,8 @@ pub struct State {
     pub secrets: OrdMap<OrgName, Record<Secret>>,
     /// The keys they are sealed with, wrapped.
     pub data_keys: OrdMap<DataKeyId, Record<DataKey>>,
+    /// Volumes, by their keys.
+    pub volumes: OrdMap<String, Record<Volume>>,
     validators: OrdMap<NodeId, Record<ValidatorKey>>,
     by_workload: OrdMap<WorkloadKey, OrdSet<InstanceId>>,
     by_node: OrdMap<NodeId, OrdSet<InstanceId>>,
@@ -147,6 +150,10 @@ impl State {
                     let Some(secret) = OrgName::parse(org, last) else { return };
                     self.touch_users_of(&secret, touched);
                     insert(&mut self.secrets, secret, text, value);
+                }
+                "volume" => {
+                    insert(&mut self.volumes, text.to_owned(), text, value);
+                    self.touch_owner_of(text, touched);
                 }
                 "data-key" => {
                     let Ok(id) = last.parse::<DataKeyId>() else { return };
@@ -206,6 +213,10 @@ impl State {
                     self.touch_users_of(&secret, touched);
                     self.secrets.remove(&secret);
                 }
+                "volume" => {
+                    self.touch_owner_of(text, touched);
+                    self.volumes.remove(text);
+                }
                 "data-key" => {
                     let Ok(id) = last.parse::<DataKeyId>() else { return };
                     self.data_keys.remove(&id);
@@ -249,6 +260,13 @@ impl State {
     /// The public keys of all validators.
     pub fn validator_keys(&self) -> BTreeMap<NodeId, ValidatorKey> {
         self.validators.iter().map(|(node, key)| (node.clone(), ValidatorKey::clone(key))).collect()
+    }
+
+    fn touch_owner_of(&self, volume: &str, touched: &mut Touched) {
+        if let Some(volume) = self.volumes.get(volume) {
+            let key = WorkloadKey { org: volume.org.clone(), name: volume.workload.clone() };
+            touched.workloads.insert(key);
+        }
     }
 
     fn touch_users_of(&self, secret: &OrgName, touched: &mut Touched) {

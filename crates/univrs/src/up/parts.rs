@@ -1,5 +1,6 @@
 //! The adapters that this node's roles and flags call for.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
@@ -68,20 +69,22 @@ pub(super) struct Machine {
     images: Arc<ImageStore>,
     runtime: Option<Arc<dyn Runtime>>,
     network: Arc<dyn Network>,
+    bind_paths: Vec<PathBuf>,
 }
 
 impl Machine {
     /// Opens images, runtime and network. A node that only holds state needs neither runtime nor network nor root.
     pub(super) async fn open(args: &UpArgs, dir: &DataDir, identity: &mut Identity) -> Result<Self, Failure> {
         let images = Arc::new(ImageStore::open(&dir.images(), univrs_image::Options::default())?);
+        let bind_paths = args.allow_bind.clone();
         let nowhere = || Arc::new(SimulatedNetwork::new(cluster_range(args)));
         let Some(kind) = wanted_runtime(args)? else {
-            return Ok(Self { images, runtime: None, network: nowhere() });
+            return Ok(Self { images, runtime: None, network: nowhere(), bind_paths });
         };
         if kind == RuntimeKind::Simulated {
             tracing::warn!("the simulated runtime is in use: no container is real");
             let runtime: Arc<dyn Runtime> = Arc::new(SimulatedRuntime::default());
-            return Ok(Self { images, runtime: Some(runtime), network: nowhere() });
+            return Ok(Self { images, runtime: Some(runtime), network: nowhere(), bind_paths });
         }
         let options = OciOptions::new(identity.node.clone(), dir.run_dir(&identity.node), dir.containers());
         let runtime: Arc<dyn Runtime> = Arc::new(OciRuntime::new(options)?);
@@ -91,7 +94,7 @@ impl Machine {
             ..NetworkOptions::new(identity.node.clone(), range, dir.network())
         };
         let network: Arc<dyn Network> = Arc::new(NodeNetwork::open(options).await?);
-        Ok(Self { images, runtime: Some(runtime), network })
+        Ok(Self { images, runtime: Some(runtime), network, bind_paths })
     }
 
     pub(super) fn kind(&self) -> Option<RuntimeKind> {
@@ -141,6 +144,7 @@ impl Machine {
             network: Arc::clone(&self.network),
             instances_dir: dir.instances(),
             volumes_dir: dir.volumes(),
+            bind_paths: self.bind_paths.clone(),
             secrets,
         }))
     }
