@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::decode::nearest;
 use crate::field::FieldError;
 use crate::name::Name;
-use crate::workload::{ContainerSpec, HealthCheck, WorkloadKind, WorkloadSpec};
+use crate::workload::{ContainerSpec, HealthCheck, OnChange, WorkloadKind, WorkloadSpec};
 
 /// More replicas than that in one workload is a slip.
 pub const MOST_REPLICAS: u32 = 100_000;
@@ -87,6 +87,7 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
             );
         }
     }
+    faults.extend(secret_faults(spec));
     faults.extend(duplicates("containers", spec.containers.iter().map(|c| &c.name)));
     faults.extend(duplicates("volumes", spec.volumes.iter().map(|v| &v.name)));
     let volumes: BTreeSet<&Name> = spec.volumes.iter().map(|v| &v.name).collect();
@@ -187,6 +188,52 @@ fn container_faults(path: &str, container: &ContainerSpec, volumes: &BTreeSet<&N
     faults
 }
 
+fn secret_faults(spec: &WorkloadSpec) -> Vec<FieldError> {
+    let mut faults = duplicates("secrets", spec.secrets.iter().map(|secret| &secret.name));
+    let mut taken = BTreeSet::new();
+    for (index, secret) in spec.secrets.iter().enumerate() {
+        let path = format!("secrets[{index}]");
+        if secret.env.is_none() && secret.file.is_none() {
+            let detail = "a secret is delivered as `env`, as `file`, or both";
+            faults.push(FieldError::new(&path, detail).hint(r#"add "file": "/run/secrets/name""#));
+        }
+        if let Some(env) = &secret.env {
+            let field = format!("{path}.env");
+            if env.is_empty() || env.contains(['=', '\0']) {
+                let detail = format!("`{}` is not the name of an environment variable", env.escape_default());
+                faults.push(FieldError::new(&field, detail));
+            }
+            if spec.containers.iter().any(|container| container.env.contains_key(env)) {
+                faults.push(FieldError::new(&field, format!("a container sets `{env}` itself")));
+            }
+            if !taken.insert(env) {
+                faults.push(FieldError::new(&field, format!("`{env}` is used twice")));
+            }
+        }
+        if let Some(file) = &secret.file {
+            let field = format!("{path}.file");
+            let parts = || file.split('/').skip(1);
+            if !file.starts_with('/')
+                || parts().any(|part| matches!(part, "" | "." | ".."))
+                || file.contains('\0')
+            {
+                let detail = "a secret's file is an absolute path without `.` and `..`";
+                faults.push(FieldError::new(&field, detail).hint("write `/run/secrets/name`"));
+            }
+            if !taken.insert(file) {
+                faults.push(FieldError::new(&field, format!("`{file}` is used twice")));
+            }
+        }
+        if secret.on_change == OnChange::Signal && secret.file.is_none() {
+            let detail = "`signal` renews a file; the environment of what runs cannot be changed";
+            faults.push(
+                FieldError::new(format!("{path}.on_change"), detail).hint("add `file`, or write `restart`"),
+            );
+        }
+    }
+    faults
+}
+
 fn health_faults(path: &str, health: &HealthCheck) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let kinds = [health.http.is_some(), health.tcp.is_some(), health.exec.is_some()];
@@ -268,6 +315,26 @@ mod tests {
                 containers[1].resources.memory: a container asks for more than 0 memory
                 containers[1].health: a health check has exactly one of `http`, `tcp`, `exec`
                 containers[1].health.retries: at least one failure makes a container failing"#]],
+        );
+    }
+
+    #[test]
+    fn secrets_say_how_they_are_delivered() {
+        check(
+            r#"{"name":"web","containers":[{"name":"a","image":"web","env":{"DB":"x"}}],"secrets":[
+                {"name":"a"},{"name":"b","env":"DB"},{"name":"b","env":"X=Y","on_change":"signal"},
+                {"name":"c","file":"etc/c"},{"name":"d","file":"/run/../d"},{"name":"e","file":"/run/e","env":"E"},
+                {"name":"f","file":"/run/e","env":"E"}]}"#,
+            expect![[r#"
+                secrets[2].name: `b` is used twice
+                secrets[0]: a secret is delivered as `env`, as `file`, or both
+                secrets[1].env: a container sets `DB` itself
+                secrets[2].env: `X=Y` is not the name of an environment variable
+                secrets[2].on_change: `signal` renews a file; the environment of what runs cannot be changed
+                secrets[3].file: a secret's file is an absolute path without `.` and `..`
+                secrets[4].file: a secret's file is an absolute path without `.` and `..`
+                secrets[6].env: `E` is used twice
+                secrets[6].file: `/run/e` is used twice"#]],
         );
     }
 

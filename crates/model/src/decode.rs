@@ -12,7 +12,10 @@ pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
-        fault(if path == "." { String::new() } else { path }, &error.into_inner().to_string())
+        fault(
+            if matches!(path.as_str(), "." | "?") { String::new() } else { path },
+            &error.into_inner().to_string(),
+        )
     })?;
     reader
         .end()
@@ -27,7 +30,10 @@ pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldError> {
 pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, FieldError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        fault(if path == "." { String::new() } else { path }, &error.into_inner().to_string())
+        fault(
+            if matches!(path.as_str(), "." | "?") { String::new() } else { path },
+            &error.into_inner().to_string(),
+        )
     })
 }
 

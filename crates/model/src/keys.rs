@@ -11,15 +11,19 @@
 //! | `token/<id>` | [`crate::token::Token`] | faces (removed by control, long after its end) |
 //! | `cluster-event/<time>-<n>` | [`crate::event::Event`] of what belongs to no organisation | as below |
 //! | `cluster-audit/<time>-<n>` | audit record of what belongs to no organisation | as below |
+//! | `validator-key/<node>` | [`crate::secret::ValidatorKey`] | that node |
 //! | `org/<org>/workload/<name>` | [`crate::rollout::Workload`] | faces (removed by control) |
 //! | `org/<org>/rollout/<name>` | [`crate::rollout::Rollout`] | control |
 //! | `org/<org>/instance/<id>` | [`crate::instance::Assignment`] | control |
+//! | `org/<org>/data-key/<id>` | [`crate::secret::DataKey`] | faces, with the first secret; control, for new validators |
+//! | `org/<org>/secret/<name>` | [`crate::secret::Secret`] | faces |
+//! | `org/<org>/volume/<workload>.<name>.<place>` | [`crate::volume::Volume`] | control; faces mark its removal, its node carries it out |
 //! | `org/<org>/event/<time>-<n>` | [`crate::event::Event`] | whoever acted, in the same transaction |
 //! | `org/<org>/audit/<time>-<n>` | audit record | faces, in the same transaction |
 //! | `org/<org>/request/<key>` | outcome of an `Idempotency-Key` | faces |
 //! | `org/<org>/operation/<id>` | [`crate::operation::Operation`] | control |
 
-use crate::ids::{InstanceId, NodeId, OperationId, TokenId};
+use crate::ids::{DataKeyId, InstanceId, NodeId, OperationId, TokenId};
 use crate::name::Name;
 
 /// The cluster's identity.
@@ -30,6 +34,8 @@ pub const NODES: &str = "node/";
 pub const NODE_POLICIES: &str = "node-policy/";
 /// Before the id of each node that is alive.
 pub const NODES_ALIVE: &str = "node-alive/";
+/// Before the id of each node that can unwrap data keys.
+pub const VALIDATOR_KEYS: &str = "validator-key/";
 /// Before every observation.
 pub const OBSERVED: &str = "observed/";
 /// Before the name of each organisation.
@@ -56,6 +62,11 @@ pub fn node_policy(id: &NodeId) -> String {
 /// The sign that a node is alive.
 pub fn node_alive(id: &NodeId) -> String {
     format!("{NODES_ALIVE}{id}")
+}
+
+/// The public half of the key that data keys are wrapped to for a validator.
+pub fn validator_key(id: &NodeId) -> String {
+    format!("{VALIDATOR_KEYS}{id}")
 }
 
 /// Before all observations of a node.
@@ -101,6 +112,21 @@ pub fn instance(org: &Name, id: &InstanceId) -> String {
 /// An operation.
 pub fn operation(org: &Name, id: &OperationId) -> String {
     format!("{ORGS}{org}/operation/{id}")
+}
+
+/// A secret, sealed.
+pub fn secret(org: &Name, name: &Name) -> String {
+    format!("{ORGS}{org}/secret/{name}")
+}
+
+/// A volume of one place among a workload's instances. Names have no dots, so the parts cannot run into each other.
+pub fn volume(org: &Name, workload: &Name, name: &Name, place: &str) -> String {
+    format!("{ORGS}{org}/volume/{workload}.{name}.{place}")
+}
+
+/// A key that secrets are sealed with, wrapped.
+pub fn data_key(org: &Name, id: &DataKeyId) -> String {
+    format!("{ORGS}{org}/data-key/{id}")
 }
 
 /// The place of an entry in its log: ordered by time, then by `number` within the writer.

@@ -112,6 +112,19 @@ impl WorkloadSpec {
         }
     }
 
+    /// The volumes that are directories of their own on a node, for one instance at a time.
+    pub fn local_volumes(&self) -> impl Iterator<Item = &VolumeSpec> {
+        self.volumes.iter().filter(|volume| volume.host_path.is_none())
+    }
+
+    /// Whether old instances end before new ones start: one may exist at most, the user says so, or they would
+    /// write to the same volumes.
+    pub fn is_replaced_in_place(&self) -> bool {
+        self.singleton
+            || self.update.strategy == UpdateStrategy::Recreate
+            || self.local_volumes().next().is_some()
+    }
+
     /// Whether a change from `self` to `next` needs new instances (as against a change of scale or labels alone).
     pub fn needs_new_instances(&self, next: &Self) -> bool {
         let essence = |spec: &Self| Self {

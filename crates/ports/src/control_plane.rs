@@ -9,6 +9,7 @@ use univrs_model::ids::{InstanceId, NodeId};
 use univrs_model::instance::{InstanceOrder, Observation};
 use univrs_model::name::Name;
 use univrs_model::node::Node;
+use univrs_model::volume::Volume;
 
 /// Why the control plane did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,15 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// All orders of the node, whole, now and after each change. A slow reader gets the newest only.
     fn orders(&self, node: &NodeId) -> BoxStream<'static, Vec<InstanceOrder>>;
+
+    /// The volumes that the node is to remove, whole, now and after each change.
+    fn unwanted_volumes(&self, node: &NodeId) -> BoxStream<'static, Vec<Volume>>;
+
+    /// Says that nothing is left of a volume. May be said again.
+    ///
+    /// # Errors
+    /// See [`ControlPlaneError`].
+    async fn volume_removed(&self, node: &NodeId, volume: &Volume) -> Result<(), ControlPlaneError>;
 
     /// The last observations the node reported, so that it can go on where it was.
     ///

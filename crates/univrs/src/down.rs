@@ -46,6 +46,14 @@ pub(crate) async fn remove(dir: &DataDir, identity: &crate::identity::Identity) 
     if dir.network().exists() && is_root {
         NodeNetwork::purge_node(&identity.node, &dir.network()).await?;
     }
+    if is_root {
+        let path = dir.secrets(&identity.node);
+        univrs_runtime::memory::close(&path).map_err(|source| Failure::File {
+            doing: "remove",
+            path,
+            source,
+        })?;
+    }
     for leftover in [dir.instances(), dir.run_dir(&identity.node)] {
         match std::fs::remove_dir_all(&leftover) {
             Ok(()) => {}

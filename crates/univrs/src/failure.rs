@@ -28,6 +28,8 @@ pub(crate) enum Failure {
     DoesNotStop { pid: i32, seconds: u64 },
     #[error("the replicated state that was kept in {} is not there", path.display())]
     StateMissing { path: PathBuf },
+    #[error("the key that opens secrets, {}, cannot be used: {reason}", path.display())]
+    SecretsKey { path: PathBuf, reason: String },
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -75,6 +77,9 @@ impl Failure {
             }
             Self::StateMissing { .. } => {
                 "bring the directory back from a backup; to begin anew, run `univrs down` and give an empty --data-dir".to_owned()
+            }
+            Self::SecretsKey { .. } => {
+                "bring the file back from a backup of the data directory, readable by its owner only".to_owned()
             }
             Self::NodeName { .. } => "give another --name".to_owned(),
             Self::DoesNotStop { pid, .. } => format!("look at its log; `kill -9 {pid}` loses nothing that was acknowledged"),

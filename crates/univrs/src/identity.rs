@@ -72,6 +72,17 @@ impl DataDir {
         self.root.join("volumes")
     }
 
+    /// The private key that opens secrets: beside the store, never in it.
+    pub(crate) fn secrets_key(&self) -> PathBuf {
+        self.root.join("secrets.key")
+    }
+
+    /// Where the files of secrets lie while containers read them: in memory, and with the sockets because it goes
+    /// with the machine.
+    pub(crate) fn secrets(&self, node: &NodeId) -> PathBuf {
+        self.run_dir(node).join("secrets")
+    }
+
     fn identity(&self) -> PathBuf {
         self.root.join("node.json")
     }

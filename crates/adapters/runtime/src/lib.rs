@@ -17,6 +17,7 @@ pub mod allocator;
 mod cgroup;
 mod layout;
 mod logfile;
+pub mod memory;
 pub mod oci;
 mod overlay;
 mod record;

@@ -71,6 +71,17 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/orgs/{org}", &[("GET", Needs(OrgRead, "org"))]),
     ("/api/tokens", &[("GET", Needs(TokenRead, "token")), ("POST", Needs(TokenWrite, "token"))]),
     ("/api/tokens/{token}", &[("GET", Needs(TokenRead, "token")), ("DELETE", Needs(TokenWrite, "token"))]),
+    ("/api/secrets", &[("GET", Needs(SecretRead, "secret"))]),
+    (
+        "/api/secrets/{name}",
+        &[
+            ("GET", Needs(SecretRead, "secret")),
+            ("PUT", Needs(SecretWrite, "secret")),
+            ("DELETE", Needs(SecretWrite, "secret")),
+        ],
+    ),
+    ("/api/volumes", &[("GET", Needs(VolumeRead, "volume"))]),
+    ("/api/volumes/{volume}", &[("DELETE", Needs(VolumeWrite, "volume"))]),
     ("/api/operations", &[("GET", Needs(OperationRead, "operation"))]),
     ("/api/operations/{operation}", &[("GET", Needs(OperationRead, "operation"))]),
     ("/api/operations/{operation}/cancel", &[("POST", Needs(OperationWrite, "operation"))]),

@@ -16,8 +16,10 @@ mod page;
 mod probes;
 mod problem;
 mod reach;
+mod secrets;
 mod sockets;
 mod tokens;
+mod volumes;
 mod workloads;
 
 use std::sync::Arc;
@@ -80,6 +82,8 @@ fn routes() -> OpenApiRouter<App> {
         .merge(images::router())
         .merge(orgs::router())
         .merge(tokens::router())
+        .merge(secrets::router())
+        .merge(volumes::router())
         .merge(history::router())
         .merge(operations::router())
         .merge(sockets::router())

@@ -164,7 +164,7 @@ impl From<Error> for Problem {
             Error::Contended { .. } => {
                 Self::new(StatusCode::CONFLICT, "contended", "Others change the same object", detail)
             }
-            Error::Unreadable { .. } => internal(&error),
+            Error::Unreadable { .. } | Error::Seal(_) => internal(&error),
             Error::Store(ref source) => of_store(source).unwrap_or_else(|| internal(&error)),
             Error::Access(access) => of_access(&access),
         }

@@ -25,6 +25,7 @@ mod plan;
 mod progress;
 mod proxy;
 mod run;
+mod secret;
 mod show;
 mod status;
 mod table;
@@ -32,6 +33,7 @@ mod terminal;
 mod token;
 mod up;
 mod version;
+mod volume;
 mod wait;
 mod workload;
 

@@ -14,10 +14,12 @@ mod nodes;
 mod operations;
 mod orgs;
 mod request;
+mod secrets;
 mod socket;
 mod tokens;
 mod tunnel;
 mod types;
+mod volumes;
 mod workloads;
 
 pub use error::{Error, Problem};

@@ -21,6 +21,8 @@ use univrs_ports::runtime::{Runtime, RuntimeInventory};
 
 use crate::driver::{Adopted, Driver};
 use crate::reporter::Reporter;
+use crate::secrets::Secrets;
+use crate::volumes;
 
 /// How often the node says that it is alive: three times within its lease.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
@@ -40,6 +42,10 @@ pub struct Machine {
     pub instances_dir: PathBuf,
     /// Where volumes lie.
     pub volumes_dir: PathBuf,
+    /// Directories of this machine that workloads may bind, with all below them.
+    pub bind_paths: Vec<PathBuf>,
+    /// Where secrets come from and where their files go.
+    pub secrets: Secrets,
 }
 
 /// What an agent works with.
@@ -95,6 +101,12 @@ impl Agent {
                 Arc::clone(&self.control),
                 told.clone(),
             ));
+            let removing = volumes::remove_unwanted(
+                self.node.id.clone(),
+                Arc::clone(&self.control),
+                machine.volumes_dir.clone(),
+            );
+            tasks.spawn(shutdown.clone().run_until_cancelled_owned(removing));
             self.drive(machine, &reporter, cut_off_seen, &tasks, &shutdown).await;
             tasks.close();
             tasks.wait().await;
@@ -120,6 +132,7 @@ impl Agent {
         // Listening comes before looking, so that no ending falls between.
         let mut endings = machine.runtime.endings();
         let Some(mut found) = shutdown.run_until_cancelled(self.adopt(&machine)).await else { return };
+        machine.secrets.keep_only(|id| found.contains_key(id));
         let mut orders = self.control.orders(&self.node.id);
         let mut lines: BTreeMap<InstanceId, Line> = BTreeMap::new();
         loop {

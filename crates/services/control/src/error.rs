@@ -3,6 +3,7 @@
 use univrs_model::field::FieldError;
 use univrs_model::name::Name;
 use univrs_ports::node_access::AccessError;
+use univrs_ports::seal::SealError;
 use univrs_ports::store;
 
 /// Why the control plane refuses or fails.
@@ -102,6 +103,9 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// A secret cannot be sealed or opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),

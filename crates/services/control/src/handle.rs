@@ -13,6 +13,7 @@ use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_ports::clock::Clock;
 use univrs_ports::node_access::NodeAccess;
+use univrs_ports::seal::Sealer;
 use univrs_ports::store::{ClusterAdmin, Guard, Op, Revision, StateStore};
 
 use crate::audit::owner;
@@ -56,6 +57,7 @@ pub struct Control {
     pub(crate) access: Arc<dyn NodeAccess>,
     pub(crate) sightings: Sightings,
     pub(crate) admin: Option<Admin>,
+    pub(crate) sealer: Arc<dyn Sealer>,
     authorizer: Arc<Authorizer>,
     serial: Arc<AtomicU64>,
 }
@@ -86,10 +88,11 @@ impl Control {
         mirror: Mirror,
         clock: Arc<dyn Clock>,
         access: Arc<dyn NodeAccess>,
+        sealer: Arc<dyn Sealer>,
         authorizer: Arc<Authorizer>,
     ) -> Self {
         let (sightings, serial) = (Sightings::default(), Arc::default());
-        Self { store, mirror, clock, access, sightings, admin: None, authorizer, serial }
+        Self { store, mirror, clock, access, sightings, admin: None, sealer, authorizer, serial }
     }
 
     /// Lets it say who replicates the state: `admin` knows the members, and this process is that of `node`.

@@ -9,6 +9,7 @@
 //! Absent by design: adapters, HTTP, and any decision that is not in a core.
 
 mod audit;
+mod delivery;
 mod error;
 mod explain;
 mod handle;
@@ -23,12 +24,15 @@ mod plan;
 mod reach;
 mod reconcile;
 mod record;
+mod secrets;
 mod state;
 mod tokens;
 pub mod view;
+mod volumes;
 mod workloads;
 
 pub use audit::{AuditEntry, AuditResult, AuditView};
+pub use delivery::LocalSecrets;
 pub use error::Error;
 pub use explain::Explanation;
 pub use handle::{Control, Idempotency, WriteOptions};
@@ -40,4 +44,4 @@ pub use operations::{NodeDrain, OperationKind, OperationRunner, StepError};
 pub use plan::{BlastRadius, Change, ChangeAction, Plan};
 pub use reach::{ContainerLogs, Selection};
 pub use reconcile::Reconciler;
-pub use state::{State, Touched, WorkloadKey};
+pub use state::{OrgName, State, Touched, WorkloadKey};

@@ -109,9 +109,29 @@ impl Placement {
     }
 
     /// Finds a node and takes the room on it, or says in a sentence why there is none.
-    pub(crate) fn place(&mut self, assignment: &Assignment, spec: &WorkloadSpec) -> Result<Chosen, String> {
-        let request = Request::new(assignment, spec).map_err(|fault| fault.to_string())?;
-        let placement = self.scheduler.place(&request).map_err(|unplaceable| unplaceable.to_string())?;
+    ///
+    /// What has volumes goes where they are, and nowhere else.
+    pub(crate) fn place(
+        &mut self,
+        state: &State,
+        assignment: &Assignment,
+        spec: &WorkloadSpec,
+    ) -> Result<Chosen, String> {
+        let mut request = Request::new(assignment, spec).map_err(|fault| fault.to_string())?;
+        let home = state.home_of(assignment, spec)?;
+        let at_home = |unplaceable: String| match &home {
+            Some(node) => {
+                let name =
+                    state.nodes.get(node).map_or_else(|| node.to_string(), |node| node.name.to_string());
+                format!("its volumes are on node {name}: {unplaceable}")
+            }
+            None => unplaceable,
+        };
+        if home.is_some() {
+            request.pinned.clone_from(&home);
+        }
+        let placement =
+            self.scheduler.place(&request).map_err(|unplaceable| at_home(unplaceable.to_string()))?;
         let placed = Assignment { node: Some(placement.node.clone()), ..assignment.clone() };
         if let Some(placed) = Placed::of(&placed, spec) {
             self.scheduler.add_instance(&placed);

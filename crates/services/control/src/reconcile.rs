@@ -11,12 +11,13 @@ use imbl::OrdSet;
 use tokio_util::sync::CancellationToken;
 use univrs_model::Timestamp;
 use univrs_model::event::Event;
-use univrs_model::ids::InstanceId;
+use univrs_model::ids::{InstanceId, NodeId};
 use univrs_model::instance::{Assignment, Instance};
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::node::Role;
 use univrs_model::rollout::WorkloadStatus;
+use univrs_model::workload::WorkloadSpec;
 use univrs_ports::clock::Clock;
 use univrs_ports::store::{Guard, Op, Revision, StateStore, Txn, TxnOutcome};
 use univrs_rollout::{Decision, DependencyState, Loss, RolloutInput};
@@ -168,6 +169,11 @@ impl Reconciler {
             rollout: rollout.map(|rollout| rollout.value.as_ref().clone()),
             instances: instances.clone(),
             dependencies: dependencies(state, key, &workload.spec),
+            secrets: state.newest_secrets(
+                &key.org,
+                std::iter::once(&*workload.spec)
+                    .chain(rollout.iter().flat_map(|rollout| &rollout.revisions).map(|kept| &*kept.spec)),
+            ),
             eligible_nodes: self.placement.eligible_nodes(&workload.spec),
             draining: state
                 .node_policies
@@ -268,8 +274,9 @@ impl Reconciler {
             let Some(revision) = decision.rollout.revision(assignment.workload_revision) else {
                 return Ok(());
             };
-            match self.placement.place(&assignment, &revision.spec) {
+            match self.placement.place(state, &assignment, &revision.spec) {
                 Ok(placed) => {
+                    make_volumes(state, &assignment, &revision.spec, &placed.node, now, change)?;
                     change.events.push(placement::placed_event(state, &assignment, &placed.node, now));
                     change.placed.push(assignment.id.clone());
                     assignment.node = Some(placed.node);
@@ -289,10 +296,13 @@ impl Reconciler {
             let Some(revision) = decision.rollout.revision(assignment.workload_revision) else {
                 return Ok(());
             };
-            if let Err(reason) = self.placement.place(&assignment, &revision.spec) {
-                tracing::debug!(workload = %assignment.workload, reason, "a daemon waits for room on its node");
-                self.waiting.insert(key);
-                return Ok(());
+            match self.placement.place(state, &assignment, &revision.spec) {
+                Ok(placed) => make_volumes(state, &assignment, &revision.spec, &placed.node, now, change)?,
+                Err(reason) => {
+                    tracing::debug!(workload = %assignment.workload, reason, "a daemon waits for room on its node");
+                    self.waiting.insert(key);
+                    return Ok(());
+                }
             }
             change.placed.push(assignment.id.clone());
         }
@@ -369,6 +379,23 @@ struct Change {
     ops: Vec<Op>,
     events: Vec<Event>,
     placed: Vec<InstanceId>,
+}
+
+/// Adds the volumes that an instance brings into being by its placement.
+fn make_volumes(
+    state: &State,
+    assignment: &Assignment,
+    spec: &WorkloadSpec,
+    node: &NodeId,
+    now: Timestamp,
+    change: &mut Change,
+) -> Result<(), Error> {
+    for volume in state.volumes_to_make(assignment, spec, node, now) {
+        let at = keys::volume(&volume.org, &volume.workload, &volume.name, &volume.place);
+        change.guards.push(unchanged(at.clone(), None)?);
+        change.ops.push(put(at, &volume)?);
+    }
+    Ok(())
 }
 
 fn dependencies(

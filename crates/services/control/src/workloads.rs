@@ -364,6 +364,29 @@ impl Control {
         Ok(view::workload(&state, &key, &record))
     }
 
+    /// Directories of nodes that no node lets be bound. Each node checks again with the links it has.
+    fn bind_faults(&self, spec: &WorkloadSpec) -> Vec<FieldError> {
+        let state = self.mirror.state();
+        let allowed = |path: &str| {
+            state
+                .nodes
+                .values()
+                .any(|node| node.bind_paths.iter().any(|root| std::path::Path::new(path).starts_with(root)))
+        };
+        let bound = spec.volumes.iter().enumerate();
+        let bound = bound.filter_map(|(index, volume)| Some((index, volume.host_path.as_deref()?)));
+        bound
+            .filter(|(_, path)| !allowed(path))
+            .map(|(index, path)| {
+                FieldError::new(
+                    format!("volumes[{index}].host_path"),
+                    format!("no node lets `{}` be bound", path.escape_default()),
+                )
+                .hint(format!("start a node with `--allow-bind {}`, or use a volume", path.escape_default()))
+            })
+            .collect()
+    }
+
     /// Everything a spec must obey, including what depends on other objects.
     fn check_spec(&self, caller: &Caller, spec: &WorkloadSpec) -> Result<(), Error> {
         let mut faults = check::workload(spec);
@@ -376,10 +399,7 @@ impl Control {
         {
             faults.push(FieldError::new(format!("volumes[{index}].host_path"), error.to_string()));
         }
-        if !spec.secrets.is_empty() {
-            let fault = FieldError::new("secrets", "secrets are not part of this version");
-            faults.push(fault.hint("give the value through `env` for now"));
-        }
+        faults.extend(self.bind_faults(spec));
         let state = self.mirror.state();
         faults.extend(cycle_fault(&state, caller, spec));
         faults.extend(host_faults(&state, &caller.org, spec));

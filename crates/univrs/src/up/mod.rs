@@ -4,6 +4,7 @@
 mod memory;
 mod node;
 mod parts;
+mod sealing;
 mod services;
 mod stop;
 
@@ -16,7 +17,9 @@ use univrs_agent::{Agent, AgentOptions, LocalNodeAccess};
 use univrs_api::{App, Metrics};
 use univrs_authz::Authorizer;
 use univrs_cli::UpArgs;
-use univrs_control::{Control, Inbox, LocalControlPlane, Mirror, NodeDrain, OperationRunner, Reconciler};
+use univrs_control::{
+    Control, Inbox, LocalControlPlane, LocalSecrets, Mirror, NodeDrain, OperationRunner, Reconciler,
+};
 use univrs_ports::clock::{Clock, SystemClock};
 use univrs_ports::store::StateStore;
 
@@ -43,6 +46,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let raft = Arc::new(parts::open_store(&dir, &mut identity).await?);
     let store: Arc<dyn StateStore> = Arc::clone(&raft) as _;
     parts::write_cluster(&store, &identity).await?;
+    let sealer = sealing::open(&dir, &identity, &*store).await?;
     let inbox = Inbox::default();
     let operations = Inbox::default();
     let inboxes = vec![inbox.clone(), operations.clone()];
@@ -52,8 +56,16 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
 
     let access = Arc::new(LocalNodeAccess::new(identity.node.clone(), machine.runtime()));
     let authorizer = Arc::new(Authorizer::new()?);
-    let control = Control::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock), access, authorizer)
-        .with_members(raft, identity.node.clone());
+    let control = Control::new(
+        Arc::clone(&store),
+        mirror.clone(),
+        Arc::clone(&clock),
+        access,
+        Arc::clone(&sealer),
+        authorizer,
+    )
+    .with_members(raft, identity.node.clone());
+    control.share_data_keys().await?;
     let reconciler = Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock));
     tasks.spawn(reconciler.run(shutdown.clone()));
     let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
@@ -71,7 +83,11 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let agent = Agent::new(AgentOptions {
         node: node.clone(),
         control: control_plane,
-        machine: machine.for_agent(&dir),
+        machine: machine.for_agent(
+            &dir,
+            &identity.node,
+            Arc::new(LocalSecrets::new(mirror.clone(), sealer)),
+        )?,
         clock: Arc::clone(&clock),
     });
     let agent = tasks.spawn(agent.run(shutdown.clone()));

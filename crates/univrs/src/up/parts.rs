@@ -1,15 +1,16 @@
 //! The adapters that this node's roles and flags call for.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
-use univrs_agent::Machine as AgentMachine;
+use univrs_agent::{Machine as AgentMachine, Secrets};
 use univrs_authz::Action;
 use univrs_cli::UpArgs;
 use univrs_control::{ClusterRecord, Control};
 use univrs_image::{ImageStore, SimulatedImages};
 use univrs_model::caller::Caller;
-use univrs_model::ids::OrgId;
+use univrs_model::ids::{NodeId, OrgId};
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::node::{Role, RuntimeKind};
@@ -18,6 +19,7 @@ use univrs_network::{NetworkOptions, NodeNetwork, Range, SimulatedNetwork, pick_
 use univrs_ports::images::{ImageLibrary, Images, SELF_TAG};
 use univrs_ports::network::Network;
 use univrs_ports::runtime::Runtime;
+use univrs_ports::secrets::SecretSource;
 use univrs_ports::store::{ClusterId, Key, MemberId, StateStore, Txn};
 use univrs_runtime::oci::{OciOptions, OciRuntime};
 use univrs_runtime::simulated::SimulatedRuntime;
@@ -77,20 +79,22 @@ pub(super) struct Machine {
     images: Arc<ImageStore>,
     runtime: Option<Arc<dyn Runtime>>,
     network: Arc<dyn Network>,
+    bind_paths: Vec<PathBuf>,
 }
 
 impl Machine {
     /// Opens images, runtime and network. A node that only holds state needs neither runtime nor network nor root.
     pub(super) async fn open(args: &UpArgs, dir: &DataDir, identity: &mut Identity) -> Result<Self, Failure> {
         let images = Arc::new(ImageStore::open(&dir.images(), univrs_image::Options::default())?);
+        let bind_paths = args.allow_bind.clone();
         let nowhere = || Arc::new(SimulatedNetwork::new(cluster_range(args)));
         let Some(kind) = wanted_runtime(args)? else {
-            return Ok(Self { images, runtime: None, network: nowhere() });
+            return Ok(Self { images, runtime: None, network: nowhere(), bind_paths });
         };
         if kind == RuntimeKind::Simulated {
             tracing::warn!("the simulated runtime is in use: no container is real");
             let runtime: Arc<dyn Runtime> = Arc::new(SimulatedRuntime::default());
-            return Ok(Self { images, runtime: Some(runtime), network: nowhere() });
+            return Ok(Self { images, runtime: Some(runtime), network: nowhere(), bind_paths });
         }
         let options = OciOptions::new(identity.node.clone(), dir.run_dir(&identity.node), dir.containers());
         let runtime: Arc<dyn Runtime> = Arc::new(OciRuntime::new(options)?);
@@ -100,7 +104,7 @@ impl Machine {
             ..NetworkOptions::new(identity.node.clone(), range, dir.network())
         };
         let network: Arc<dyn Network> = Arc::new(NodeNetwork::open(options).await?);
-        Ok(Self { images, runtime: Some(runtime), network })
+        Ok(Self { images, runtime: Some(runtime), network, bind_paths })
     }
 
     pub(super) fn kind(&self) -> Option<RuntimeKind> {
@@ -119,19 +123,40 @@ impl Machine {
         self.runtime.as_ref().and_then(|_| self.network.gateway())
     }
 
-    pub(super) fn for_agent(&self, dir: &DataDir) -> Option<AgentMachine> {
-        let runtime = self.runtime.clone()?;
+    /// What the agent runs containers with; absent on a node that runs none.
+    pub(super) fn for_agent(
+        &self,
+        dir: &DataDir,
+        node: &NodeId,
+        source: Arc<dyn SecretSource>,
+    ) -> Result<Option<AgentMachine>, Failure> {
+        let Some(runtime) = self.runtime.clone() else { return Ok(None) };
+        let in_memory = match runtime.kind() {
+            RuntimeKind::Simulated => None,
+            RuntimeKind::Oci | RuntimeKind::Docker => {
+                let path = dir.secrets(node);
+                univrs_runtime::memory::open(&path).map_err(|source| Failure::File {
+                    doing: "mount memory at",
+                    path: path.clone(),
+                    source,
+                })?;
+                Some(path)
+            }
+        };
         let images: Arc<dyn Images> = match runtime.kind() {
             RuntimeKind::Simulated => Arc::new(SimulatedImages),
             RuntimeKind::Oci | RuntimeKind::Docker => self.images.clone(),
         };
-        Some(AgentMachine {
+        let secrets = Secrets { source, node: node.clone(), dir: in_memory };
+        Ok(Some(AgentMachine {
             runtime,
             images,
             network: Arc::clone(&self.network),
             instances_dir: dir.instances(),
             volumes_dir: dir.volumes(),
-        })
+            bind_paths: self.bind_paths.clone(),
+            secrets,
+        }))
     }
 
     /// Makes the image of the running program, if this node runs containers and nobody made one.

@@ -1,6 +1,8 @@
 //! A daemon of its own for each test, on a free port and a directory that goes with it.
 
+use std::fs::OpenOptions;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,7 @@ pub(crate) struct Daemon {
     child: Child,
     pub(crate) dir: TempDir,
     pub(crate) port: u16,
+    arguments: Vec<String>,
     http: reqwest::Client,
 }
 
@@ -36,23 +39,36 @@ pub(crate) fn univrs() -> Command {
     command
 }
 
-fn spawn(dir: &TempDir, port: u16) -> Child {
+fn spawn(dir: &TempDir, port: u16, arguments: &[String]) -> Child {
+    let log = OpenOptions::new().create(true).append(true).open(log_of(dir)).unwrap();
     univrs()
-        .args(["up", "--runtime", "simulated", "--name", "one", "--overcommit", "cpu=4"])
+        .args(["up", "--name", "one", "--overcommit", "cpu=4"])
         .args(["--api", &format!("127.0.0.1:{port}"), "--ingress", "127.0.0.1:0"])
+        .args(arguments)
         .arg("--data-dir")
         .arg(dir.path())
-        .stderr(Stdio::null())
+        .stderr(log)
         .spawn()
         .unwrap()
 }
 
+/// Beside the data directory, so that what a test looks for there is not found in the log.
+fn log_of(dir: &TempDir) -> PathBuf {
+    dir.path().with_extension("log")
+}
+
 impl Daemon {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&["--runtime", "simulated"]).await
+    }
+
+    /// With these flags beside those that every test needs.
+    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
-        let child = spawn(&dir, port);
-        let daemon = Self { child, dir, port, http: reqwest::Client::new() };
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let child = spawn(&dir, port, &arguments);
+        let daemon = Self { child, dir, port, arguments, http: reqwest::Client::new() };
         daemon.until_ready().await;
         daemon
     }
@@ -79,6 +95,11 @@ impl Daemon {
         }
     }
 
+    /// What the daemon has written to its log.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(log_of(&self.dir)).unwrap()
+    }
+
     /// Kills the daemon as `kill -9` does.
     pub(crate) fn stop(&mut self) {
         self.child.kill().unwrap();
@@ -88,7 +109,7 @@ impl Daemon {
     /// Kills the daemon as `kill -9` does and starts it again on the same directory.
     pub(crate) async fn crash_and_restart(&mut self) {
         self.stop();
-        self.child = spawn(&self.dir, self.port);
+        self.child = spawn(&self.dir, self.port, &self.arguments);
         self.until_ready().await;
     }
 
@@ -126,5 +147,10 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        // Real containers outlive their daemon, but not their test.
+        if !self.arguments.iter().any(|argument| argument == "simulated") {
+            drop(univrs().args(["down", "--data-dir"]).arg(self.dir.path()).output());
+        }
+        drop(std::fs::remove_file(log_of(&self.dir)));
     }
 }

@@ -34,7 +34,7 @@ async fn wrong_workloads_are_refused_by_field() {
             422,
             "placement.constraints[0]",
         ),
-        (r#"{"name":"web","image":"web","secrets":[{"name":"db","env":"DB"}]}"#, 422, "secrets"),
+        (r#"{"name":"web","image":"web","secrets":[{"name":"db"}]}"#, 422, "secrets[0]"),
         ("not json", 400, ""),
         ("", 400, ""),
     ] {

@@ -192,6 +192,7 @@ pub(crate) fn script(id: &ContainerId, layers: Vec<PathBuf>, script: &str) -> Co
             fetched: false,
         },
         command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+        secret_env: BTreeMap::new(),
         env: BTreeMap::from([("GREETING".to_owned(), "hello there".to_owned())]),
         working_dir: "/".to_owned(),
         user: String::new(),

@@ -19,9 +19,9 @@ use crate::harness::{Outcome, Test};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-macro_rules! add {
-    ($tests:ident: $($name:ident),* $(,)?) => {$(
-        $tests.push(Test::new(concat!("hostile::", stringify!($name)), || async {
+macro_rules! add_tests {
+    ($tests:ident: $of:literal: $($name:ident),* $(,)?) => {$(
+        $tests.push(Test::new(concat!($of, "::", stringify!($name)), || async {
             if let Some(reason) = obstacle() {
                 return Outcome::LeftOut(reason);
             }
@@ -33,10 +33,11 @@ macro_rules! add {
         }));
     )*};
 }
+pub(crate) use add_tests;
 
 /// Adds the tests.
 pub(crate) fn add(tests: &mut Vec<Test>) {
-    add!(tests:
+    add_tests!(tests: "hostile":
         a_container_sees_its_own_world,
         system_calls_are_restricted_for_every_program,
         the_host_is_out_of_reach,
@@ -59,7 +60,7 @@ pub(crate) fn add(tests: &mut Vec<Test>) {
     );
 }
 
-async fn start(node: &Node, spec: &ContainerSpec) -> Result<(), RuntimeError> {
+pub(crate) async fn start(node: &Node, spec: &ContainerSpec) -> Result<(), RuntimeError> {
     node.oci().open_sandbox(&spec.id.instance).await.expect("a sandbox");
     node.oci().start(spec).await.map(drop)
 }
@@ -83,7 +84,7 @@ async fn log(runtime: &OciRuntime, id: &ContainerId) -> Vec<String> {
 }
 
 /// Runs a container to its end.
-async fn run(node: &Node, spec: &ContainerSpec) -> (Exit, Vec<String>) {
+pub(crate) async fn run(node: &Node, spec: &ContainerSpec) -> (Exit, Vec<String>) {
     start(node, spec).await.expect("it starts");
     let exit = ended(&node.oci(), &spec.id).await;
     (exit, log(&node.oci(), &spec.id).await)
@@ -93,7 +94,7 @@ async fn says(node: &Node, script: &str) -> Vec<String> {
     run(node, &node.script(&fresh("app"), script)).await.1
 }
 
-async fn command(node: &Node, id: &ContainerId, script: &str) -> String {
+pub(crate) async fn command(node: &Node, id: &ContainerId, script: &str) -> String {
     use tokio::io::AsyncReadExt as _;
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
     let spec = ExecSpec { command, env: [("MORE".to_owned(), "yes".to_owned())].into(), tty: false };

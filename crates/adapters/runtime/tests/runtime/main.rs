@@ -7,6 +7,7 @@ mod harness;
 mod hostile;
 mod latency;
 mod oci;
+mod secrets;
 mod simulated;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     simulated::add(&mut tests);
     oci::add(&mut tests);
     hostile::add(&mut tests);
+    secrets::add(&mut tests);
     latency::add(&mut tests);
     harness::run(tests)
 }

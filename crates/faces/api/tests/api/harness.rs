@@ -25,7 +25,9 @@ use univrs_ports::control_plane::ControlPlane;
 use univrs_ports::images::{
     Archive, ArchiveFormat, ImageError, ImageLibrary, ImageSummary, Images, PreparedImage, PullPolicy,
 };
+use univrs_ports::seal::Sealer;
 use univrs_ports::store::{Key, MemoryStore, StateStore, Txn};
+use univrs_seal::ValidatorSealer;
 
 /// A face and what is behind it.
 pub(crate) struct Face {
@@ -73,6 +75,10 @@ impl Face {
             Org { id: OrgId::from_bits(1), name: Name::default_org(), created_at: Timestamp::UNIX_EPOCH };
         let at = Key::new(keys::organisation(&org.name)).unwrap();
         store.txn(Txn::create(at, serde_json::to_vec(&org).unwrap())).await.unwrap();
+        let sealer = ValidatorSealer::new(NodeId::from_bits(1), &[7; 32]).unwrap();
+        let at = Key::new(keys::validator_key(&NodeId::from_bits(1))).unwrap();
+        let public = serde_json::to_vec(&sealer.public_key()).unwrap();
+        store.txn(Txn::create(at, public)).await.unwrap();
         let mirror = Mirror::start(store.clone(), Vec::new(), CancellationToken::new()).await.unwrap();
         let node: Node = serde_json::from_value(json!({
             "id": "nd_one", "name": "one", "roles": ["validator", "business", "slim"],
@@ -85,7 +91,8 @@ impl Face {
         let access = Arc::new(LocalNodeAccess::new(NodeId::from_bits(1), None));
         let authorizer = Arc::new(Authorizer::new().unwrap());
         let images = Arc::new(CountedImages::default());
-        let control = Control::new(store.clone(), mirror, clock.clone(), access, authorizer);
+        let control =
+            Control::new(store.clone(), mirror, clock.clone(), access, Arc::new(sealer), authorizer);
         let app = |loopback| App {
             control: control.clone(),
             images: images.clone(),

@@ -27,6 +27,7 @@ fn routes() -> Vec<(Method, String, String)> {
 fn filled(path: &str) -> String {
     let path = path.replace("{workload}", "web").replace("{node}", "one").replace("{org}", "default");
     let path = path.replace("{token}", "look").replace("{operation}", "op_none");
+    let path = path.replace("{name}", "password").replace("{volume}", "web.data");
     assert!(!path.contains('{'), "say what {path} stands for");
     match path.as_str() {
         "/api/images" | "/api/images/export" => format!("{path}?reference=web:1"),
@@ -45,6 +46,7 @@ fn body(method: &Method, path: &str) -> Value {
         "/api/workloads/{workload}/scale" => json!({"replicas": 3}),
         "/api/nodes/{node}" if method == Method::PATCH => json!({"labels": {"a": "b"}}),
         "/api/images/pull" | "/api/images/push" => json!({"reference": "web:1"}),
+        "/api/secrets/{name}" if method == Method::PUT => json!({"value": "hidden"}),
         "/api/orgs" | "/api/tokens" => json!({"name": "new"}),
         _ if method == Method::GET || method == Method::DELETE => Value::Null,
         _ => json!({}),
@@ -85,10 +87,12 @@ async fn the_bodies_above_are_those_that_the_routes_take() {
     let face = Face::start().await;
     face.make_token("default", json!({"name": "look"})).await;
     for (method, path, action) in routes() {
-        // These need a running instance, a lost node, an earlier version or an operation under way.
-        let needs_more = ["/exec", "/proxy", "/rollback", "/cancel"].iter().any(|end| path.ends_with(end))
-            || path.starts_with("/ws/")
-            || (method == Method::DELETE && path.starts_with("/api/nodes"));
+        // These need a running instance, a lost node, an earlier version, an operation under way or a volume.
+        let needs_more =
+            ["/exec", "/proxy", "/rollback", "/cancel", "/{volume}"].iter().any(|end| path.ends_with(end))
+                || path.starts_with("/ws/")
+                || (method == Method::DELETE && path.starts_with("/api/nodes"))
+                || (method == Method::DELETE && path.starts_with("/api/secrets"));
         if needs_more || action.ends_with("_read") || action == "none" {
             continue;
         }
