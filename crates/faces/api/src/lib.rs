@@ -15,6 +15,7 @@ mod page;
 mod probes;
 mod problem;
 mod reach;
+mod schemas;
 mod sockets;
 mod tokens;
 mod workloads;
@@ -88,6 +89,7 @@ fn routes() -> OpenApiRouter<App> {
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = routes().split_for_parts().1;
     actions::describe(&mut document);
+    schemas::complete(&mut document);
     document
 }
 

@@ -26,7 +26,7 @@ fn routes() -> Vec<(Method, String, String)> {
 /// The path with the names of things that exist.
 fn filled(path: &str) -> String {
     let path = path.replace("{workload}", "web").replace("{node}", "one").replace("{org}", "default");
-    let path = path.replace("{token}", "look");
+    let path = path.replace("{token_id}", "look");
     assert!(!path.contains('{'), "say what {path} stands for");
     match path.as_str() {
         "/api/images" | "/api/images/export" => format!("{path}?reference=web:1"),
