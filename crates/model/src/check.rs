@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 use crate::decode::nearest;
 use crate::field::FieldError;
 use crate::name::Name;
+use crate::quantity::Cpu;
 use crate::workload::{ContainerSpec, HealthCheck, OnChange, WorkloadKind, WorkloadSpec};
 
 /// More replicas than that in one workload is a slip.
 pub const MOST_REPLICAS: u32 = 100_000;
+
+/// More cores than that in one container are a slip.
+const MOST_CPU: Cpu = Cpu::millicores(10_000 * 1000);
 
 /// Every fault of `spec`; empty when it is acceptable.
 pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
@@ -143,6 +147,14 @@ fn container_faults(path: &str, container: &ContainerSpec, volumes: &BTreeSet<&N
             FieldError::new(format!("{path}.resources.cpu"), "a container asks for more than 0 CPU")
                 .hint("write `100m`"),
         );
+    }
+    for (field, cpu) in [("cpu", Some(resources.cpu)), ("cpu_limit", resources.cpu_limit)] {
+        if cpu.is_some_and(|cpu| cpu > MOST_CPU) {
+            faults.push(FieldError::new(
+                format!("{path}.resources.{field}"),
+                format!("no machine has more than {MOST_CPU} cores"),
+            ));
+        }
     }
     if resources.memory.get() == 0 {
         faults.push(
@@ -297,7 +309,7 @@ mod tests {
         check(
             r#"{"name":"web","replicas":200000,"containers":[
                 {"name":"a","image":"we b","resources":{"cpu":"2","cpu_limit":"1"},"mounts":[{"volume":"x","path":"y"}]},
-                {"name":"a","image":"web","health":{"retries":0},"resources":{"memory":"0"}}],
+                {"name":"a","image":"web","health":{"retries":0},"resources":{"memory":"0","cpu":"10001"}}],
                "ingress":[{"host":"web.localhost","path":"x","port":"http"}],
                "depends_on":[{"workload":"web"}],
                "update":{"max_surge":0,"max_unavailable":0}}"#,
@@ -312,6 +324,7 @@ mod tests {
                 containers[0].resources.cpu_limit: the limit is below the request
                 containers[0].mounts[0].volume: no volume is named `x`
                 containers[0].mounts[0].path: a mount path is absolute and has no `..`
+                containers[1].resources.cpu: no machine has more than 10000 cores
                 containers[1].resources.memory: a container asks for more than 0 memory
                 containers[1].health: a health check has exactly one of `http`, `tcp`, `exec`
                 containers[1].health.retries: at least one failure makes a container failing"#]],

@@ -56,16 +56,17 @@ fn caller(app: &App, request: &Request, id: &RequestId) -> Result<Option<Caller>
         return Ok(None);
     }
     let principal = principal(app, request)?;
+    if let Some((_, Route::NoSuchMethod(methods))) = route {
+        return Err(Box::new(Problem::no_such_method(methods)));
+    }
     let caller = app.control.enter(principal, wanted_org(request)?, id.clone()).map_err(boxed)?;
     match route {
-        // There is no such path, which is nobody's secret.
-        None => {}
+        // That there is no such path, and which methods a path has, is nobody's secret.
+        None | Some((_, Route::Known(Access::Open) | Route::NoSuchMethod(_))) => {}
         Some((pattern, Route::Known(Access::Needs(action, kind)))) => {
             let object = actions::object(kind, pattern, request.uri().path());
             app.control.allow(&caller, action, &object).map_err(boxed)?;
         }
-        Some((_, Route::Known(Access::Open))) => {}
-        Some((_, Route::NoSuchMethod(methods))) => return Err(Box::new(Problem::no_such_method(methods))),
         Some((pattern, Route::Unlisted)) => {
             tracing::error!(method = %request.method(), pattern, "no action is listed for this route");
             return Err(Box::new(Problem::new(

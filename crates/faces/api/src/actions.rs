@@ -70,7 +70,6 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/orgs", &[("GET", Needs(OrgRead, "org")), ("POST", Needs(OrgWrite, "org"))]),
     ("/api/orgs/{org}", &[("GET", Needs(OrgRead, "org"))]),
     ("/api/tokens", &[("GET", Needs(TokenRead, "token")), ("POST", Needs(TokenWrite, "token"))]),
-    ("/api/tokens/{token}", &[("GET", Needs(TokenRead, "token")), ("DELETE", Needs(TokenWrite, "token"))]),
     ("/api/secrets", &[("GET", Needs(SecretRead, "secret"))]),
     (
         "/api/secrets/{name}",
@@ -85,6 +84,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/operations", &[("GET", Needs(OperationRead, "operation"))]),
     ("/api/operations/{operation}", &[("GET", Needs(OperationRead, "operation"))]),
     ("/api/operations/{operation}/cancel", &[("POST", Needs(OperationWrite, "operation"))]),
+    ("/api/tokens/{token_id}", &[("GET", Needs(TokenRead, "token")), ("DELETE", Needs(TokenWrite, "token"))]),
     ("/api/events", &[("GET", Needs(EventRead, "event"))]),
     ("/api/audit", &[("GET", Needs(AuditRead, "audit"))]),
     ("/ws/orchestrator", &[("GET", Needs(EventRead, "event"))]),
@@ -134,7 +134,8 @@ pub(crate) fn describe(document: &mut OpenApi) {
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+/// The operations of a path with their methods.
+pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     [
         ("GET", &mut item.get),
         ("PUT", &mut item.put),

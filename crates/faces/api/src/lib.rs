@@ -16,6 +16,7 @@ mod page;
 mod probes;
 mod problem;
 mod reach;
+mod schemas;
 mod secrets;
 mod sockets;
 mod tokens;
@@ -108,6 +109,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             }
         }
     }
+    schemas::complete(&mut document);
     document
 }
 

@@ -46,7 +46,7 @@ async fn get(
 
 /// Makes an organisation.
 #[utoipa::path(post, path = "/api/orgs", tag = "access", params(WriteQuery,
-    ("Idempotency-Key" = Option<String>, Header, description = "Makes the call safe to repeat")),
+    ("Idempotency-Key" = Option<String>, Header, pattern = r"^[A-Za-z0-9_.:-]{1,200}$", description = "Makes the call safe to repeat")),
     request_body = OrgSpec, responses((status = CREATED, body = OrgView),
     (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]

@@ -306,7 +306,7 @@ async fn take_frame(session: &mut ExecSession, frame: &[u8]) -> std::io::Result<
 #[into_params(parameter_in = Query)]
 pub(crate) struct ProxyQuery {
     /// The port inside the instance.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 65535)]
     port: u16,
     /// Only this instance.
     instance: Option<String>,

@@ -44,19 +44,19 @@ async fn list(
 }
 
 /// One token, by name, id or unique prefix of its id.
-#[utoipa::path(get, path = "/api/tokens/{token}", tag = "access", params(("token" = String, Path)),
+#[utoipa::path(get, path = "/api/tokens/{token_id}", tag = "access", params(("token_id" = String, Path)),
     responses((status = OK, body = TokenView), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn get(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(token): Path<String>,
+    Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    Ok(with_etag(app.control.get_token(&caller, &token)?))
+    Ok(with_etag(app.control.get_token(&caller, &id)?))
 }
 
 /// Makes a token. Its text is in this answer and is never shown again.
 #[utoipa::path(post, path = "/api/tokens", tag = "access", params(WriteQuery,
-    ("Idempotency-Key" = Option<String>, Header, description = "Makes the call safe to repeat; a repetition is told that the text cannot be shown again")),
+    ("Idempotency-Key" = Option<String>, Header, pattern = r"^[A-Za-z0-9_.:-]{1,200}$", description = "Makes the call safe to repeat; a repetition is told that the text cannot be shown again")),
     request_body = TokenSpec, responses((status = CREATED, body = NewToken),
     (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -88,20 +88,20 @@ enum RevokedOrPlanned {
 }
 
 /// Ends a token at once; what it opened is closed.
-#[utoipa::path(delete, path = "/api/tokens/{token}", tag = "access", params(("token" = String, Path), WriteQuery,
-    ("If-Match" = Option<String>, Header, description = "The ETag that the object must still have")),
+#[utoipa::path(delete, path = "/api/tokens/{token_id}", tag = "access", params(("token_id" = String, Path), WriteQuery,
+    ("If-Match" = Option<String>, Header, pattern = r#"^(\*|(W/)?"[0-9]{1,18}"|[0-9]{1,18})$"#, description = "The ETag that the object must still have")),
     responses((status = OK, body = inline(RevokedOrPlanned)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn revoke(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(token): Path<String>,
+    Path(id): Path<String>,
     Query(query): Query<WriteQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if query.dry_run {
-        return Ok(Reply(app.control.plan_revocation(&caller, &token)?).into_response());
+        return Ok(Reply(app.control.plan_revocation(&caller, &id)?).into_response());
     }
     let options = write_options(&headers, "DELETE token", &[])?;
-    Ok(with_etag(app.control.revoke_token(&caller, &token, &options).await?))
+    Ok(with_etag(app.control.revoke_token(&caller, &id, &options).await?))
 }

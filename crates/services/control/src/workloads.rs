@@ -156,13 +156,11 @@ impl Control {
         self.write_workload(caller, wanted, options, |workload| {
             let spec = change(&workload.spec)?;
             if spec.name != workload.spec.name {
-                return Err(Error::field(
-                    FieldError::new(
-                        "name",
-                        format!("the workload is named `{}`; a name cannot change", workload.spec.name),
-                    )
-                    .hint("create another workload and remove this one"),
-                ));
+                return Err(Error::Conflict {
+                    what: format!("workload `{}` cannot be named `{}`", workload.spec.name, spec.name),
+                    reason: "a name cannot change".to_owned(),
+                    hint: Some("create another workload and remove this one".to_owned()),
+                });
             }
             if spec == *workload.spec && workload.roll_back_to.is_none() {
                 return Ok(None);

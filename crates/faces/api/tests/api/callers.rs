@@ -18,7 +18,7 @@ async fn elsewhere_than_on_loopback_only_the_probes_answer_without_a_token() {
         ("/ws/orchestrator", 401),
         ("/nothing", 401),
     ] {
-        let answer = face.from_outside(request(Method::GET, path, &Value::Null)).await;
+        let answer = face.ask_outside(request(Method::GET, path, &Value::Null)).await;
         assert_eq!(answer.status, status, "{path}");
         if status == 401 {
             assert_eq!(answer.headers["www-authenticate"], "Bearer");
@@ -40,14 +40,14 @@ async fn a_token_is_shown_once_and_stored_nowhere() {
         request.headers_mut().insert("idempotency-key", key.parse().unwrap());
         request
     };
-    let made = face.from_here(post("k")).await;
+    let made = face.ask_here(post("k")).await;
     let token = made.token();
     assert_eq!(made.headers["cache-control"], "no-store");
     assert_eq!((&made.body["grant"], &made.body["org"]), (&json!("observe"), &json!("default")));
     let id = made.body["id"].as_str().unwrap();
     assert!(token.starts_with(&format!("univrs_{id}_")), "{token}");
     // A repetition makes no other one and cannot show the first again.
-    let again = face.from_here(post("k")).await;
+    let again = face.ask_here(post("k")).await;
     assert_eq!((again.status, &again.body["code"]), (StatusCode::CONFLICT, &json!("conflict")));
     assert!(again.detail().contains(id), "{}", again.body);
 
@@ -89,7 +89,7 @@ async fn a_token_that_is_not_good_is_told_why() {
     // Even on the machine, a token says who asks; a wrong one is not overlooked.
     let mut basic = request(Method::GET, "/api/workloads", &Value::Null);
     basic.headers_mut().insert("authorization", "Basic eDp5".parse().unwrap());
-    assert_eq!(face.from_here(basic).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(face.ask_here(basic).await.status, StatusCode::UNAUTHORIZED);
 
     face.clock.set(Timestamp::from_second(1_003_600).unwrap());
     let late = ask(&token).await;
@@ -113,7 +113,7 @@ async fn a_web_socket_carries_its_token_as_a_protocol() {
         let mut request = request(Method::GET, "/ws/orchestrator", &Value::Null);
         request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
         // Let in, it is told that this is not a WebSocket: there is no connection to upgrade here.
-        assert_eq!(face.from_outside(request).await.status, status, "{protocol}");
+        assert_eq!(face.ask_outside(request).await.status, status, "{protocol}");
     }
 }
 

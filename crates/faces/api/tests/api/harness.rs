@@ -121,12 +121,12 @@ impl Face {
     }
 
     /// A request as it is, from elsewhere.
-    pub(crate) async fn from_outside(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn ask_outside(&self, request: Request<Body>) -> Answer {
         send(&self.outside, request).await
     }
 
     /// A request as it is, on the machine.
-    pub(crate) async fn from_here(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn ask_here(&self, request: Request<Body>) -> Answer {
         send(&self.here, request).await
     }
 

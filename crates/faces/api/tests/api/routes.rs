@@ -26,8 +26,9 @@ fn routes() -> Vec<(Method, String, String)> {
 /// The path with the names of things that exist.
 fn filled(path: &str) -> String {
     let path = path.replace("{workload}", "web").replace("{node}", "one").replace("{org}", "default");
-    let path = path.replace("{token}", "look").replace("{operation}", "op_none");
+    let path = path.replace("{operation}", "op_none");
     let path = path.replace("{name}", "password").replace("{volume}", "web.data");
+    let path = path.replace("{token_id}", "look");
     assert!(!path.contains('{'), "say what {path} stands for");
     match path.as_str() {
         "/api/images" | "/api/images/export" => format!("{path}?reference=web:1"),
