@@ -17,6 +17,7 @@ mod mirror;
 mod nodes;
 mod placement;
 mod plan;
+mod preemption;
 mod reach;
 mod reconcile;
 mod record;

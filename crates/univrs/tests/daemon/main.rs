@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod canary;
+mod disk;
 mod harness;
 mod inputs;
 mod life;
+mod preempting;
 mod secrets;
+mod volumes;
