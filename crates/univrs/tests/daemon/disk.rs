@@ -58,14 +58,14 @@ async fn a_full_disk_refuses_writes_and_harms_nothing() {
     let before = daemon.get("/api/workloads/web/instances").await.body;
 
     small.fill();
-    let create = |name: &str| {
-        let body = format!(r#"{{"name":"{name}","image":"web:1"}}"#);
+    let create = |name: &str, replicas: u32| {
+        let body = format!(r#"{{"name":"{name}","image":"web:1","replicas":{replicas}}}"#);
         daemon.request(Method::POST, "/api/workloads").body(body)
     };
     // What the log has set aside may take a few more.
     let mut refusal = None;
     for number in 0..20_000 {
-        let answer = daemon.send(create(&format!("more-{number}"))).await;
+        let answer = daemon.send(create(&format!("more-{number}"), 0)).await;
         if answer.status != StatusCode::CREATED {
             refusal = Some(answer);
             break;
@@ -90,7 +90,7 @@ async fn a_full_disk_refuses_writes_and_harms_nothing() {
     small.free();
     daemon
         .until("writes are taken again", async || {
-            daemon.send(create("after")).await.status == StatusCode::CREATED
+            daemon.send(create("after", 1)).await.status == StatusCode::CREATED
         })
         .await;
     daemon.until_status("after", "running").await;
