@@ -109,7 +109,7 @@ async fn each_bad_image_is_told_for_what_it_is() {
     let daemon = Daemon::start_with(&["--runtime", "oci"]).await;
     let zeros = format!("other@sha256:{}", "0".repeat(64));
     let cases = [
-        ("missing", "missing:1", "does not exist"),
+        ("missing", "missing:1", "was not found"),
         ("foreign", "foreign:1", "has no version for linux/amd64; it has plan9/mips"),
         ("cut", "cut:1", "layer 1"),
         ("swapped", "swapped:1", "is damaged"),
@@ -120,13 +120,21 @@ async fn each_bad_image_is_told_for_what_it_is() {
         assert_eq!(daemon.post("/api/workloads", &body).await.status.as_u16(), 201);
     }
     for (name, _, expected) in cases {
-        daemon
-            .until(&format!("{name} is told"), async || {
-                let view = daemon.get(&format!("/api/workloads/{name}")).await.body;
-                let message = view["message"].as_str().unwrap_or_default().to_owned();
-                message.contains(expected) && message.contains(&registry.to_string()) && view["ready"] == 0
-            })
-            .await;
+        let said = std::cell::RefCell::new(Vec::new());
+        let told = async || {
+            let view = daemon.get(&format!("/api/workloads/{name}")).await.body;
+            let message = view["message"].as_str().unwrap_or_default().to_owned();
+            let told = message.contains(expected) && message.contains(&registry.to_string());
+            said.borrow_mut().push(message);
+            told && view["ready"] == 0
+        };
+        for _ in 0..200 {
+            if told().await {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert!(told().await, "{name} should say `{expected}`: {:?}", said.borrow().last());
     }
     let images = daemon.get("/api/images").await.body.to_string();
     assert!(!images.contains(&registry.to_string()), "nothing half-made is listed: {images}");
