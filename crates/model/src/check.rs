@@ -94,6 +94,16 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
     faults.extend(secret_faults(spec));
     faults.extend(duplicates("containers", spec.containers.iter().map(|c| &c.name)));
     faults.extend(duplicates("volumes", spec.volumes.iter().map(|v| &v.name)));
+    for (index, path) in
+        spec.volumes.iter().enumerate().filter_map(|(at, v)| Some((at, v.host_path.as_ref()?)))
+    {
+        if !path.starts_with('/') || path.split('/').any(|part| part == "..") || path.contains('\0') {
+            faults.push(FieldError::new(
+                format!("volumes[{index}].host_path"),
+                "a directory to bind is absolute and has no `..`",
+            ));
+        }
+    }
     let volumes: BTreeSet<&Name> = spec.volumes.iter().map(|v| &v.name).collect();
     let mut host_ports = BTreeSet::new();
     for (index, container) in spec.containers.iter().enumerate() {

@@ -68,6 +68,7 @@ pub enum EventKind {
     InstanceStopped,
     InstanceFailed,
     InstanceLost,
+    InstancePreempted,
     SecretSet,
     SecretRemoved,
     SecretRenewed,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use univrs_network::ingress::TlsError;
 use univrs_ports::images::ImageError;
 use univrs_ports::network::NetworkError;
 use univrs_ports::runtime::RuntimeError;
@@ -30,6 +31,12 @@ pub(crate) enum Failure {
     StateMissing { path: PathBuf },
     #[error("the key that opens secrets, {}, cannot be used: {reason}", path.display())]
     SecretsKey { path: PathBuf, reason: String },
+    #[error("the certificate of the ingress, {}, cannot be used", path.display())]
+    Certificate {
+        path: PathBuf,
+        #[source]
+        source: TlsError,
+    },
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -80,6 +87,9 @@ impl Failure {
             }
             Self::SecretsKey { .. } => {
                 "bring the file back from a backup of the data directory, readable by its owner only".to_owned()
+            }
+            Self::Certificate { .. } => {
+                "give a PEM chain with --ingress-cert and its PEM key with --ingress-key".to_owned()
             }
             Self::NodeName { .. } => "give another --name".to_owned(),
             Self::DoesNotStop { pid, .. } => format!("look at its log; `kill -9 {pid}` loses nothing that was acknowledged"),

@@ -28,6 +28,15 @@ pub struct UpArgs {
     /// Address of the HTTP ingress
     #[arg(long, env = "UNIVRS_INGRESS", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:80", value_parser = socket_address)]
     pub ingress: SocketAddr,
+    /// Certificate chain of the ingress as PEM, the server's own first; without it there is no HTTPS
+    #[arg(long, env = "UNIVRS_INGRESS_CERT", value_name = "FILE", requires = "ingress_key")]
+    pub ingress_cert: Option<PathBuf>,
+    /// Private key of that certificate as PEM
+    #[arg(long, env = "UNIVRS_INGRESS_KEY", value_name = "FILE", requires = "ingress_cert")]
+    pub ingress_key: Option<PathBuf>,
+    /// Address of the HTTPS ingress
+    #[arg(long, env = "UNIVRS_INGRESS_TLS", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:443", value_parser = socket_address)]
+    pub ingress_tls: SocketAddr,
     /// Directory of everything this node keeps
     #[arg(long, env = "UNIVRS_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

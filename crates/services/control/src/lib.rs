@@ -21,6 +21,7 @@ mod operations;
 mod orgs;
 mod placement;
 mod plan;
+mod preemption;
 mod reach;
 mod reconcile;
 mod record;

@@ -25,7 +25,8 @@ use univrs_rollout::{Decision, DependencyState, Loss, RolloutInput};
 use crate::error::Error;
 use crate::history;
 use crate::mirror::{Inbox, Mirror};
-use crate::placement::{self, Placement};
+use crate::placement::{self, Chosen, Placement};
+use crate::preemption::{self, Nominations};
 use crate::record::{delete, put, unchanged};
 use crate::state::{State, WorkloadKey};
 use crate::tokens;
@@ -47,6 +48,8 @@ pub struct Reconciler {
     wake: BTreeMap<WorkloadKey, Timestamp>,
     /// Workloads with instances that no node could take: they look again when room is given back.
     waiting: OrdSet<WorkloadKey>,
+    /// Instances for which room is being made.
+    nominations: Nominations,
     serial: u64,
 }
 
@@ -62,6 +65,7 @@ impl Reconciler {
             placement: Placement::default(),
             wake: BTreeMap::new(),
             waiting: OrdSet::new(),
+            nominations: Nominations::default(),
             serial: 1 << 30,
         }
     }
@@ -132,6 +136,12 @@ impl Reconciler {
             due = due.union(state.workloads.keys().cloned().collect());
         }
         due = due.union(self.wake.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect());
+        self.nominations.follow(&state);
+        // What matters more chooses first.
+        let priority =
+            |key: &WorkloadKey| state.workloads.get(key).map_or(0, |workload| workload.spec.priority);
+        let mut due: Vec<WorkloadKey> = due.into_iter().collect();
+        due.sort_by_key(|key| std::cmp::Reverse(priority(key)));
         for key in due {
             self.wake.remove(&key);
             self.waiting.remove(&key);
@@ -274,7 +284,7 @@ impl Reconciler {
             let Some(revision) = decision.rollout.revision(assignment.workload_revision) else {
                 return Ok(());
             };
-            match self.placement.place(state, &assignment, &revision.spec) {
+            match self.find_place(state, &assignment, &revision.spec) {
                 Ok(placed) => {
                     make_volumes(state, &assignment, &revision.spec, &placed.node, now, change)?;
                     change.events.push(placement::placed_event(state, &assignment, &placed.node, now));
@@ -285,6 +295,7 @@ impl Reconciler {
                 }
                 Err(unplaceable) => {
                     self.waiting.insert(key);
+                    self.make_room(state, &assignment, &revision.spec, now, change)?;
                     if known.as_ref().is_none_or(|known| known.reason != unplaceable) {
                         change.events.push(placement::unplaceable_event(&assignment, &unplaceable, now));
                     }
@@ -296,7 +307,7 @@ impl Reconciler {
             let Some(revision) = decision.rollout.revision(assignment.workload_revision) else {
                 return Ok(());
             };
-            match self.placement.place(state, &assignment, &revision.spec) {
+            match self.find_place(state, &assignment, &revision.spec) {
                 Ok(placed) => make_volumes(state, &assignment, &revision.spec, &placed.node, now, change)?,
                 Err(reason) => {
                     tracing::debug!(workload = %assignment.workload, reason, "a daemon waits for room on its node");
@@ -309,6 +320,53 @@ impl Reconciler {
         if known.as_ref() != Some(&assignment) {
             self.write_assignment(state, &assignment, change)?;
         }
+        Ok(())
+    }
+
+    /// A node for an instance that is not kept for something that matters more.
+    fn find_place(
+        &mut self,
+        state: &State,
+        assignment: &Assignment,
+        spec: &WorkloadSpec,
+    ) -> Result<Chosen, String> {
+        let chosen = self.placement.place(state, assignment, spec)?;
+        match self.nominations.keeps(&chosen.node, spec.priority) {
+            Some(_) => {
+                self.placement.give_back(state, std::slice::from_ref(&assignment.id));
+                Err("room is being made for a workload of higher priority".to_owned())
+            }
+            None => Ok(chosen),
+        }
+    }
+
+    /// Asks instances of lower priority to end, if that makes an instance fit.
+    fn make_room(
+        &mut self,
+        state: &State,
+        assignment: &Assignment,
+        spec: &WorkloadSpec,
+        now: Timestamp,
+        change: &mut Change,
+    ) -> Result<(), Error> {
+        if self.nominations.has(&assignment.id) {
+            return Ok(());
+        }
+        let Some(preemption) = self.placement.preempt(state, assignment, spec) else { return Ok(()) };
+        for id in &preemption.victims {
+            let Some(victim) = state.assignments.get(id) else { continue };
+            // Two instances of one look may name the same victim; it is stopped once.
+            let at = keys::instance(&victim.org, id);
+            let written = |op: &Op| matches!(op, Op::Put { key, .. } if key.as_str() == at);
+            if change.ops.iter().any(written) {
+                continue;
+            }
+            let Some((stopped, event)) = preemption::stop(victim, assignment, spec, now) else { continue };
+            self.write_assignment(state, &stopped, change)?;
+            self.serial += 1;
+            change.ops.push(put(keys::event(&victim.org, now, self.serial), &event)?);
+        }
+        self.nominations.add(assignment, spec, &preemption);
         Ok(())
     }
 

@@ -30,6 +30,7 @@ use crate::logging;
 pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     logging::start();
     let stop = stop::Signals::new()?;
+    let ingress = services::IngressSettings::read(&args)?;
     let dir = DataDir::new(args.data_dir());
     let held = dir.take()?;
     // The port is taken before anything else is touched: a clash must leave no trace.
@@ -93,7 +94,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let agent = tasks.spawn(agent.run(shutdown.clone()));
 
     let metrics = Metrics::default();
-    services::start(args.ingress, machine.gateway(), &mirror, &tasks, &shutdown).await;
+    services::start(ingress, machine.gateway(), &mirror, &tasks, &shutdown).await;
     let app = App {
         control: control.clone(),
         images: machine.images(),

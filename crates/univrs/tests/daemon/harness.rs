@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,33 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A running daemon.
 pub(crate) struct Daemon {
     child: Child,
-    pub(crate) dir: TempDir,
+    pub(crate) dir: DataDir,
     pub(crate) port: u16,
     arguments: Vec<String>,
     http: reqwest::Client,
+}
+
+/// Where a daemon keeps everything: a directory that goes with it, or one that a test has made.
+pub(crate) struct DataDir {
+    path: PathBuf,
+    /// Holds the log too, and what goes when it is dropped.
+    around: TempDir,
+}
+
+impl DataDir {
+    fn new(path: Option<PathBuf>) -> Self {
+        let around = tempfile::tempdir().unwrap();
+        Self { path: path.unwrap_or_else(|| around.path().join("data")), around }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Beside the data directory, so that what a test looks for there is not found in the log.
+    fn log(&self) -> PathBuf {
+        self.around.path().join("log")
+    }
 }
 
 /// What the API answered.
@@ -39,8 +62,8 @@ pub(crate) fn univrs() -> Command {
     command
 }
 
-fn spawn(dir: &TempDir, port: u16, arguments: &[String]) -> Child {
-    let log = OpenOptions::new().create(true).append(true).open(log_of(dir)).unwrap();
+fn spawn(dir: &DataDir, port: u16, arguments: &[String]) -> Child {
+    let log = OpenOptions::new().create(true).append(true).open(dir.log()).unwrap();
     univrs()
         .args(["up", "--name", "one", "--overcommit", "cpu=4"])
         .args(["--api", &format!("127.0.0.1:{port}"), "--ingress", "127.0.0.1:0"])
@@ -52,11 +75,6 @@ fn spawn(dir: &TempDir, port: u16, arguments: &[String]) -> Child {
         .unwrap()
 }
 
-/// Beside the data directory, so that what a test looks for there is not found in the log.
-fn log_of(dir: &TempDir) -> PathBuf {
-    dir.path().with_extension("log")
-}
-
 impl Daemon {
     pub(crate) async fn start() -> Self {
         Self::start_with(&["--runtime", "simulated"]).await
@@ -64,7 +82,15 @@ impl Daemon {
 
     /// With these flags beside those that every test needs.
     pub(crate) async fn start_with(arguments: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_at(DataDir::new(None), arguments).await
+    }
+
+    /// The same in a directory that outlives it.
+    pub(crate) async fn start_in(path: PathBuf, arguments: &[&str]) -> Self {
+        Self::start_at(DataDir::new(Some(path)), arguments).await
+    }
+
+    async fn start_at(dir: DataDir, arguments: &[&str]) -> Self {
         let port = free_port();
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let child = spawn(&dir, port, &arguments);
@@ -97,7 +123,7 @@ impl Daemon {
 
     /// What the daemon has written to its log.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(log_of(&self.dir)).unwrap()
+        std::fs::read_to_string(self.dir.log()).unwrap()
     }
 
     /// Kills the daemon as `kill -9` does.
@@ -151,6 +177,5 @@ impl Drop for Daemon {
         if !self.arguments.iter().any(|argument| argument == "simulated") {
             drop(univrs().args(["down", "--data-dir"]).arg(self.dir.path()).output());
         }
-        drop(std::fs::remove_file(log_of(&self.dir)));
     }
 }
