@@ -26,7 +26,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Puts the [`Caller`] into the request, or refuses it.
 pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = RequestId::from_bits(rand::random());
-    let offered = socket_protocol(request.headers()).cloned();
+    let offered =
+        socket_protocol(request.headers()).and_then(|protocol| HeaderValue::from_str(protocol).ok());
     let mut response = match caller(&app, &request, &id) {
         Ok(caller) => {
             if let Some(caller) = caller {
@@ -112,15 +113,14 @@ fn presented(headers: &HeaderMap) -> Option<Result<&str, &'static str>> {
             token.map(|(_, token)| token.trim()).ok_or("the scheme of `Authorization` is not Bearer"),
         );
     }
-    let protocol = socket_protocol(headers)?.to_str().ok()?;
-    protocol.strip_prefix(SOCKET_PREFIX).map(Ok)
+    socket_protocol(headers)?.strip_prefix(SOCKET_PREFIX).map(Ok)
 }
 
-/// The protocol that carries a token, if it is the one that is offered.
-fn socket_protocol(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers
-        .get(header::SEC_WEBSOCKET_PROTOCOL)
-        .filter(|value| value.as_bytes().starts_with(SOCKET_PREFIX.as_bytes()))
+/// The protocol that carries a token, if it is among those that are offered.
+fn socket_protocol(headers: &HeaderMap) -> Option<&str> {
+    let offered =
+        headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    offered.flat_map(|list| list.split(',')).map(str::trim).find(|one| one.starts_with(SOCKET_PREFIX))
 }
 
 /// The organisation that a request names in its query or header, if it does.
@@ -172,7 +172,30 @@ fn is_loopback_name(authority: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_loopback_name;
+    use axum::http::{HeaderMap, HeaderValue};
+
+    use super::{is_loopback_name, presented};
+
+    #[test]
+    fn a_token_comes_by_header_or_by_protocol() {
+        let read = |name: &'static str, values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            presented(&headers).map(|found| found.map(str::to_owned).ok())
+        };
+        let found = |token: &str| Some(Some(token.to_owned()));
+        assert_eq!(read("authorization", &["Bearer t"]), found("t"));
+        assert_eq!(read("authorization", &["bearer  t"]), found("t"));
+        assert_eq!(read("authorization", &["Basic t"]), Some(None));
+        assert_eq!(read("authorization", &["Bearer"]), Some(None));
+        assert_eq!(read("sec-websocket-protocol", &["univrs.bearer.t"]), found("t"));
+        assert_eq!(read("sec-websocket-protocol", &["chat, univrs.bearer.t"]), found("t"));
+        assert_eq!(read("sec-websocket-protocol", &["chat", "univrs.bearer.t"]), found("t"));
+        assert_eq!(read("sec-websocket-protocol", &["chat"]), None);
+        assert_eq!(read("host", &["localhost"]), None);
+    }
 
     #[test]
     fn only_loopback_names_are_ours() {

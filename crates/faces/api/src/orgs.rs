@@ -57,10 +57,10 @@ async fn create(
     headers: HeaderMap,
     body: Json<OrgSpec>,
 ) -> Result<Response, Problem> {
+    let options = write_options(&headers, "POST /api/orgs", &body.raw)?;
     if query.dry_run {
         return Ok(Reply(app.control.plan_org(&caller, &body.value)?).into_response());
     }
-    let options = write_options(&headers, "POST /api/orgs", &body.raw)?;
     let view = app.control.create_org(&caller, &body.value, &options).await?;
     Ok((StatusCode::CREATED, Reply(view)).into_response())
 }

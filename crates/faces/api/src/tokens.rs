@@ -67,10 +67,10 @@ async fn create(
     headers: HeaderMap,
     body: Json<TokenSpec>,
 ) -> Result<Response, Problem> {
+    let options = write_options(&headers, "POST /api/tokens", &body.raw)?;
     if query.dry_run {
         return Ok(Reply(app.control.plan_token(&caller, &body.value)?).into_response());
     }
-    let options = write_options(&headers, "POST /api/tokens", &body.raw)?;
     let made = app.control.create_token(&caller, &body.value, &options).await?;
     let no_store = [(header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::CREATED, no_store, Reply(made)).into_response())
@@ -99,9 +99,9 @@ async fn revoke(
     Query(query): Query<WriteQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let options = write_options(&headers, "DELETE token", &[])?;
     if query.dry_run {
         return Ok(Reply(app.control.plan_revocation(&caller, &id)?).into_response());
     }
-    let options = write_options(&headers, "DELETE token", &[])?;
     Ok(with_etag(app.control.revoke_token(&caller, &id, &options).await?))
 }

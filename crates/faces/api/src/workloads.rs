@@ -109,11 +109,11 @@ async fn create(
     headers: HeaderMap,
     body: Json<WorkloadSpec>,
 ) -> Result<Response, Problem> {
+    let options = options(&Method::POST, &uri, &headers, &body.raw)?;
     if query.dry_run {
         let plan = app.control.plan_workload(&caller, Some(&body.value), body.value.name.as_str())?;
         return Ok(Reply(plan).into_response());
     }
-    let options = options(&Method::POST, &uri, &headers, &body.raw)?;
     let view = app.control.create_workload(&caller, body.value, &options).await?;
     let location = format!("/api/workloads/{}", view.name);
     let mut response = with_etag(StatusCode::CREATED, view);
@@ -236,10 +236,10 @@ async fn remove(
     uri: OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let options = options(&Method::DELETE, &uri, &headers, &[])?;
     if query.dry_run {
         return Ok(Reply(app.control.plan_workload(&caller, None, &workload)?).into_response());
     }
-    let options = options(&Method::DELETE, &uri, &headers, &[])?;
     Ok(with_etag(StatusCode::ACCEPTED, app.control.delete_workload(&caller, &workload, &options).await?))
 }
 

@@ -214,3 +214,70 @@ pub fn service_table(state: &State) -> ServiceTable {
 fn label(key: &WorkloadKey) -> String {
     if key.org == Name::default_org() { key.name.to_string() } else { format!("{}.{}", key.name, key.org) }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use serde_json::{Value, json};
+    use univrs_model::keys;
+    use univrs_model::name::Name;
+    use univrs_ports::store::{Key, Revision, StoredValue};
+
+    use super::service_table;
+    use crate::state::{State, Touched};
+
+    fn put(state: &mut State, key: String, value: &Value) {
+        let stored: StoredValue = StoredValue {
+            value: value.to_string().into_bytes().into(),
+            create_revision: Revision(1),
+            mod_revision: Revision(1),
+            version: 1,
+            lease: None,
+        };
+        state.put(&Key::new(key).unwrap(), &stored, &mut Touched::default());
+    }
+
+    /// A workload with a route for `host`, made at `second`, and its one running instance at `address`.
+    fn add(state: &mut State, org: &str, name: &str, host: &str, second: i64, address: &str) {
+        let (org, name): (Name, Name) = (org.parse().unwrap(), name.parse().unwrap());
+        let at = jiff::Timestamp::from_second(second).unwrap();
+        let spec = json!({"name": name, "ingress": [{"host": host, "port": "http"}], "containers":
+            [{"name": "a", "image": "a", "ports": [{"name": "http", "container_port": 80}]}]});
+        let workload = json!({"id": format!("wl_{org}{name}").replace('-', ""), "org": org, "spec": spec,
+            "generation": 1, "created_at": at, "updated_at": at});
+        put(state, keys::workload(&org, &name), &workload);
+        let revision = json!({"number": 1, "spec": spec, "created_at": at, "proven": true});
+        let rollout = json!({"generation": 1, "target": 1, "revisions": [revision], "last_revision": 1,
+            "status": "running", "started_at": at, "progressed_at": at});
+        put(state, keys::rollout(&org, &name), &rollout);
+        let id = format!("in_{org}{name}").replace('-', "").parse().unwrap();
+        let node = "nd_one".parse().unwrap();
+        let assignment = json!({"id": id, "org": org, "workload_id": "wl_a", "workload": name,
+            "workload_revision": 1, "slot": 0, "requests": {"cpu": "1", "memory": "1", "disk": "0"},
+            "node": node, "desired": "run", "fence": 1, "created_at": at, "reason": ""});
+        put(state, keys::instance(&org, &id), &assignment);
+        let seen = json!({"id": id, "fence": 1, "phase": "running", "health": "none", "health_since": at,
+            "address": address});
+        put(state, keys::observed(&node, &id), &seen);
+        put(state, keys::node_alive(&node), &json!(null));
+    }
+
+    #[test]
+    fn each_organisation_has_its_names_and_the_first_has_the_host() {
+        let mut state = State::default();
+        add(&mut state, "default", "web", "Shop.test", 20, "10.0.0.1");
+        add(&mut state, "acme", "web", "shop.test", 10, "10.0.0.2");
+        add(&mut state, "default", "api", "api.test", 30, "10.0.0.3");
+        let table = service_table(&state);
+        let address = |text: &str| vec![text.parse::<std::net::Ipv4Addr>().unwrap()];
+        assert_eq!(table.names["default"]["web"], address("10.0.0.1"));
+        assert_eq!(table.names["default"]["api"], address("10.0.0.3"));
+        assert_eq!(table.names["acme"]["web"], address("10.0.0.2"));
+        assert_eq!(table.homes[&address("10.0.0.2")[0]], "acme");
+        assert_eq!(table.homes[&address("10.0.0.3")[0]], "default");
+        let mut routes: Vec<(&str, &str)> =
+            table.routes.iter().map(|route| (route.host.as_str(), route.workload.as_str())).collect();
+        routes.sort_unstable();
+        assert_eq!(routes, [("api.test", "api"), ("shop.test", "web.acme")]);
+    }
+}

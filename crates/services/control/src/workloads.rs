@@ -392,10 +392,8 @@ impl Control {
             faults.extend(univrs_rollout::check_schedule(schedule, self.clock.now()).err());
         }
         faults.extend(univrs_schedule::check_placement(&spec.placement));
-        if let Some(index) = spec.volumes.iter().position(|volume| volume.host_path.is_some())
-            && let Err(error) = self.allow(caller, Action::VolumeBind, &format!("workload/{}", spec.name))
-        {
-            faults.push(FieldError::new(format!("volumes[{index}].host_path"), error.to_string()));
+        if spec.volumes.iter().any(|volume| volume.host_path.is_some()) {
+            self.allow(caller, Action::VolumeBind, &format!("workload/{}", spec.name))?;
         }
         faults.extend(self.bind_faults(spec));
         let state = self.mirror.state();

@@ -144,8 +144,12 @@ async fn whoever_may_make_tokens_makes_none_that_may_more() {
     // A directory of the node holds what others keep there.
     let body = json!({"name": "bind", "image": "web:1", "volumes": [{"name": "v", "host_path": "/etc"}]});
     let answer = face.holding(&admin, Method::POST, "/api/workloads", body.clone()).await;
-    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(answer.detail().contains("cluster_objects"), "{}", answer.body);
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert!(
+        answer.detail().starts_with("volume_bind on workload/bind is denied by cluster_objects"),
+        "{}",
+        answer.body
+    );
     assert_eq!(face.on_the_machine(Method::POST, "/api/workloads", body).await.status, StatusCode::CREATED);
 }
 
