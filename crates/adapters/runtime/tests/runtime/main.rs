@@ -3,6 +3,8 @@
 //! Without the rights to make containers the tests that need them are left out and say so.
 
 mod bundle;
+mod docker;
+mod dockerd;
 mod harness;
 mod hostile;
 mod latency;
@@ -25,6 +27,9 @@ fn main() -> ExitCode {
     simulated::add(&mut tests);
     oci::add(&mut tests);
     hostile::add(&mut tests);
+    docker::add(&mut tests);
     latency::add(&mut tests);
-    harness::run(tests)
+    let code = harness::run(tests);
+    docker::finish();
+    code
 }
