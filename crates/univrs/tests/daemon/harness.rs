@@ -16,7 +16,16 @@ pub(crate) struct Daemon {
     child: Child,
     pub(crate) dir: TempDir,
     pub(crate) port: u16,
+    how: How,
     http: reqwest::Client,
+}
+
+/// What a daemon runs containers on.
+#[derive(Clone)]
+pub(crate) struct How {
+    pub(crate) runtime: &'static str,
+    /// Where Docker listens.
+    pub(crate) docker_host: String,
 }
 
 /// What the API answered.
@@ -36,12 +45,13 @@ pub(crate) fn univrs() -> Command {
     command
 }
 
-fn spawn(dir: &TempDir, port: u16) -> Child {
+fn spawn(dir: &TempDir, port: u16, how: &How) -> Child {
     univrs()
-        .args(["up", "--runtime", "simulated", "--name", "one", "--overcommit", "cpu=4"])
+        .args(["up", "--runtime", how.runtime, "--name", "one", "--overcommit", "cpu=4"])
         .args(["--api", &format!("127.0.0.1:{port}"), "--ingress", "127.0.0.1:0"])
         .arg("--data-dir")
         .arg(dir.path())
+        .env("DOCKER_HOST", &how.docker_host)
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
@@ -49,10 +59,14 @@ fn spawn(dir: &TempDir, port: u16) -> Child {
 
 impl Daemon {
     pub(crate) async fn start() -> Self {
+        Self::start_on(How { runtime: "simulated", docker_host: String::new() }).await
+    }
+
+    pub(crate) async fn start_on(how: How) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
-        let child = spawn(&dir, port);
-        let daemon = Self { child, dir, port, http: reqwest::Client::new() };
+        let child = spawn(&dir, port, &how);
+        let daemon = Self { child, dir, port, how, http: reqwest::Client::new() };
         daemon.until_ready().await;
         daemon
     }
@@ -83,7 +97,7 @@ impl Daemon {
     /// Kills the daemon as `kill -9` does and starts it again on the same directory.
     pub(crate) async fn crash_and_restart(&mut self) {
         self.stop();
-        self.child = spawn(&self.dir, self.port);
+        self.child = spawn(&self.dir, self.port, &self.how);
         self.until_ready().await;
     }
 

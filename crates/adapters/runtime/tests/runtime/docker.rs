@@ -156,6 +156,12 @@ impl DockerNode {
     }
 }
 
+impl Drop for DockerNode {
+    fn drop(&mut self) {
+        dockerd::unmount_below(self.dir.path());
+    }
+}
+
 #[async_trait]
 impl Subject for DockerNode {
     fn runtime(&self) -> Arc<dyn Runtime> {

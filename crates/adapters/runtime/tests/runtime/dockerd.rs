@@ -73,10 +73,16 @@ impl Dockerd {
     }
 
     fn answers(&self) -> bool {
-        let Ok(mut stream) = UnixStream::connect(self.socket()) else { return false };
-        let asked = stream.write_all(b"GET /_ping HTTP/1.0\r\n\r\n");
+        self.get("/_ping").is_some_and(|answer| answer.contains("200 OK"))
+    }
+
+    /// What the engine answers to a plain request, with its head.
+    pub(crate) fn get(&self, path: &str) -> Option<String> {
+        let mut stream = UnixStream::connect(self.socket()).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
         let mut answer = String::new();
-        asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.contains("200 OK")
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
     }
 
     fn last_words(&self) -> String {
@@ -104,11 +110,15 @@ impl Dockerd {
 impl Drop for Dockerd {
     fn drop(&mut self) {
         self.stop();
-        // What is still mounted stands in the way of removing the directory.
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
-        for point in points.filter(|point| Path::new(point).starts_with(self.dir.path())) {
-            let _ = nix::mount::umount2(point, nix::mount::MntFlags::MNT_DETACH);
-        }
+        unmount_below(self.dir.path());
+    }
+}
+
+/// Unmounts what a test that failed left: it would stand in the way of removing the directory.
+pub(crate) fn unmount_below(dir: &Path) {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    for point in points.filter(|point| Path::new(point).starts_with(dir)) {
+        let _ = nix::mount::umount2(point, nix::mount::MntFlags::MNT_DETACH);
     }
 }

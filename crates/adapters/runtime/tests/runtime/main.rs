@@ -4,6 +4,7 @@
 
 mod bundle;
 mod docker;
+mod docker_own;
 mod dockerd;
 mod harness;
 mod hostile;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     oci::add(&mut tests);
     hostile::add(&mut tests);
     docker::add(&mut tests);
+    docker_own::add(&mut tests);
     latency::add(&mut tests);
     let code = harness::run(tests);
     docker::finish();
