@@ -119,7 +119,9 @@ async fn a_node_runs_its_containers_in_docker_and_leaves_nothing_there() {
     let left = |text: String| text.lines().filter(|line| line.contains(short)).map(str::to_owned).collect();
     let links: Vec<String> = left(std::fs::read_to_string("/proc/net/dev").unwrap());
     let mounts: Vec<String> = left(std::fs::read_to_string("/proc/self/mountinfo").unwrap());
-    assert_eq!((links, mounts), (vec![], vec![]));
+    let rules = std::process::Command::new("nft").args(["list", "tables"]).output().unwrap();
+    let tables: Vec<String> = left(String::from_utf8_lossy(&rules.stdout).into_owned());
+    assert_eq!((links, mounts, tables), (vec![], vec![], vec![]));
     assert!(!Path::new("/run/univrs").join(short).exists());
 }
 

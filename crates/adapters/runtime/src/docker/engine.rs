@@ -97,6 +97,14 @@ pub(super) fn status(error: &Error) -> Option<u16> {
     }
 }
 
+/// What the engine said, in plain words.
+pub(super) fn said(error: &Error) -> String {
+    match error {
+        Error::DockerResponseServerError { message, .. } => plain(message),
+        other => other.to_string(),
+    }
+}
+
 /// Turns an answer with an expected status into `None`.
 pub(super) fn unless<T>(expected: &[u16], result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use univrs_ports::runtime::{ContainerId, ExecSession, ExecSpec, RuntimeError};
 
-use super::engine::{BAD_REQUEST, CONFLICT, Engine, NOT_FOUND, plain, status};
+use super::engine::{BAD_REQUEST, CONFLICT, Engine, NOT_FOUND, plain, said, status};
 use super::{Inner, broken};
 use crate::calls::refused;
 use crate::netns::same;
@@ -71,7 +71,7 @@ impl Inner {
         let not_run = |error: Error| match status(&error) {
             Some(NOT_FOUND) => RuntimeError::NotFound { id: id.to_string() },
             Some(CONFLICT) => RuntimeError::NotRunning { id: id.to_string() },
-            Some(BAD_REQUEST) => refused(id, plain(&error.to_string())),
+            Some(BAD_REQUEST) => refused(id, said(&error)),
             _ => self.engine.failed(id, "run a command")(error),
         };
         let exec = self.engine.docker().create_exec(&docker, config).await.map_err(not_run)?.id;
@@ -130,10 +130,12 @@ impl Running {
         let (stdout, out) = tokio::io::duplex(WAITING);
         let (stderr, err) = tokio::io::duplex(WAITING);
         let (silent, ended) = oneshot::channel();
+        let (stdin, typed) = tokio::io::duplex(WAITING);
         tokio::spawn(pump(output, out, err, silent));
+        tokio::spawn(feed(typed, input));
         let resize = tty.then(|| self.resizer());
         ExecSession {
-            stdin: Box::new(input),
+            stdin: Box::new(stdin),
             stdout: Box::new(stdout),
             stderr: Box::new(stderr),
             exit: self.watch(ended),
@@ -211,6 +213,13 @@ impl Running {
             _ => kill(pid, Signal::SIGKILL),
         };
     }
+}
+
+/// Passes input on, and its end: also when whoever wrote it just drops it.
+async fn feed(mut typed: DuplexStream, mut input: Input) {
+    // A command that does not read is fine.
+    let _ = tokio::io::copy(&mut typed, &mut input).await;
+    let _ = input.shutdown().await;
 }
 
 /// Takes the outputs apart. Output that nobody reads any more is dropped.

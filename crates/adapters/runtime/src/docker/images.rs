@@ -43,6 +43,9 @@ impl Copies {
         image: &PreparedImage,
     ) -> Result<String, RuntimeError> {
         let copy = names.image(&image.digest);
+        if is_there(engine, id, &copy).await? {
+            return Ok(copy);
+        }
         let _one = self.loading.lock().await;
         if is_there(engine, id, &copy).await? {
             return Ok(copy);
@@ -78,7 +81,6 @@ impl Copies {
         id: &I,
     ) -> Result<String, RuntimeError> {
         let name = names.pause_image();
-        let _one = self.loading.lock().await;
         if !is_there(engine, id, &name).await? {
             let archive = pause::archive(&name).map_err(failed(id, "make the image of its sandbox"))?;
             let bytes = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(archive))]);
@@ -87,10 +89,11 @@ impl Copies {
         Ok(name)
     }
 
-    /// Removes copies of images that the node's own store no longer has. Those in use stay until the next time.
+    /// Removes copies of images that the node's own store no longer has. Those in use stay until the next time,
+    /// and all of them when something is being loaded.
     pub(super) async fn sweep(&self, engine: &Engine, names: &Names) -> Result<(), RuntimeError> {
         let node = names.node();
-        let _one = self.loading.lock().await;
+        let Ok(_one) = self.loading.try_lock() else { return Ok(()) };
         let listed = self.library.list().await.map_err(failed(node, "list its images"))?;
         let kept: BTreeSet<String> = listed.into_iter().map(|image| image.digest).collect();
         for name in all(engine, names).await? {

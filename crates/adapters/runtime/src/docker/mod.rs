@@ -198,7 +198,9 @@ impl Runtime for DockerRuntime {
     }
 
     async fn exec(&self, id: &ContainerId, spec: ExecSpec) -> Result<ExecSession, RuntimeError> {
-        self.inner.exec(id, spec).await
+        let (inner, id) = (Arc::clone(&self.inner), id.clone());
+        // When the caller has given up meanwhile, the session is dropped, and the command ends with it.
+        uninterrupted(async move { inner.exec(&id, spec).await }).await
     }
 
     async fn usage(&self, id: &ContainerId) -> Result<ContainerUsage, RuntimeError> {

@@ -37,7 +37,7 @@ impl Inner {
             return Err(refused(id, problem));
         }
         let sandbox = self.sandbox(&id.instance).await?;
-        if !sandbox.is_some_and(|(_, pid)| pid.is_some()) {
+        if sandbox.is_none_or(|(_, pid)| pid.is_none()) {
             return Err(RuntimeError::NotFound { id: format!("{id} (its sandbox is not open)") });
         }
         let image = self.copies.ensure(&self.engine, &self.names, id, &spec.image).await?;
