@@ -24,7 +24,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bollard::models::{ContainerInspectResponse, ContainerSummaryStateEnum};
 use bollard::query_parameters::{
-    InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder, StatsOptionsBuilder,
+    InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
 };
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -41,6 +41,7 @@ use univrs_ports::runtime::{
 };
 
 use crate::calls::{Turns, failed, refused, uninterrupted};
+use crate::cgroup::Cgroups;
 use engine::{CONFLICT, Engine, NOT_FOUND, unless};
 use images::Copies;
 use names::{Kind, Names};
@@ -76,6 +77,7 @@ struct Inner {
     names: Names,
     run_dir: PathBuf,
     copies: Copies,
+    cgroups: Cgroups,
     endings: broadcast::Sender<ContainerId>,
     turns: Turns,
     /// Listens to the engine until nobody uses the runtime any more.
@@ -118,6 +120,7 @@ impl DockerRuntime {
                 names,
                 run_dir: options.run_dir,
                 copies: Copies::new(options.images),
+                cgroups: Cgroups::find(),
                 endings,
                 turns: Turns::default(),
                 listener: listener.abort_handle(),
@@ -204,12 +207,11 @@ impl Runtime for DockerRuntime {
     }
 
     async fn usage(&self, id: &ContainerId) -> Result<ContainerUsage, RuntimeError> {
-        let (docker, _) = self.inner.running(id).await?;
-        let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
-        let mut samples = std::pin::pin!(self.inner.engine.docker().stats(&docker, Some(options)));
-        let sample = samples.try_next().await.map_err(self.inner.engine.failed(id, "measure it"))?;
-        let sample = sample.ok_or_else(|| RuntimeError::NotRunning { id: id.to_string() })?;
-        Ok(state::usage(&sample))
+        let (_, state) = self.inner.running(id).await?;
+        // Docker takes a second to answer this, and reads the same files.
+        let cgroups = &self.inner.cgroups;
+        let usage = state.pid.and_then(|pid| cgroups.usage(&cgroups.group_of(pid)?));
+        usage.ok_or_else(|| RuntimeError::NotRunning { id: id.to_string() })
     }
 
     async fn purge(&self) -> Result<(), RuntimeError> {

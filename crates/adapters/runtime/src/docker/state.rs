@@ -1,8 +1,8 @@
 //! What the engine says of a container, in our words. Pure.
 
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerStatsResponse};
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
 use jiff::Timestamp;
-use univrs_ports::runtime::{ContainerPhase, ContainerState, ContainerUsage, Exit};
+use univrs_ports::runtime::{ContainerPhase, ContainerState, Exit};
 
 use super::names::Kind;
 
@@ -45,19 +45,6 @@ pub(super) fn pid(found: &ContainerInspectResponse) -> Option<i32> {
 /// A time as Docker writes it; `None` for its zero, which stands for never.
 fn time(text: Option<&str>) -> Option<Timestamp> {
     text?.parse::<Timestamp>().ok().filter(|time| *time > Timestamp::UNIX_EPOCH)
-}
-
-/// What a container uses. Files that the kernel could drop at once do not count as memory.
-pub(super) fn usage(sample: &ContainerStatsResponse) -> ContainerUsage {
-    let cpu = sample.cpu_stats.as_ref().and_then(|cpu| cpu.cpu_usage.as_ref()?.total_usage);
-    let memory = sample.memory_stats.as_ref();
-    let stat = |key: &str| memory.and_then(|memory| memory.stats.as_ref()?.get(key).copied());
-    let reclaimable = stat("total_inactive_file").or_else(|| stat("inactive_file")).unwrap_or(0);
-    ContainerUsage {
-        cpu_micros: cpu.unwrap_or(0) / 1000,
-        memory: memory.and_then(|memory| memory.usage).unwrap_or(0).saturating_sub(reclaimable),
-        pids: sample.pids_stats.as_ref().and_then(|pids| pids.current).unwrap_or(0),
-    }
 }
 
 #[cfg(test)]
