@@ -105,6 +105,22 @@ async fn a_node_runs_its_containers_in_docker_and_leaves_nothing_there() {
         assert!(answers(address).await.is_some(), "{address} answers as before");
     }
 
+    // With the engine all containers end, and their namespaces; the node puts everything back.
+    let engine = tokio::task::spawn_blocking(move || {
+        let mut engine = engine;
+        engine.stop();
+        engine.resume();
+        engine
+    });
+    let engine = engine.await.unwrap();
+    for address in &addresses {
+        daemon.until("it answers again", async || answers(address).await.is_some()).await;
+    }
+    let after = instances(&daemon).await;
+    let ids = |instances: &[Value]| instances.iter().map(|item| item["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&after), ids(&before), "the same instances, restarted");
+    assert!(after.iter().all(|item| item["restarts"] == 1), "{after:?}");
+
     daemon.stop();
     // The environment need not say again where the containers are.
     let down = univrs().arg("down").arg("--data-dir").arg(daemon.dir.path()).output().unwrap();
