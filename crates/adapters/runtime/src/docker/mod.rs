@@ -1,8 +1,8 @@
 //! Containers of a Docker Engine that this machine has already.
 //!
 //! The engine makes and keeps the containers; everything is read off it again, so a daemon that starts anew finds
-//! what it left ([`names`] tells what is ours). Images come from the node's own store ([`images`]), and the network
-//! is the node's own too: each instance has a container that holds its network namespace ([`pause`]), into which
+//! what it left (`names` tells what is ours). Images come from the node's own store (`images`), and the network
+//! is the node's own too: each instance has a container that holds its network namespace (`pause`), into which
 //! the node lays a link, and which the instance's containers join.
 
 mod create;
