@@ -70,6 +70,7 @@ pub enum EventKind {
     InstanceLost,
     RunScheduled,
     RunSkipped,
+    OperationEnded,
 }
 
 /// An event as people see it, with its place in the log.

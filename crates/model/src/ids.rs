@@ -104,6 +104,8 @@ id_kinds! {
     InstanceId = "in_";
     /// A machine that runs the daemon.
     NodeId = "nd_";
+    /// An organisation.
+    OrgId = "og_";
     /// A persisted long-running change.
     OperationId = "op_";
     /// A plan that waits to be applied.

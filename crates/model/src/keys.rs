@@ -7,6 +7,10 @@
 //! | `node-policy/<id>` | [`crate::node::NodePolicy`] | faces |
 //! | `node-alive/<id>` | empty, under the node's lease | that node |
 //! | `observed/<node>/<instance>` | [`crate::instance::Observation`] | that node |
+//! | `organisation/<name>` | [`crate::org::Org`] | faces (`default` by bootstrap) |
+//! | `token/<id>` | [`crate::token::Token`] | faces (removed by control, long after its end) |
+//! | `cluster-event/<time>-<n>` | [`crate::event::Event`] of what belongs to no organisation | as below |
+//! | `cluster-audit/<time>-<n>` | audit record of what belongs to no organisation | as below |
 //! | `org/<org>/workload/<name>` | [`crate::rollout::Workload`] | faces (removed by control) |
 //! | `org/<org>/rollout/<name>` | [`crate::rollout::Rollout`] | control |
 //! | `org/<org>/instance/<id>` | [`crate::instance::Assignment`] | control |
@@ -15,7 +19,7 @@
 //! | `org/<org>/request/<key>` | outcome of an `Idempotency-Key` | faces |
 //! | `org/<org>/operation/<id>` | [`crate::operation::Operation`] | control |
 
-use crate::ids::{InstanceId, NodeId, OperationId};
+use crate::ids::{InstanceId, NodeId, OperationId, TokenId};
 use crate::name::Name;
 
 /// The cluster's identity.
@@ -28,6 +32,14 @@ pub const NODE_POLICIES: &str = "node-policy/";
 pub const NODES_ALIVE: &str = "node-alive/";
 /// Before every observation.
 pub const OBSERVED: &str = "observed/";
+/// Before the name of each organisation.
+pub const ORGANISATIONS: &str = "organisation/";
+/// Before the id of each token.
+pub const TOKENS: &str = "token/";
+/// Before the events of what belongs to no organisation.
+pub const CLUSTER_EVENTS: &str = "cluster-event/";
+/// Before the audit entries of what belongs to no organisation.
+pub const CLUSTER_AUDIT: &str = "cluster-audit/";
 /// Before everything that belongs to an organisation.
 pub const ORGS: &str = "org/";
 
@@ -56,6 +68,16 @@ pub fn observed(node: &NodeId, instance: &InstanceId) -> String {
     format!("{OBSERVED}{node}/{instance}")
 }
 
+/// An organisation's record.
+pub fn organisation(name: &Name) -> String {
+    format!("{ORGANISATIONS}{name}")
+}
+
+/// A token's record.
+pub fn token(id: &TokenId) -> String {
+    format!("{TOKENS}{id}")
+}
+
 /// Before all objects of one kind in an organisation; `kind` is a segment of the table above.
 pub fn of_org(org: &Name, kind: &str) -> String {
     format!("{ORGS}{org}/{kind}/")
@@ -81,14 +103,29 @@ pub fn operation(org: &Name, id: &OperationId) -> String {
     format!("{ORGS}{org}/operation/{id}")
 }
 
-/// An entry of the event log: ordered by time, then by `number` within the writer.
-pub fn event(org: &Name, at: crate::Timestamp, number: u64) -> String {
-    format!("{ORGS}{org}/event/{:020}-{number:08x}", at.as_microsecond().max(0))
+/// The place of an entry in its log: ordered by time, then by `number` within the writer.
+fn place(at: crate::Timestamp, number: u64) -> String {
+    format!("{:020}-{number:08x}", at.as_microsecond().max(0))
 }
 
-/// An entry of the audit log: ordered as events are.
+/// An entry of an organisation's event log.
+pub fn event(org: &Name, at: crate::Timestamp, number: u64) -> String {
+    format!("{ORGS}{org}/event/{}", place(at, number))
+}
+
+/// An entry of the event log of what belongs to no organisation.
+pub fn cluster_event(at: crate::Timestamp, number: u64) -> String {
+    format!("{CLUSTER_EVENTS}{}", place(at, number))
+}
+
+/// An entry of an organisation's audit log.
 pub fn audit(org: &Name, at: crate::Timestamp, number: u64) -> String {
-    format!("{ORGS}{org}/audit/{:020}-{number:08x}", at.as_microsecond().max(0))
+    format!("{ORGS}{org}/audit/{}", place(at, number))
+}
+
+/// An entry of the audit log of what belongs to no organisation.
+pub fn cluster_audit(at: crate::Timestamp, number: u64) -> String {
+    format!("{CLUSTER_AUDIT}{}", place(at, number))
 }
 
 /// The outcome of a request that carried an `Idempotency-Key`.

@@ -75,6 +75,10 @@ pub struct Operation {
     pub subject: String,
     /// Where it stands.
     pub status: OperationStatus,
+    /// What it was asked to do, as its kind defines it.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub parameters: serde_json::Map<String, serde_json::Value>,
     /// Its steps, in order.
     pub steps: Vec<Step>,
     /// Whether a person asked to stop it.
@@ -87,4 +91,18 @@ pub struct Operation {
     pub created_at: Timestamp,
     /// When it last moved.
     pub updated_at: Timestamp,
+}
+
+/// An operation as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OperationView {
+    /// Revision of its last change.
+    pub revision: u64,
+    /// The stage it is in.
+    pub stage: String,
+    /// How far it is, 0 to 100.
+    pub progress: u8,
+    /// The operation.
+    #[serde(flatten)]
+    pub operation: Operation,
 }

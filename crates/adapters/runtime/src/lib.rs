@@ -14,6 +14,7 @@
 //!
 //! [`Runtime::purge`]: univrs_ports::runtime::Runtime::purge
 
+pub mod allocator;
 mod calls;
 mod cgroup;
 pub mod docker;

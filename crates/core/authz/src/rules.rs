@@ -62,7 +62,10 @@ mod tests {
         let rules = read(POLICIES).unwrap();
         let mut ids: Vec<String> = rules.policies().map(|policy| policy.id().to_string()).collect();
         ids.sort();
-        assert_eq!(ids, ["admin", "control_loop", "node", "observe", "operate", "own_organisation"]);
+        assert_eq!(
+            ids,
+            ["admin", "cluster_objects", "control_loop", "node", "observe", "operate", "own_organisation"]
+        );
     }
 
     #[test]
@@ -78,7 +81,7 @@ mod tests {
             r#"@id("a") permit (principal is Node, action, resource) when { resource.size > 1 };"#;
         assert!(matches!(fault(attribute), PolicyError::Invalid { .. }));
         let never =
-            r#"@id("a") permit (principal is Node, action, resource) when { resource.org == principal };"#;
+            r#"@id("a") permit (principal is Node, action, resource) when { resource.kind == principal };"#;
         assert!(matches!(fault(never), PolicyError::Invalid { .. }));
         assert!(matches!(read_schema("entity"), Err(PolicyError::Schema { .. })));
     }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::{Extension, Json as Reply};
-use univrs_control::AuditEntry;
+use univrs_control::AuditView;
 use univrs_model::caller::Caller;
 use univrs_model::event::EventView;
 use utoipa_axum::router::OpenApiRouter;
@@ -31,13 +31,13 @@ async fn events(
 }
 
 /// Who did what, oldest first.
-#[utoipa::path(get, path = "/api/audit", tag = "events", params(PageQuery), responses((status = OK, body = Page<AuditEntry>),
+#[utoipa::path(get, path = "/api/audit", tag = "events", params(PageQuery), responses((status = OK, body = Page<AuditView>),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn audit(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Query(query): Query<PageQuery>,
-) -> Result<Reply<Page<AuditEntry>>, Problem> {
+) -> Result<Reply<Page<AuditView>>, Problem> {
     let page = app.control.list_audit(&caller, query.cursor.as_deref(), query.limit()?).await?;
     Ok(Reply(Page { items: page.items, next_cursor: page.next, revision: page.revision }))
 }

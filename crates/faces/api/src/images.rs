@@ -114,6 +114,18 @@ pub(crate) struct ExportQuery {
     org: Option<String>,
 }
 
+/// Changes the images: asks the policy, does the work, and leaves one audit entry.
+async fn write<T>(
+    app: &App,
+    caller: &Caller,
+    reference: Option<&str>,
+    summary: String,
+    work: impl Future<Output = Result<T, ImageError>> + Send,
+) -> Result<T, Problem> {
+    let object = reference.map_or_else(|| "image".to_owned(), |reference| format!("image/{reference}"));
+    Ok(app.control.audited(caller, Action::ImageWrite, &object, summary, work).await??)
+}
+
 /// The images on this machine, by reference.
 #[utoipa::path(get, path = "/api/images", tag = "images", params(PageQuery), responses((status = OK, body = Page<ImageView>),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -137,8 +149,8 @@ async fn remove(
     Extension(caller): Extension<Caller>,
     Query(query): Query<ImageQuery>,
 ) -> Result<StatusCode, Problem> {
-    app.control.allow(&caller, Action::ImageWrite, &format!("image/{}", query.reference))?;
-    app.images.remove(&query.reference).await?;
+    let summary = format!("removed image {}", query.reference);
+    write(&app, &caller, Some(&query.reference), summary, app.images.remove(&query.reference)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -150,8 +162,9 @@ async fn pull(
     Extension(caller): Extension<Caller>,
     body: Json<PullBody>,
 ) -> Result<Reply<ImageView>, Problem> {
-    app.control.allow(&caller, Action::ImageWrite, &format!("image/{}", body.value.reference))?;
-    Ok(Reply(app.images.pull(&body.value.reference).await?.into()))
+    let reference = &body.value.reference;
+    let summary = format!("pulled image {reference}");
+    Ok(Reply(write(&app, &caller, Some(reference), summary, app.images.pull(reference)).await?.into()))
 }
 
 /// Sends an image to a registry.
@@ -163,8 +176,9 @@ async fn push(
     body: Json<PushBody>,
 ) -> Result<StatusCode, Problem> {
     let PushBody { reference, to } = body.value;
-    app.control.allow(&caller, Action::ImageWrite, &format!("image/{reference}"))?;
-    app.images.push(&reference, to.as_deref().unwrap_or(&reference)).await?;
+    let to = to.as_deref().unwrap_or(&reference);
+    let summary = format!("pushed image {reference} as {to}");
+    write(&app, &caller, Some(&reference), summary, app.images.push(&reference, to)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -177,8 +191,8 @@ async fn pack_self(
     body: Json<SelfBody>,
 ) -> Result<Reply<ImageView>, Problem> {
     let tag = body.value.tag.as_deref().unwrap_or(SELF_TAG);
-    app.control.allow(&caller, Action::ImageWrite, &format!("image/{tag}"))?;
-    Ok(Reply(app.images.pack_self(tag).await?.into()))
+    let summary = format!("packed the running program as image {tag}");
+    Ok(Reply(write(&app, &caller, Some(tag), summary, app.images.pack_self(tag)).await?.into()))
 }
 
 /// Takes in the images of an archive, in the shape of `docker save` or an OCI layout.
@@ -190,9 +204,9 @@ async fn import(
     Extension(caller): Extension<Caller>,
     body: Body,
 ) -> Result<Reply<Vec<ImageView>>, Problem> {
-    app.control.allow(&caller, Action::ImageWrite, "image")?;
     let bytes = body.into_data_stream().map_err(std::io::Error::other);
-    let images = app.images.import(Box::new(StreamReader::new(bytes))).await?;
+    let work = app.images.import(Box::new(StreamReader::new(bytes)));
+    let images = write(&app, &caller, None, "imported an archive of images".to_owned(), work).await?;
     Ok(Reply(images.into_iter().map(ImageView::from).collect()))
 }
 

@@ -4,16 +4,20 @@
 //! Errors become problem documents in `problem.rs` alone; who may come in is decided in `access.rs`.
 
 mod access;
+mod actions;
 mod body;
 mod history;
 mod images;
 mod metrics;
 mod nodes;
+mod operations;
+mod orgs;
 mod page;
 mod probes;
 mod problem;
 mod reach;
 mod sockets;
+mod tokens;
 mod workloads;
 
 use std::sync::Arc;
@@ -59,7 +63,10 @@ pub struct App {
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Univrs",
-    description = "Machines from any cloud as one self-healing computer.",
+    description = "Machines from any cloud as one self-healing computer.\n\nOn loopback no token is needed. Elsewhere \
+        send `Authorization: Bearer <token>`, or for a WebSocket `Sec-WebSocket-Protocol: univrs.bearer.<token>`. \
+        `x-univrs-action` says which action of the policy an operation needs. `X-Univrs-Org`, or `org` in the query, \
+        chooses the organisation for who may act in several.",
     license(name = "Apache-2.0", identifier = "Apache-2.0")
 ))]
 struct Document;
@@ -71,14 +78,40 @@ fn routes() -> OpenApiRouter<App> {
         .merge(workloads::router())
         .merge(reach::router())
         .merge(images::router())
+        .merge(orgs::router())
+        .merge(tokens::router())
         .merge(history::router())
+        .merge(operations::router())
         .merge(sockets::router())
         .routes(utoipa_axum::routes!(openapi_document))
 }
 
 /// The OpenAPI document, as it is committed and served.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().split_for_parts().1
+    let mut document = routes().split_for_parts().1;
+    actions::describe(&mut document);
+    for (path, item) in &mut document.paths.paths {
+        let methods = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("delete", &mut item.delete),
+            ("patch", &mut item.patch),
+        ];
+        for (method, operation) in methods {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(operation_id(method, path));
+            }
+        }
+    }
+    document
+}
+
+/// A name for a route that no other has: `get /api/workloads/{workload}/logs` is `get_workloads_workload_logs`.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.split(['/', '.', '-']).map(|word| word.trim_matches(['{', '}', '*']));
+    let words = words.filter(|word| !word.is_empty() && *word != "api");
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
 }
 
 /// This document.
@@ -148,11 +181,5 @@ async fn no_such_path(uri: axum::http::Uri) -> Problem {
 }
 
 async fn no_such_method() -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "Not possible with this path",
-        "this path does not know that method",
-    )
-    .hint("GET /api/openapi.json lists what each path knows")
+    Problem::no_such_method(Vec::new())
 }

@@ -11,7 +11,9 @@ use univrs_control::ClusterView;
 use univrs_model::caller::Caller;
 use univrs_model::instance::InstanceView;
 use univrs_model::node::NodeView;
-use utoipa::ToSchema;
+use univrs_model::operation::OperationView;
+use univrs_model::span::Span;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -172,20 +174,36 @@ async fn uncordon(
     Ok(with_etag(view))
 }
 
-/// Moves a node's instances elsewhere and keeps new ones away, until it is uncordoned.
-#[utoipa::path(post, path = "/api/nodes/{node}/drain", tag = "nodes", params(("node" = String, Path)),
-    responses((status = OK, body = NodeView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+/// How to drain a node.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DrainQuery {
+    /// How long it may take, such as `10m`. When it is over and instances are left, new ones may come again.
+    #[param(value_type = Option<String>, example = "10m")]
+    deadline: Option<Span>,
+    /// The organisation; also as the header `X-Univrs-Org`.
+    #[param(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
+    org: Option<String>,
+}
+
+/// What a long change is answered with.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Accepted {
+    /// The operation that carries it out.
+    operation: OperationView,
+}
+
+/// Begins to move a node's instances elsewhere and to keep new ones away, until it is uncordoned.
+#[utoipa::path(post, path = "/api/nodes/{node}/drain", tag = "nodes", params(("node" = String, Path), DrainQuery),
+    responses((status = ACCEPTED, body = Accepted), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn drain(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(node): Path<String>,
-) -> Result<Response, Problem> {
-    let view = app
-        .control
-        .change_node(&caller, &node, None, |policy| univrs_model::node::NodePolicy {
-            draining: true,
-            ..policy
-        })
-        .await?;
-    Ok(with_etag(view))
+    Query(query): Query<DrainQuery>,
+) -> Result<(StatusCode, Reply<Accepted>), Problem> {
+    let operation = app.control.drain_node(&caller, &node, query.deadline).await?;
+    Ok((StatusCode::ACCEPTED, Reply(Accepted { operation })))
 }

@@ -11,7 +11,10 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
-use crate::{audit, completion, deploy, events, image, node, openapi, proxy, run, status, version, workload};
+use crate::{
+    audit, completion, deploy, events, image, node, openapi, operation, org, proxy, run, status, token,
+    version, workload,
+};
 
 /// Runs containers on many machines
 #[derive(Debug, Parser)]
@@ -117,6 +120,15 @@ pub(crate) enum Verb {
     /// Images
     #[command(subcommand, visible_alias = "images")]
     Image(image::ImageVerb),
+    /// Long changes
+    #[command(subcommand, visible_alias = "operations")]
+    Operation(operation::OperationVerb),
+    /// Organisations
+    #[command(subcommand, visible_alias = "orgs")]
+    Org(org::OrgVerb),
+    /// API tokens
+    #[command(subcommand, visible_alias = "tokens")]
+    Token(token::TokenVerb),
     /// Show what happened
     Events(events::EventsArgs),
     /// Who did what
@@ -145,6 +157,9 @@ impl Verb {
             Self::Scale(args) => args.run(context).await,
             Self::Proxy(args) => args.run(context).await,
             Self::Image(verb) => verb.run(context).await,
+            Self::Operation(verb) => verb.run(context).await,
+            Self::Org(verb) => verb.run(context).await,
+            Self::Token(verb) => verb.run(context).await,
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
             Self::Openapi(args) => args.run(context).await,

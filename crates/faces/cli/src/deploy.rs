@@ -18,9 +18,12 @@ use crate::wait::{Target, settle};
 /// Make workloads what their files say.
 #[derive(Args, Debug)]
 pub(crate) struct DeployArgs {
-    /// Workload files (JSON, YAML, TOML), with one or several documents; `-` is standard input
+    /// Workload files (JSON, YAML, TOML) with one or several documents, or compose files; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
+    /// A profile of the compose files whose services take part
+    #[arg(long = "profile", value_name = "NAME")]
+    profiles: Vec<String>,
     /// Show the plan and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -37,9 +40,10 @@ struct Write {
 
 impl DeployArgs {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<Exit, Fault> {
+        let profiles: BTreeSet<String> = self.profiles.iter().cloned().collect();
         let mut documents = Vec::new();
         for file in &self.files {
-            documents.extend(documents::read(context, file)?);
+            documents.extend(documents::read(context, file, &profiles)?);
         }
         let mut names = BTreeSet::new();
         if let Some(twice) = documents.iter().find(|document| !names.insert(document.name.clone())) {

@@ -1,10 +1,13 @@
-//! Workload files: JSON, YAML or TOML, with one or several documents.
+//! Workload files: JSON, YAML or TOML, with one or several documents; and compose files.
 //!
 //! Faults are found before anything is sent, all at once, and named with their file.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::Path;
 
 use serde_json::Value;
+use univrs_compose::Surroundings;
 use univrs_model::field::FieldError;
 use univrs_model::workload::WorkloadSpec;
 use univrs_model::{check, decode};
@@ -20,8 +23,12 @@ pub(crate) struct Document {
     pub(crate) value: Value,
 }
 
-/// Reads all documents of a file; `-` is standard input.
-pub(crate) fn read(context: &mut Context<'_>, file: &str) -> Result<Vec<Document>, Fault> {
+/// Reads all documents of a file; `-` is standard input. Of a compose file, the services of these profiles take part.
+pub(crate) fn read(
+    context: &mut Context<'_>,
+    file: &str,
+    profiles: &BTreeSet<String>,
+) -> Result<Vec<Document>, Fault> {
     let bytes = if file == "-" {
         context.io.read_all().map_err(|source| Fault::local("read standard input", source))?
     } else {
@@ -31,6 +38,9 @@ pub(crate) fn read(context: &mut Context<'_>, file: &str) -> Result<Vec<Document
         String::from_utf8(bytes).map_err(|_| one_fault(file, FieldError::new("", "it is not UTF-8 text")))?;
     let kind = Path::new(file).extension().and_then(|kind| kind.to_str()).unwrap_or_default().to_lowercase();
     let values = values(&kind, &text).map_err(|fault| one_fault(file, fault))?;
+    if values.iter().any(univrs_compose::is_compose) {
+        return services(context, file, &text, profiles);
+    }
     if values.is_empty() {
         return Err(one_fault(file, FieldError::new("", "it holds no workload")));
     }
@@ -41,6 +51,34 @@ pub(crate) fn read(context: &mut Context<'_>, file: &str) -> Result<Vec<Document
         documents.push(checked(value).map_err(|faults| Fault::Document { file: label, faults })?);
     }
     Ok(documents)
+}
+
+/// The services of a compose file as workloads; what differs from Docker is said first.
+fn services(
+    context: &mut Context<'_>,
+    file: &str,
+    text: &str,
+    profiles: &BTreeSet<String>,
+) -> Result<Vec<Document>, Fault> {
+    let folder = Path::new(file).parent().unwrap_or(Path::new("."));
+    let read = |path: &str| std::fs::read_to_string(folder.join(path)).map_err(|error| error.to_string());
+    // As with Docker, `.env` beside the file gives what the environment does not.
+    let mut env: BTreeMap<String, String> =
+        read(".env").map(|text| univrs_compose::env_file(&text)).unwrap_or_default();
+    let readable = |value: OsString| value.into_string().ok();
+    env.extend(std::env::vars_os().filter_map(|(key, value)| Some((readable(key)?, readable(value)?))));
+    let around = Surroundings { env: &env, profiles, read: &read };
+    let found = univrs_compose::convert(text, &around)
+        .map_err(|faults| Fault::Document { file: file.to_owned(), faults })?;
+    for note in &found.notes {
+        context.talk(&format!("note: {}: {}", note.field, note.detail))?;
+    }
+    let document = |spec: &WorkloadSpec| {
+        let value = serde_json::to_value(spec)
+            .map_err(|error| one_fault(file, FieldError::new(spec.name.as_str(), error.to_string())))?;
+        Ok(Document { name: spec.name.to_string(), value })
+    };
+    found.workloads.iter().map(document).collect()
 }
 
 fn one_fault(file: &str, fault: FieldError) -> Fault {

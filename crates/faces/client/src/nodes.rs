@@ -6,7 +6,7 @@ use univrs_model::node::NodeView;
 
 use crate::error::Error;
 use crate::request::{Body, Client, Page, Reply, Request};
-use crate::types::List;
+use crate::types::{Accepted, List};
 
 impl Client {
     /// The nodes of the cluster.
@@ -34,12 +34,14 @@ impl Client {
         self.send(Request { body: Body::Json(patch), ..Request::new(Method::PATCH, &path) }).await
     }
 
-    /// Moves all instances away from a node.
+    /// Begins to move all instances away from a node; `deadline` is a duration such as `10m`.
     ///
     /// # Errors
     /// As every request.
-    pub async fn drain_node(&self, id: &str) -> Result<Reply<NodeView>, Error> {
-        self.post(&["api", "nodes", id, "drain"], &json!({})).await
+    pub async fn drain_node(&self, id: &str, deadline: Option<&str>) -> Result<Reply<Accepted>, Error> {
+        let path = ["api", "nodes", id, "drain"];
+        let query: Vec<_> = deadline.map(|deadline| ("deadline", deadline.to_owned())).into_iter().collect();
+        self.send(Request { query: &query, ..Request::new(Method::POST, &path) }).await
     }
 
     /// Keeps new instances away from a node.

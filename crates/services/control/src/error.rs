@@ -8,12 +8,22 @@ use univrs_ports::store;
 /// Why the control plane refuses or fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Nobody knows who asks.
+    #[error("the token is not good: {reason}")]
+    Unauthenticated {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The caller may not do that.
-    #[error("{action} is not allowed: {reason}")]
+    #[error("{action} on {object} is denied by {rule}: {reason}")]
     Denied {
         /// What was tried.
         action: String,
+        /// With what, such as `workload/web`.
+        object: String,
         /// The rule that decided.
+        rule: String,
+        /// What is missing.
         reason: String,
     },
     /// There is no such object.

@@ -3,10 +3,12 @@
 //! - [`Control`] answers faces. Every call names a caller, asks the policy and leaves one audit entry per write.
 //! - [`Mirror`] keeps a decoded picture of the replicated state in memory; all reads come from it.
 //! - [`Reconciler`] decides with the pure cores and commits with compare-and-set.
+//! - [`OperationRunner`] carries out long changes step by step, through crashes.
 //! - [`LocalControlPlane`] serves the node on the same machine.
 //!
 //! Absent by design: adapters, HTTP, and any decision that is not in a core.
 
+mod audit;
 mod error;
 mod explain;
 mod handle;
@@ -14,22 +16,27 @@ mod history;
 mod local;
 mod mirror;
 mod nodes;
+mod operations;
+mod orgs;
 mod placement;
 mod plan;
 mod reach;
 mod reconcile;
 mod record;
 mod state;
+mod tokens;
 pub mod view;
 mod workloads;
 
+pub use audit::{AuditEntry, AuditResult, AuditView};
 pub use error::Error;
 pub use explain::Explanation;
-pub use handle::{AuditEntry, Control, Idempotency, WriteOptions};
+pub use handle::{Control, Idempotency, WriteOptions};
 pub use history::LogPage;
 pub use local::{LocalControlPlane, NODE_LEASE};
 pub use mirror::{Inbox, Mirror};
 pub use nodes::{ClusterHealth, ClusterRecord, ClusterView};
+pub use operations::{NodeDrain, OperationKind, OperationRunner, StepError};
 pub use plan::{BlastRadius, Change, ChangeAction, Plan};
 pub use reach::{ContainerLogs, Selection};
 pub use reconcile::Reconciler;

@@ -27,6 +27,7 @@ use crate::mirror::{Inbox, Mirror};
 use crate::placement::{self, Placement};
 use crate::record::{delete, put, unchanged};
 use crate::state::{State, WorkloadKey};
+use crate::tokens;
 
 /// Everything is looked at this often even if nothing said that it changed.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -90,10 +91,28 @@ impl Reconciler {
         for key in state.workloads.keys() {
             self.wake.insert(key.clone(), Timestamp::UNIX_EPOCH);
         }
-        for org in state.workloads.keys().map(|key| key.org.clone()).collect::<OrdSet<Name>>() {
-            if let Err(error) = history::trim(&self.store, &org).await {
-                tracing::warn!(%org, error = &error as &dyn std::error::Error, "old log entries could not be removed");
+        let logs = state.orgs.keys().map(Some).chain([None]);
+        for org in logs {
+            let trimmed = async {
+                history::trim(&self.store, org).await?;
+                match org {
+                    Some(org) => history::trim_operations(&self.store, &state, org).await,
+                    None => Ok(()),
+                }
+            };
+            if let Err(error) = trimmed.await {
+                tracing::warn!(
+                    ?org,
+                    error = &error as &dyn std::error::Error,
+                    "old log entries could not be removed"
+                );
             }
+        }
+        if let Err(error) = tokens::forget_ended(&self.store, &state, self.clock.now()).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "tokens that ended long ago could not be removed"
+            );
         }
     }
 

@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use serde::de::DeserializeOwned;
-use univrs_model::ids::{InstanceId, NodeId};
+use univrs_model::ids::{InstanceId, NodeId, OperationId, TokenId};
 use univrs_model::instance::{Assignment, Instance, InstanceOrder, Observation};
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::node::{Node, NodePolicy};
+use univrs_model::operation::Operation;
+use univrs_model::org::Org;
 use univrs_model::rollout::{Rollout, Workload};
+use univrs_model::token::Token;
 use univrs_ports::store::{Key, Revision, StoredValue};
 
 use crate::record::Record;
@@ -41,6 +44,8 @@ pub struct Touched {
     pub instances: OrdSet<InstanceId>,
     /// Nodes of which anything changed.
     pub nodes: OrdSet<NodeId>,
+    /// Whether any operation changed.
+    pub operations: bool,
 }
 
 impl Touched {
@@ -49,6 +54,7 @@ impl Touched {
         self.workloads = std::mem::take(&mut self.workloads).union(other.workloads);
         self.instances = std::mem::take(&mut self.instances).union(other.instances);
         self.nodes = std::mem::take(&mut self.nodes).union(other.nodes);
+        self.operations |= other.operations;
     }
 }
 
@@ -63,6 +69,10 @@ pub struct State {
     pub node_policies: OrdMap<NodeId, Record<NodePolicy>>,
     /// Nodes whose lease holds.
     pub nodes_alive: OrdSet<NodeId>,
+    /// Organisations.
+    pub orgs: OrdMap<Name, Record<Org>>,
+    /// API tokens, ended ones included for a while.
+    pub tokens: OrdMap<TokenId, Record<Token>>,
     /// Workloads as users want them.
     pub workloads: OrdMap<WorkloadKey, Record<Workload>>,
     /// What the control plane knows of their versions.
@@ -71,6 +81,8 @@ pub struct State {
     pub assignments: OrdMap<InstanceId, Record<Assignment>>,
     /// What was seen of instances.
     pub observations: OrdMap<InstanceId, Record<Observation>>,
+    /// Long changes, under way and ended.
+    pub operations: OrdMap<OperationId, Record<Operation>>,
     by_workload: OrdMap<WorkloadKey, OrdSet<InstanceId>>,
     by_node: OrdMap<NodeId, OrdSet<InstanceId>>,
 }
@@ -98,6 +110,10 @@ impl State {
             self.touch_workload_of(&id, touched);
             touched.instances.insert(id.clone());
             insert(&mut self.observations, id, text, value);
+        } else if let Some(name) = text.strip_prefix(keys::ORGANISATIONS).and_then(|name| name.parse().ok()) {
+            insert(&mut self.orgs, name, text, value);
+        } else if let Some(id) = text.strip_prefix(keys::TOKENS).and_then(|id| id.parse().ok()) {
+            insert(&mut self.tokens, id, text, value);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {
                 "workload" => {
@@ -117,6 +133,11 @@ impl State {
                     self.index(&id);
                     self.touch_workload_of(&id, touched);
                     touched.instances.insert(id);
+                }
+                "operation" => {
+                    let Ok(id) = last.parse::<OperationId>() else { return };
+                    touched.operations = true;
+                    insert(&mut self.operations, id, text, value);
                 }
                 _ => {}
             }
@@ -144,6 +165,12 @@ impl State {
             let Ok(id) = id.parse::<InstanceId>() else { return };
             self.touch_workload_of(&id, touched);
             self.observations.remove(&id);
+        } else if let Some(name) =
+            text.strip_prefix(keys::ORGANISATIONS).and_then(|name| name.parse::<Name>().ok())
+        {
+            self.orgs.remove(&name);
+        } else if let Some(id) = text.strip_prefix(keys::TOKENS).and_then(|id| id.parse::<TokenId>().ok()) {
+            self.tokens.remove(&id);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {
                 "workload" => {
@@ -162,6 +189,11 @@ impl State {
                     self.unindex(&id);
                     self.assignments.remove(&id);
                     touched.instances.insert(id);
+                }
+                "operation" => {
+                    let Ok(id) = last.parse::<OperationId>() else { return };
+                    touched.operations = true;
+                    self.operations.remove(&id);
                 }
                 _ => {}
             }

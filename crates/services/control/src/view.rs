@@ -1,15 +1,17 @@
 //! Objects as people see them: pure functions from a picture of the state.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use univrs_model::instance::{Assignment, Instance, InstanceView, Phase};
 use univrs_model::name::Name;
 use univrs_model::node::{Capacity, Node, NodePolicy, NodeState, NodeView};
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_model::rollout::{RevisionView, Rollout, Workload, WorkloadStatus, WorkloadView};
-use univrs_model::workload::WorkloadKind;
+use univrs_model::workload::{IngressRule, WorkloadKind};
 use univrs_ports::network::{Route, ServiceTable};
 
+pub use crate::operations::view as operation;
 use crate::record::Record;
 use crate::state::{State, WorkloadKey};
 
@@ -148,24 +150,48 @@ pub fn node(state: &State, record: &Record<Node>) -> NodeView {
     }
 }
 
-/// What name servers and ingresses know: the instances that serve, by workload and by route.
-///
-/// Names are those of one organisation: instances of another neither see nor are seen (`org` tells which).
-pub fn service_table(state: &State, org: &Name) -> ServiceTable {
-    let mut names = BTreeMap::new();
-    let mut routes = Vec::new();
-    for (key, record) in state.workloads.iter().filter(|(key, _)| key.org == *org) {
-        let serving: Vec<(Instance, std::net::Ipv4Addr)> = state
-            .instances_of(key)
-            .into_iter()
+/// Whose each host of the ingress is: the organisation whose workload asked for it first.
+pub(crate) fn hosts(state: &State) -> BTreeMap<String, Name> {
+    let mut claims: Vec<_> = state
+        .workloads
+        .iter()
+        .flat_map(|(key, record)| {
+            let claim = |rule: &IngressRule| (record.created_at, key.org.clone(), rule.host.to_lowercase());
+            record.spec.ingress.iter().map(claim).collect::<Vec<_>>()
+        })
+        .collect();
+    claims.sort();
+    let mut hosts = BTreeMap::new();
+    for (_, org, host) in claims {
+        hosts.entry(host).or_insert(org);
+    }
+    hosts
+}
+
+/// What name servers and ingresses know: the instances that serve, by workload and by route, and who asks from where.
+pub fn service_table(state: &State) -> ServiceTable {
+    let mut table = ServiceTable::default();
+    let hosts = hosts(state);
+    for (key, record) in &state.workloads {
+        let instances = state.instances_of(key);
+        let address =
+            |instance: &Instance| instance.observation.as_ref()?.address.as_ref()?.parse::<Ipv4Addr>().ok();
+        for instance in instances.iter().filter(|instance| !instance.phase().is_terminal()) {
+            table.homes.extend(address(instance).map(|address| (address, key.org.to_string())));
+        }
+        let serving: Vec<(&Instance, Ipv4Addr)> = instances
+            .iter()
             .filter(|instance| instance.serves() && instance.phase() == Phase::Running)
-            .filter_map(|instance| {
-                let address = instance.observation.as_ref()?.address.as_ref()?.parse().ok()?;
-                Some((instance, address))
-            })
+            .filter_map(|instance| Some((instance, address(instance)?)))
             .collect();
+        let names = table.names.entry(key.org.to_string()).or_default();
         names.insert(key.name.to_string(), serving.iter().map(|(_, address)| *address).collect());
         for rule in &record.spec.ingress {
+            let host = rule.host.to_lowercase();
+            // Two organisations may have asked for a host at once; then the first has it.
+            if hosts.get(&host) != Some(&key.org) {
+                continue;
+            }
             let backends = serving
                 .iter()
                 .filter_map(|(instance, address)| {
@@ -178,13 +204,13 @@ pub fn service_table(state: &State, org: &Name) -> ServiceTable {
                     Some(std::net::SocketAddrV4::new(*address, port.container_port))
                 })
                 .collect();
-            routes.push(Route {
-                host: rule.host.to_lowercase(),
-                path: rule.path.clone(),
-                workload: key.name.to_string(),
-                backends,
-            });
+            table.routes.push(Route { host, path: rule.path.clone(), workload: label(key), backends });
         }
     }
-    ServiceTable { names, routes }
+    table
+}
+
+/// A workload's name where those of several organisations meet: as in its address, without the default organisation.
+fn label(key: &WorkloadKey) -> String {
+    if key.org == Name::default_org() { key.name.to_string() } else { format!("{}.{}", key.name, key.org) }
 }

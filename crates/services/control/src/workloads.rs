@@ -382,6 +382,7 @@ impl Control {
         }
         let state = self.mirror.state();
         faults.extend(cycle_fault(&state, caller, spec));
+        faults.extend(host_faults(&state, &caller.org, spec));
         for (index, dependency) in spec.depends_on.iter().enumerate() {
             let key = WorkloadKey { org: caller.org.clone(), name: dependency.workload.clone() };
             let Some(other) = state.workloads.get(&key) else { continue };
@@ -399,6 +400,25 @@ impl Control {
         }
         if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
     }
+}
+
+/// Hosts that another organisation routes already: the ingress looks at the host alone.
+fn host_faults(state: &State, org: &Name, spec: &WorkloadSpec) -> Vec<FieldError> {
+    if spec.ingress.is_empty() {
+        return Vec::new();
+    }
+    let taken = view::hosts(state);
+    let others = |host: &str| taken.get(&host.to_lowercase()).is_some_and(|owner| owner != org);
+    let rules = spec.ingress.iter().enumerate().filter(|(_, rule)| others(&rule.host));
+    rules
+        .map(|(index, rule)| {
+            FieldError::new(
+                format!("ingress[{index}].host"),
+                format!("`{}` is in use by another organisation", rule.host),
+            )
+            .hint("choose another host")
+        })
+        .collect()
 }
 
 fn cycle_fault(state: &State, caller: &Caller, spec: &WorkloadSpec) -> Option<FieldError> {

@@ -2,6 +2,7 @@
 //! to stop. Containers stay when the daemon goes.
 
 pub(crate) mod containers;
+mod memory;
 mod node;
 mod parts;
 mod services;
@@ -16,7 +17,7 @@ use univrs_agent::{Agent, AgentOptions, LocalNodeAccess};
 use univrs_api::{App, Metrics};
 use univrs_authz::Authorizer;
 use univrs_cli::UpArgs;
-use univrs_control::{Control, Inbox, LocalControlPlane, Mirror, Reconciler};
+use univrs_control::{Control, Inbox, LocalControlPlane, Mirror, NodeDrain, OperationRunner, Reconciler};
 use univrs_ports::clock::{Clock, SystemClock};
 use univrs_ports::store::StateStore;
 
@@ -40,18 +41,31 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
 
-    let store: Arc<dyn StateStore> = Arc::new(parts::open_store(&dir, &mut identity).await?);
+    let raft = Arc::new(parts::open_store(&dir, &mut identity).await?);
+    let store: Arc<dyn StateStore> = Arc::clone(&raft) as _;
     parts::write_cluster(&store, &identity).await?;
     let inbox = Inbox::default();
-    let mirror = Mirror::start(Arc::clone(&store), vec![inbox.clone()], shutdown.clone()).await?;
+    let operations = Inbox::default();
+    let inboxes = vec![inbox.clone(), operations.clone()];
+    let mirror = Mirror::start(Arc::clone(&store), inboxes, shutdown.clone()).await?;
     let machine = parts::Machine::open(&args, &dir, &mut identity).await?;
     let node = node::describe(&args, &dir, &identity, machine.kind(), clock.now())?;
 
     let access = Arc::new(LocalNodeAccess::new(identity.node.clone(), machine.runtime()));
     let authorizer = Arc::new(Authorizer::new()?);
-    let control = Control::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock), access, authorizer);
+    let control = Control::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock), access, authorizer)
+        .with_members(raft, identity.node.clone());
     let reconciler = Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock));
     tasks.spawn(reconciler.run(shutdown.clone()));
+    let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
+    let runner = OperationRunner::new(
+        Arc::clone(&store),
+        mirror.clone(),
+        operations,
+        Arc::clone(&clock),
+        vec![Arc::new(drain)],
+    );
+    tasks.spawn(runner.run(shutdown.clone()));
 
     let control_plane =
         Arc::new(LocalControlPlane::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock)));
@@ -66,7 +80,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let metrics = Metrics::default();
     services::start(args.ingress, machine.gateway(), &mirror, &tasks, &shutdown).await;
     let app = App {
-        control,
+        control: control.clone(),
         images: machine.images(),
         clock,
         metrics: Arc::new(metrics),
@@ -74,7 +88,8 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
         shutdown: shutdown.clone(),
     };
     let api = tasks.spawn(univrs_api::serve(listener, app));
-    machine.pack_self_if_absent(&tasks);
+    machine.pack_self_if_absent(control, &tasks);
+    tasks.spawn(shutdown.clone().run_until_cancelled_owned(memory::give_back()));
     tracing::info!(node = %node.name, id = %node.id, api = %args.api, version = %node.version, "ready");
 
     let down = stop.wait(&args, &[agent.abort_handle(), api.abort_handle()]).await;

@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 use univrs_agent::Machine as AgentMachine;
+use univrs_authz::Action;
 use univrs_cli::UpArgs;
-use univrs_control::ClusterRecord;
+use univrs_control::{ClusterRecord, Control};
 use univrs_image::{ImageStore, SimulatedImages};
+use univrs_model::caller::Caller;
+use univrs_model::ids::OrgId;
 use univrs_model::keys;
+use univrs_model::name::Name;
 use univrs_model::node::{Role, RuntimeKind};
+use univrs_model::org::Org;
 use univrs_network::{NetworkOptions, NodeNetwork, Range, SimulatedNetwork, pick_free_range};
 use univrs_ports::images::{ImageLibrary, Images, SELF_TAG};
 use univrs_ports::network::Network;
@@ -51,13 +56,19 @@ fn store_id(identity: &Identity) -> ClusterId {
     ClusterId(letters.fold(0, |number, letter| (number << 8) | u128::from(letter)))
 }
 
-/// Records the cluster's identity in the state, once.
+/// Records the cluster's identity and the organisation that everyone has in the state, once.
 pub(super) async fn write_cluster(store: &Arc<dyn StateStore>, identity: &Identity) -> Result<(), Failure> {
     let record = ClusterRecord { id: identity.cluster.clone(), created_at: identity.created_at };
     let bytes = serde_json::to_vec(&record)
         .map_err(|error| Failure::DataDir { path: keys::CLUSTER.into(), reason: error.to_string() })?;
-    // When it is there already, the guard fails and nothing is written.
+    // What is there already makes the guard fail, and nothing is written.
     store.txn(Txn::create(Key::new(keys::CLUSTER)?, bytes)).await?;
+    let name = Name::default_org();
+    let key = Key::new(keys::organisation(&name))?;
+    let org = Org { id: OrgId::from_bits(rand::random()), name, created_at: identity.created_at };
+    let bytes = serde_json::to_vec(&org)
+        .map_err(|error| Failure::DataDir { path: key.as_str().into(), reason: error.to_string() })?;
+    store.txn(Txn::create(key, bytes)).await?;
     Ok(())
 }
 
@@ -123,7 +134,7 @@ impl Machine {
     }
 
     /// Makes the image of the running program, if this node runs containers and nobody made one.
-    pub(super) fn pack_self_if_absent(&self, tasks: &TaskTracker) {
+    pub(super) fn pack_self_if_absent(&self, control: Control, tasks: &TaskTracker) {
         if !matches!(self.kind(), Some(RuntimeKind::Oci | RuntimeKind::Docker)) {
             return;
         }
@@ -134,13 +145,18 @@ impl Machine {
             if present {
                 return;
             }
-            match images.pack_self(SELF_TAG).await {
-                Ok(image) => tracing::info!(
+            let caller = Caller::control("bootstrap", Name::default_org());
+            let object = format!("image/{SELF_TAG}");
+            let summary = format!("packed the running program as image {SELF_TAG}");
+            let work = images.pack_self(SELF_TAG);
+            match control.audited(&caller, Action::ImageWrite, &object, summary, work).await {
+                Ok(Ok(image)) => tracing::info!(
                     reference = SELF_TAG,
                     digest = image.digest,
                     "packed this program as an image"
                 ),
-                Err(error) => tracing::warn!(%error, "this program could not be packed as an image"),
+                Ok(Err(error)) => tracing::warn!(%error, "this program could not be packed as an image"),
+                Err(error) => tracing::warn!(%error, "the packing of this program could not be recorded"),
             }
         });
     }

@@ -7,7 +7,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use univrs_control::{Mirror, view};
-use univrs_model::name::Name;
 use univrs_network::dns::{DnsOptions, DnsServer};
 use univrs_network::ingress::{Ingress, IngressListener, IngressOptions};
 use univrs_ports::network::ServiceTable;
@@ -47,7 +46,7 @@ async fn feed(mirror: Mirror, table: watch::Sender<Arc<ServiceTable>>) {
     let mut states = mirror.subscribe();
     loop {
         let state = states.borrow_and_update().clone();
-        let next = view::service_table(&state, &Name::default_org());
+        let next = view::service_table(&state);
         table.send_if_modified(|known| {
             let differs = **known != next;
             if differs {

@@ -77,6 +77,11 @@ impl Daemon {
             self.http.get(&url).send().await.is_ok_and(|reply| reply.status() == StatusCode::OK)
         })
         .await;
+        // The API answers before the node has made itself known.
+        self.until("the node is there", async || {
+            self.get("/api/nodes").await.body["items"][0]["state"] == "ready"
+        })
+        .await;
     }
 
     /// Waits until `test` holds.

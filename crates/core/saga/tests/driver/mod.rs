@@ -61,6 +61,7 @@ pub(crate) fn operation(steps: usize) -> Operation {
         kind: "resource_create".to_owned(),
         subject: "web".to_owned(),
         status: OperationStatus::Running,
+        parameters: Default::default(),
         steps: (0..steps).map(step).collect(),
         cancel_requested: false,
         error: None,

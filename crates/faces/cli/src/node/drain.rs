@@ -5,36 +5,30 @@ use clap::Args;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::fault::Fault;
+use crate::operation::follow;
 use crate::show;
-use crate::wait::until;
 
 /// Move all instances away from a node.
 #[derive(Args, Debug)]
 pub(crate) struct DrainArgs {
     /// Id or name of the node
     node: String,
+    /// How long it may take, such as 10m; after that new instances may come to the node again
+    #[arg(long, value_name = "SPAN")]
+    deadline: Option<String>,
 }
 
 impl DrainArgs {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<Exit, Fault> {
         let node = self.node;
-        let reply = context.client.drain_node(&node).await?;
+        let accepted = context.client.drain_node(&node, self.deadline.as_deref()).await?;
+        let id = accepted.value()?.operation.operation.id.to_string();
         if context.detach {
-            context.talk(&format!("node {node}: accepted, not waiting"))?;
-            show::written(context, reply.body(), &node, &node)?;
+            context.talk(&format!("node {node}: accepted as operation {id}, not waiting"))?;
+            show::written(context, accepted.body(), &id, &node)?;
             return Ok(Exit::Ok);
         }
-        let what = format!("draining node {node}");
-        let exit = until(context, &what, &format!("univrs node get {node}"), async |context, progress| {
-            let view = context.client.node(&node).await?.value()?;
-            progress.say(
-                context.io,
-                &format!("node {node}"),
-                &format!("{} instances left", view.instances),
-            )?;
-            Ok(view.instances == 0)
-        })
-        .await?;
+        let exit = follow(context, &id).await?;
         if exit == Exit::Ok {
             let reply = context.client.node(&node).await?;
             show::written(context, reply.body(), &node, &node)?;

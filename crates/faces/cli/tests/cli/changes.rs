@@ -146,11 +146,29 @@ async fn nodes_are_drained_until_they_are_empty() {
             "state": "ready", "cordoned": true, "draining": true,
             "requested": {"cpu": "0", "memory": "0", "disk": "0"}, "instances": instances})
     };
-    fake.on_json("POST /api/nodes/alpha/drain", node(2));
-    fake.on("GET /api/nodes/alpha", [2, 1, 0].map(|left| Answer::json(200, &node(left))));
-    let ran = fake.univrs("node drain alpha").await;
-    assert_eq!(ran.code(), 0);
-    assert!(ran.err.contains("node alpha: 1 instances left\n"), "{}", ran.err);
+    let operation = |status: &str, progress: u8, error: Option<&str>| {
+        json!({"id": "op_1", "org": "default", "kind": "node_drain", "subject": "alpha", "status": status,
+            "stage": "move", "progress": progress, "revision": 4, "error": error,
+            "steps": [{"name": "wait until it is empty", "stage": "move", "progress": 20, "status": "doing"}],
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"})
+    };
+    let accepted = json!({"operation": operation("running", 0, None)});
+    fake.on_json("POST /api/nodes/alpha/drain", accepted);
+    let looks = [("running", 20), ("succeeded", 100)];
+    let looks = looks.map(|(status, progress)| Answer::json(200, &operation(status, progress, None)));
+    fake.on("GET /api/operations/op_1", looks);
+    fake.on_json("GET /api/nodes/alpha", node(0));
+    let ran = fake.univrs("node drain alpha --deadline 10m").await;
+    assert_eq!(ran.code(), 0, "{}", ran.err);
+    assert!(ran.err.contains("node drain of alpha: move 20%\n"), "{}", ran.err);
+    assert_eq!(fake.write_lines(), ["POST /api/nodes/alpha/drain?deadline=10m"]);
+
+    let failed = operation("undone", 0, Some("wait until it is empty: the deadline passed"));
+    fake.on("GET /api/operations/op_1", [Answer::json(200, &failed)]);
+    let ran = fake.univrs("operation watch op_1").await;
+    assert_eq!(ran.code(), 1);
+    assert!(ran.err.contains("ended undone: wait until it is empty: the deadline passed"), "{}", ran.err);
+
     fake.on_json("POST /api/nodes/alpha/uncordon", node(0));
     fake.on_json("PATCH /api/nodes/alpha", node(0));
     assert_eq!(fake.univrs("node uncordon alpha").await.code(), 0);

@@ -161,3 +161,22 @@ async fn a_document_comes_from_standard_input_and_the_server_may_refuse_it() {
     "#]]
     .assert_eq(&ran.err);
 }
+
+#[tokio::test]
+async fn a_compose_file_is_deployed_service_by_service() {
+    let (fake, files) = (empty().await, Files::new());
+    files.write(".env", "TAG=1\n");
+    let text = "services:\n  web:\n    image: web:${TAG}\n    container_name: x\n    deploy: {replicas: 3}\n    restart: always\n";
+    let file = files.write("compose.yaml", text);
+    let ran = fake.univrs(&format!("deploy -y {file}")).await;
+    assert_eq!(ran.code(), 0, "{}", ran.err);
+    assert!(ran.err.starts_with("note: services.web.container_name: instances have names"), "{}", ran.err);
+    let writes = fake.writes();
+    let sent = writes.last().unwrap().json();
+    assert_eq!((&sent["containers"][0]["image"], &sent["replicas"]), (&json!("web:1"), &json!(3)));
+
+    let file = files.write("compose.yml", "services:\n  web: {image: 'web:1', privileged: true}\n");
+    let ran = fake.univrs(&format!("deploy -y {file}")).await;
+    assert_eq!(ran.code(), 1);
+    assert!(ran.err.contains("services.web.privileged"), "{}", ran.err);
+}
