@@ -296,11 +296,12 @@ pub trait Runtime: Send + Sync + 'static {
     /// Which runtime this is.
     fn kind(&self) -> RuntimeKind;
 
-    /// Makes the namespaces for an instance, or answers those that exist.
+    /// Makes the namespaces for an instance, or answers those that exist. `hostname` is the name of the machine as
+    /// its containers will see it, the same as in their [`ContainerSpec`]: some runtimes fix it here.
     ///
     /// # Errors
     /// See [`RuntimeError`].
-    async fn open_sandbox(&self, instance: &InstanceId) -> Result<Sandbox, RuntimeError>;
+    async fn open_sandbox(&self, instance: &InstanceId, hostname: &str) -> Result<Sandbox, RuntimeError>;
 
     /// Removes an instance's containers (killing what still runs), logs and namespaces.
     ///

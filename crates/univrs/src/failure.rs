@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use univrs_model::node::RuntimeKind;
 use univrs_network::ingress::TlsError;
 use univrs_ports::images::ImageError;
 use univrs_ports::network::NetworkError;
@@ -45,6 +46,10 @@ pub(crate) enum Failure {
     },
     #[error("this machine cannot run containers: {reason}")]
     NoRuntime { reason: String },
+    #[error("the containers of this node are in the {had:?} runtime")]
+    OtherRuntime { had: RuntimeKind },
+    #[error("DOCKER_HOST is `{value}`: containers have to run on this machine")]
+    DockerHost { value: String },
     #[error("`{name}` cannot be the name of a node")]
     NodeName {
         name: String,
@@ -82,6 +87,10 @@ impl Failure {
                 "run as root, or say --runtime simulated to rehearse without containers, or --role validator to run none"
                     .to_owned()
             }
+            Self::OtherRuntime { .. } => {
+                "to change it, run `univrs down` first; state, images and volumes stay".to_owned()
+            }
+            Self::DockerHost { .. } => "give a socket of this machine, such as unix:///var/run/docker.sock".to_owned(),
             Self::StateMissing { .. } => {
                 "bring the directory back from a backup; to begin anew, run `univrs down` and give an empty --data-dir".to_owned()
             }

@@ -31,6 +31,9 @@ pub(crate) struct Identity {
     /// Whether the replicated state was once made here; from then on its absence is a loss, not a beginning.
     #[serde(default)]
     pub(crate) founded: bool,
+    /// Where the Docker Engine listens in which its containers are, if they are in one.
+    #[serde(default)]
+    pub(crate) docker: Option<PathBuf>,
 }
 
 /// The parts of a data directory.
@@ -136,6 +139,7 @@ impl DataDir {
             range: None,
             created_at: now,
             founded: false,
+            docker: None,
         };
         self.write_identity(&identity)?;
         Ok(identity)

@@ -130,6 +130,7 @@ pub(crate) fn spec(
             ("dev.univrs.org".to_owned(), order.assignment.org.to_string()),
             ("dev.univrs.workload".to_owned(), order.assignment.workload.to_string()),
             ("dev.univrs.instance".to_owned(), order.assignment.id.to_string()),
+            ("dev.univrs.fence".to_owned(), order.assignment.fence.to_string()),
         ]),
         log: LogLimits::default(),
     })

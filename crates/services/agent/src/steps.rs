@@ -18,7 +18,7 @@ use univrs_model::volume::{path, place};
 use univrs_model::workload::ContainerSpec as Wanted;
 use univrs_ports::images::{ImageError, PreparedImage, PullPolicy};
 use univrs_ports::network::{AttachRequest, Attachment, NetworkError};
-use univrs_ports::runtime::{ContainerId, ContainerState, RuntimeError};
+use univrs_ports::runtime::{ContainerId, ContainerState, RuntimeError, Sandbox};
 use univrs_ports::secrets::SecretError;
 use univrs_rollout::life::{LifeStep, ProbeResult};
 
@@ -91,9 +91,7 @@ pub(crate) async fn carry_out(around: Around, step: LifeStep) -> Effect {
         LifeStep::PrepareImages => Effect::Images(around.prepare_images().await),
         LifeStep::PrepareStorage => Effect::Storage(around.prepare_storage().await.map(|()| true)),
         LifeStep::ReleaseStorage => Effect::Storage(around.release_storage().map(|()| false)),
-        LifeStep::OpenSandbox => Effect::Sandbox(
-            around.machine.runtime.open_sandbox(&around.id).await.map(|_| true).map_err(Fault::from),
-        ),
+        LifeStep::OpenSandbox => Effect::Sandbox(around.open_sandbox().await.map(|_| true)),
         LifeStep::CloseSandbox => Effect::Sandbox(
             around.machine.runtime.close_sandbox(&around.id).await.map(|()| false).map_err(Fault::from),
         ),
@@ -213,9 +211,14 @@ impl Around {
         }
     }
 
+    async fn open_sandbox(&self) -> Result<Sandbox, Fault> {
+        let hostname = container::hostname(self.order()?);
+        Ok(self.machine.runtime.open_sandbox(&self.id, &hostname).await?)
+    }
+
     async fn attach(&self) -> Result<Attachment, Fault> {
         let order = self.order()?;
-        let sandbox = self.machine.runtime.open_sandbox(&self.id).await?;
+        let sandbox = self.open_sandbox().await?;
         let request = AttachRequest {
             instance: self.id.clone(),
             netns: sandbox.netns.unwrap_or_default(),
@@ -263,6 +266,10 @@ impl Around {
     ) -> Result<(ContainerState, BTreeMap<Name, SecretVersion>), Fault> {
         let order = self.order()?;
         let wanted = self.wanted(name)?;
+        if attempt > 0 {
+            // What ended the container may have taken its namespaces along: a restart of the engine that made them.
+            self.attach().await?;
+        }
         // After a restart of the daemon the image may not have been looked up yet.
         let image = match self.images.get(name) {
             Some(image) => image.clone(),

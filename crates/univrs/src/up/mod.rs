@@ -1,6 +1,7 @@
 //! `univrs up`: opens the data directory, starts the parts that this node's roles need, and keeps them until told
 //! to stop. Containers stay when the daemon goes.
 
+pub(crate) mod containers;
 mod memory;
 mod node;
 mod parts;

@@ -21,12 +21,12 @@ use univrs_ports::network::Network;
 use univrs_ports::runtime::Runtime;
 use univrs_ports::secrets::SecretSource;
 use univrs_ports::store::{ClusterId, Key, MemberId, StateStore, Txn};
-use univrs_runtime::oci::{OciOptions, OciRuntime};
 use univrs_runtime::simulated::SimulatedRuntime;
 use univrs_store::{Options, RaftStore};
 
 use crate::failure::Failure;
 use crate::identity::{DataDir, Identity};
+use crate::up::containers::{self, Wanted};
 
 /// How many bits of a node's block of the cluster's range are fixed: 254 addresses for instances.
 const NODE_PREFIX: u8 = 24;
@@ -88,16 +88,15 @@ impl Machine {
         let images = Arc::new(ImageStore::open(&dir.images(), univrs_image::Options::default())?);
         let bind_paths = args.allow_bind.clone();
         let nowhere = || Arc::new(SimulatedNetwork::new(cluster_range(args)));
-        let Some(kind) = wanted_runtime(args)? else {
+        let Some(wanted) = wanted_runtime(args)? else {
             return Ok(Self { images, runtime: None, network: nowhere(), bind_paths });
         };
-        if kind == RuntimeKind::Simulated {
+        if wanted == Wanted::Simulated {
             tracing::warn!("the simulated runtime is in use: no container is real");
             let runtime: Arc<dyn Runtime> = Arc::new(SimulatedRuntime::default());
             return Ok(Self { images, runtime: Some(runtime), network: nowhere(), bind_paths });
         }
-        let options = OciOptions::new(identity.node.clone(), dir.run_dir(&identity.node), dir.containers());
-        let runtime: Arc<dyn Runtime> = Arc::new(OciRuntime::new(options)?);
+        let runtime = containers::open(wanted, dir, identity, &images).await?;
         let range = node_range(args, dir, identity).await?;
         let options = NetworkOptions {
             cluster: cluster_range(args),
@@ -161,7 +160,7 @@ impl Machine {
 
     /// Makes the image of the running program, if this node runs containers and nobody made one.
     pub(super) fn pack_self_if_absent(&self, control: Control, tasks: &TaskTracker) {
-        if self.kind() != Some(RuntimeKind::Oci) {
+        if !matches!(self.kind(), Some(RuntimeKind::Oci | RuntimeKind::Docker)) {
             return;
         }
         let images = Arc::clone(&self.images);
@@ -188,23 +187,26 @@ impl Machine {
     }
 }
 
-/// The runtime that flags, roles and machine call for; never the simulated one unless asked for.
-fn wanted_runtime(args: &UpArgs) -> Result<Option<RuntimeKind>, Failure> {
+/// The runtime that flags and roles call for; never the simulated one unless asked for.
+fn wanted_runtime(args: &UpArgs) -> Result<Option<Wanted>, Failure> {
     let runs_workloads = args.role.iter().any(|role| matches!(role, Role::Business | Role::Slim));
     if !runs_workloads {
         return Ok(None);
     }
-    let is_root = nix::unistd::geteuid().is_root();
-    match args.runtime {
-        Some(RuntimeKind::Simulated) => Ok(Some(RuntimeKind::Simulated)),
-        Some(RuntimeKind::Docker) => {
-            Err(Failure::NoRuntime { reason: "the docker runtime is not part of this version".to_owned() })
-        }
-        Some(RuntimeKind::Oci) | None if is_root => Ok(Some(RuntimeKind::Oci)),
-        Some(RuntimeKind::Oci) | None => {
-            Err(Failure::NoRuntime { reason: "the oci runtime needs root".to_owned() })
-        }
+    let wanted = match args.runtime {
+        Some(RuntimeKind::Simulated) => return Ok(Some(Wanted::Simulated)),
+        Some(RuntimeKind::Docker) => Wanted::Docker,
+        Some(RuntimeKind::Oci) => Wanted::Oci,
+        None => Wanted::Any,
+    };
+    if nix::unistd::geteuid().is_root() {
+        return Ok(Some(wanted));
     }
+    let reason = match wanted {
+        Wanted::Docker => "the docker runtime needs root, to give containers their addresses",
+        Wanted::Oci | Wanted::Any | Wanted::Simulated => "the oci runtime needs root",
+    };
+    Err(Failure::NoRuntime { reason: reason.to_owned() })
 }
 
 fn cluster_range(args: &UpArgs) -> Range {

@@ -19,6 +19,8 @@ pub(crate) struct Daemon {
     pub(crate) dir: DataDir,
     pub(crate) port: u16,
     arguments: Vec<String>,
+    /// Where Docker listens, for a daemon that uses it.
+    docker_host: String,
     http: reqwest::Client,
 }
 
@@ -45,6 +47,14 @@ impl DataDir {
     }
 }
 
+/// What a daemon runs containers on.
+#[derive(Clone)]
+pub(crate) struct How {
+    pub(crate) runtime: &'static str,
+    /// Where Docker listens.
+    pub(crate) docker_host: String,
+}
+
 /// What the API answered.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -62,7 +72,7 @@ pub(crate) fn univrs() -> Command {
     command
 }
 
-fn spawn(dir: &DataDir, port: u16, arguments: &[String]) -> Child {
+fn spawn(dir: &DataDir, port: u16, arguments: &[String], docker_host: &str) -> Child {
     let log = OpenOptions::new().create(true).append(true).open(dir.log()).unwrap();
     univrs()
         .args(["up", "--name", "one", "--overcommit", "cpu=4"])
@@ -70,6 +80,7 @@ fn spawn(dir: &DataDir, port: u16, arguments: &[String]) -> Child {
         .args(arguments)
         .arg("--data-dir")
         .arg(dir.path())
+        .env("DOCKER_HOST", docker_host)
         .stderr(log)
         .spawn()
         .unwrap()
@@ -82,19 +93,23 @@ impl Daemon {
 
     /// With these flags beside those that every test needs.
     pub(crate) async fn start_with(arguments: &[&str]) -> Self {
-        Self::start_at(DataDir::new(None), arguments).await
+        Self::start_at(DataDir::new(None), arguments, String::new()).await
+    }
+
+    pub(crate) async fn start_on(how: How) -> Self {
+        Self::start_at(DataDir::new(None), &["--runtime", how.runtime], how.docker_host).await
     }
 
     /// The same in a directory that outlives it.
     pub(crate) async fn start_in(path: PathBuf, arguments: &[&str]) -> Self {
-        Self::start_at(DataDir::new(Some(path)), arguments).await
+        Self::start_at(DataDir::new(Some(path)), arguments, String::new()).await
     }
 
-    async fn start_at(dir: DataDir, arguments: &[&str]) -> Self {
+    async fn start_at(dir: DataDir, arguments: &[&str], docker_host: String) -> Self {
         let port = free_port();
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let child = spawn(&dir, port, &arguments);
-        let daemon = Self { child, dir, port, arguments, http: reqwest::Client::new() };
+        let child = spawn(&dir, port, &arguments, &docker_host);
+        let daemon = Self { child, dir, port, arguments, docker_host, http: reqwest::Client::new() };
         daemon.until_ready().await;
         daemon
     }
@@ -135,7 +150,7 @@ impl Daemon {
     /// Kills the daemon as `kill -9` does and starts it again on the same directory.
     pub(crate) async fn crash_and_restart(&mut self) {
         self.stop();
-        self.child = spawn(&self.dir, self.port, &self.arguments);
+        self.child = spawn(&self.dir, self.port, &self.arguments, &self.docker_host);
         self.until_ready().await;
     }
 

@@ -1,13 +1,15 @@
-//! The real binary over its public API, with the simulated runtime: no root, no kernel, no network but loopback.
-//!
-//! `bad_images` and `canary` have the rights to make real containers, `disk` those to mount; without them these tests
-//! are left out and say so.
+//! The real binary over its public API. Most tests use the simulated runtime: no root, no kernel, no network but
+//! loopback. `bad_images`, `canary` and `docker` make real containers, `disk` mounts; without the rights or the
+//! programs for that these tests are left out and say so.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod bad_images;
 mod callers;
 mod canary;
 mod disk;
+mod docker;
+#[path = "../../../adapters/runtime/tests/runtime/dockerd.rs"]
+mod dockerd;
 mod harness;
 mod inputs;
 mod life;

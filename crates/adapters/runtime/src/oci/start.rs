@@ -12,9 +12,9 @@ use univrs_model::secret::SecretValue;
 use univrs_model::span::Span;
 use univrs_ports::runtime::{ContainerId, ContainerPhase, ContainerSpec, ContainerState, Exit, RuntimeError};
 
-use super::{Inner, blocking, failed, refused, sandbox};
+use super::{Inner, blocking, failed, refused};
 use crate::record::{self, Plan};
-use crate::{layout, shim, signals, teardown};
+use crate::{layout, netns, shim, signals, teardown};
 
 /// How long a shim may take to make a container.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -52,7 +52,7 @@ impl Inner {
         if signals::number(&spec.stop_signal).is_none() {
             return Err(refused(id, format!("`{}` is not a signal", spec.stop_signal)));
         }
-        if !sandbox::is_namespace(&self.layout.netns(&id.instance)) {
+        if !netns::is_namespace(&self.layout.netns(&id.instance)) {
             return Err(RuntimeError::NotFound { id: format!("{id} (its sandbox is not open)") });
         }
         self.clear(id).await?;

@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_model::span::Span;
+use univrs_ports::runtime::conformance::HOSTNAME;
 use univrs_ports::runtime::{
     ContainerId, ContainerPhase, ContainerSpec, ExecSpec, Exit, LogLimits, LogQuery, Mount, MountSource,
     Runtime as _, RuntimeError,
@@ -61,7 +62,7 @@ pub(crate) fn add(tests: &mut Vec<Test>) {
 }
 
 pub(crate) async fn start(node: &Node, spec: &ContainerSpec) -> Result<(), RuntimeError> {
-    node.oci().open_sandbox(&spec.id.instance).await.expect("a sandbox");
+    node.oci().open_sandbox(&spec.id.instance, HOSTNAME).await.expect("a sandbox");
     node.oci().start(spec).await.map(drop)
 }
 
@@ -382,7 +383,7 @@ pub(crate) async fn doomed_daemon(mut arguments: impl Iterator<Item = String>) {
         instance: "in_doomed".parse().expect("an id"),
         container: "app".parse().expect("a name"),
     };
-    runtime.open_sandbox(&id.instance).await.expect("a sandbox");
+    runtime.open_sandbox(&id.instance, HOSTNAME).await.expect("a sandbox");
     let spec =
         crate::bundle::script(&id, layers, "trap 'exit 6' TERM; while :; do echo on; sleep 0.05; done");
     runtime.start(&spec).await.expect("it starts");
@@ -422,7 +423,7 @@ async fn an_abandoned_start_harms_nothing(node: &Node) {
     for wait in [0, 2, 5, 10, 20, 40, 60] {
         let id = fresh("app");
         let spec = node.script(&id, "trap 'exit 0' TERM; while :; do sleep 0.02; done");
-        node.oci().open_sandbox(&id.instance).await.expect("a sandbox");
+        node.oci().open_sandbox(&id.instance, HOSTNAME).await.expect("a sandbox");
         // Gives up in the midst.
         let _ = tokio::time::timeout(Duration::from_millis(wait), node.oci().start(&spec)).await;
         let again = tokio::time::timeout(PATIENCE, node.oci().start(&spec)).await.expect("an answer in time");
@@ -430,7 +431,7 @@ async fn an_abandoned_start_harms_nothing(node: &Node) {
         node.oci().close_sandbox(&id.instance).await.expect("it closes");
     }
     let id = fresh("app");
-    node.oci().open_sandbox(&id.instance).await.expect("a sandbox");
+    node.oci().open_sandbox(&id.instance, HOSTNAME).await.expect("a sandbox");
     let _ = tokio::time::timeout(Duration::from_millis(8), node.oci().start(&node.script(&id, "sleep 100")))
         .await;
 }

@@ -3,6 +3,9 @@
 //! Without the rights to make containers the tests that need them are left out and say so.
 
 mod bundle;
+mod docker;
+mod docker_own;
+mod dockerd;
 mod harness;
 mod hostile;
 mod latency;
@@ -27,6 +30,10 @@ fn main() -> ExitCode {
     oci::add(&mut tests);
     hostile::add(&mut tests);
     secrets::add(&mut tests);
+    docker::add(&mut tests);
+    docker_own::add(&mut tests);
     latency::add(&mut tests);
-    harness::run(tests)
+    let code = harness::run(tests);
+    docker::finish();
+    code
 }
