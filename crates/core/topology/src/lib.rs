@@ -1,0 +1,17 @@
+//! The topology compiler: one file of clouds is read, checked, and made into a plan.
+//!
+//! ```text
+//! text ── source ──► tree with places ── spec ──► what it says ── resolve ──► Topology ── plan ──► Plan
+//!                          └───────────── findings: code, path, place, hint ─────────────┘
+//! ```
+//!
+//! Everything is text in and values out. Facts about providers come in through [`catalogue::Catalogue`].
+
+pub mod catalogue;
+pub mod cloud;
+pub mod codes;
+pub mod finding;
+pub mod plan;
+pub mod source;
+pub mod spec;
+pub mod topology;
