@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 
 pub use commitment::{Basis, Commitment};
 pub use coverage::{Coverage, FamilyCoverage, ServiceReach};
+pub(crate) use machines::units;
 pub use machines::{FlexibleRates, MachineType, Need, shares_processors};
 pub use services::Elsewhere;
 
