@@ -152,6 +152,10 @@ codes! {
         "Azure gives a container group a public address or a place in a subnet, never both. With a public address no security group stands in front of it: the ports of the container are open to everyone and `from` means nothing. Use expose = \"private\", or host = \"machine\".";
     NoGateway "no-gateway" Warning "A region cannot take part in the mesh"
         "The mesh runs on machines. A region that has services only, or container groups only, has none.";
+    NoListener "no-listener" Error "A load balancer has no port to listen on"
+        "A load balancer listens on the ports that its role opens to the internet, and the role opens none.";
+    UnusedAllow "unused-allow" Fact "A suppression has nothing to suppress"
+        "An [[allow]] names a code that no warning of this topology has at that place. Errors cannot be accepted. Remove it, so that it does not hide what comes later.";
     NoEndpoint "no-endpoint" Warning "The name points to nothing"
         "traffic.dns wants a name, but no load balancer and no machine with a port open to the internet and a public address exists in a place that gets requests.";
 }

@@ -80,6 +80,16 @@ impl Findings {
         }
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len() + self.more
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether another one would be kept.
     pub fn has_room(&self) -> bool {
         self.list.len() < MOST_FINDINGS

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::Coordinates;
+use crate::catalogue::{Coordinates, MachineFacts};
 use crate::cloud::{Cloud, RegionId};
 use crate::spec::{LinkKind, NetworkSpec, RoleSpec, Selector, ServiceSpec, Spec};
 
@@ -24,7 +24,7 @@ pub struct Topology {
     pub services: Vec<Service>,
     /// Connections beside the mesh, with regions resolved.
     pub links: Vec<Link>,
-    /// Percent of requests by cloud, in the order of the file; sums to 100. Even shares when the file names none.
+    /// Percent of requests by cloud or region, in the order of the file; sums to 100, or empty for even shares.
     pub weights: Vec<(Selector, u32)>,
 }
 
@@ -79,7 +79,7 @@ pub struct Region {
 }
 
 /// How many machines of a role a region has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// Index of the region.
     pub region: usize,
@@ -87,6 +87,10 @@ pub struct Placement {
     pub count: u32,
     /// Fewest and most machines there, when their number follows the load.
     pub bounds: Option<(u32, u32)>,
+    /// Machine type, if one is named or known to fit.
+    pub machine: Option<String>,
+    /// What is known of the machine type.
+    pub facts: Option<MachineFacts>,
 }
 
 /// A role and where its machines are.
@@ -94,7 +98,7 @@ pub struct Placement {
 pub struct Role {
     /// What the file says.
     pub spec: RoleSpec,
-    /// Its regions, in the order of the file; none has a count of zero.
+    /// Its regions, in the order of the file. A count is 0 only where the group may grow.
     pub placements: Vec<Placement>,
     /// Name of the load balancer service in front of it, if any.
     pub behind: Option<String>,

@@ -1,6 +1,6 @@
 //! The plan: everything that will exist, with every address decided.
 //!
-//! Planning is a pure function of a [`Topology`](crate::topology::Topology). What it makes leaves nothing to
+//! [`plan()`] is a pure function of a [`Topology`](crate::topology::Topology). What it makes leaves nothing to
 //! choose: an emitter and an estimator need nothing else. What belongs to one region lies in its [`RegionPlan`], so
 //! that an edit of one region shows only there.
 //!
@@ -11,11 +11,24 @@
 //! - TOP-4: weights sum to 100, before and after every single failure that leaves something.
 //! - TOP-5: editing one region changes no address of another.
 
+pub mod address;
+mod build;
+mod connect;
+mod dns;
+mod firewall;
+mod home;
+mod label;
 mod machine;
+mod machines;
 mod mesh;
 mod names;
 mod network;
+mod seat;
 mod service;
+mod services;
+mod subnets;
+mod totals;
+mod weights;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +38,7 @@ use univrs_model::name::Name;
 use crate::cloud::{Cloud, RegionId};
 use crate::spec::{Account, BackupRule, Budget, EgressSpec, FlowSpec};
 
+pub use build::{Planned, plan};
 pub use machine::{Container, Group, JoinPlan, Machine, Seed};
 pub use mesh::{Gateway, LinkPlan, Mesh, MeshRuntime, Overlay, OverlayShape, Peer, Tunnel};
 pub use names::{DnsPlan, FailureWeights, HealthCheck, Record, RecordTarget, TargetWeight};
