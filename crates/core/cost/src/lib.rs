@@ -12,6 +12,7 @@ pub mod estimate;
 pub mod item;
 pub mod latency;
 pub mod money;
+pub mod optimize;
 pub mod place;
 pub mod table;
 

@@ -14,6 +14,7 @@ mod machine;
 mod managed;
 mod names;
 mod network;
+pub(crate) mod quote;
 mod report;
 mod storage;
 
@@ -23,7 +24,6 @@ pub use component::{Component, Gap, Notice, Resource, Severity};
 pub use diff::{Difference, ResourceDifference, difference};
 pub use document::Document;
 pub use report::{difference_table, table};
-pub(crate) use storage::{disk_lines, retrieval_sku, storage_sku};
 
 use crate::book::PriceBook;
 use crate::item::{Grandfathered, Item, Kind};

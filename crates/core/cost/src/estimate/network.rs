@@ -193,7 +193,7 @@ impl Desk<'_> {
         components
     }
 
-    fn between_regions(&self, from: &Place, to: &Place, gb: Option<Quantity>) -> Component {
+    pub(super) fn between_regions(&self, from: &Place, to: &Place, gb: Option<Quantity>) -> Component {
         let name = format!("traffic to {}", to.region);
         match from.provider {
             Provider::Aws => {
@@ -234,7 +234,7 @@ impl Desk<'_> {
 
 /// The steps of the price of traffic to the internet. The free first part is an allowance, not a step, except
 /// Oracle's, which the price list itself has.
-pub(crate) fn internet_steps(desk: &Desk<'_>, place: &Place) -> Vec<Step> {
+pub(super) fn internet_steps(desk: &Desk<'_>, place: &Place) -> Vec<Step> {
     let steps = |widths: &[(&str, Option<u64>, &'static str)]| -> Vec<Step> {
         widths
             .iter()

@@ -42,7 +42,7 @@ pub(super) fn class_name(class: DiskClass) -> &'static str {
 }
 
 /// The components of that many disks.
-pub(crate) fn disk_lines(desk: &Desk<'_>, place: &Place, disk: Disk, count: u32) -> Vec<Component> {
+pub(super) fn disk_lines(desk: &Desk<'_>, place: &Place, disk: Disk, count: u32) -> Vec<Component> {
     let gb = Some(Quantity::units(u64::from(disk.gib) * u64::from(count)));
     let line = |name: &str, sku: &str, amount| desk.line(place, name, ("block_storage", sku), amount);
     match place.provider {
@@ -225,7 +225,7 @@ fn continent(region: &str) -> &'static str {
 }
 
 /// The sku of a storage class where one GB of it has one price.
-pub(crate) fn storage_sku(
+pub(super) fn storage_sku(
     provider: Provider,
     class: StorageClass,
     redundancy: Redundancy,
@@ -251,7 +251,7 @@ pub(crate) fn storage_sku(
 }
 
 /// The sku for reading a GB back, where reading costs extra; `Some(None)` when it costs nothing.
-pub(crate) fn retrieval_sku(provider: Provider, class: StorageClass) -> Option<Option<&'static str>> {
+pub(super) fn retrieval_sku(provider: Provider, class: StorageClass) -> Option<Option<&'static str>> {
     Some(match (provider, class) {
         (_, StorageClass::Hot) => None,
         (Provider::Aws, StorageClass::Cool) => Some("s3-ia-retrieval-gb"),

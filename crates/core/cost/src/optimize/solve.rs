@@ -1,0 +1,236 @@
+//! From the problem to the cheapest offer and place of each group.
+
+use std::collections::BTreeMap;
+
+use super::choice::{Offer, Site, most_spot};
+use super::search::{Space, cheapest};
+use super::traffic::Traffic;
+use super::{Flow, Group, LeftOut, Problem};
+use crate::book::{MachineType, PriceBook};
+use crate::estimate::Options;
+use crate::money::Money;
+use crate::place::Place;
+
+/// What was found.
+pub(super) struct Solution {
+    pub(super) traffic: Traffic,
+    /// By group: none when it was left out.
+    pub(super) groups: Vec<Option<Placed>>,
+    /// The flows that count: between groups that were not left out, with a known price today.
+    pub(super) flows: Vec<Flow>,
+    pub(super) exact: bool,
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+/// A group before and after. Places are indices into [`Traffic`].
+pub(super) struct Placed {
+    pub(super) list: Money,
+    pub(super) before: Offer,
+    pub(super) from: usize,
+    pub(super) after: Offer,
+    pub(super) to: usize,
+}
+
+/// A group with its offers by place; the first is the place it stands in.
+struct Open {
+    list: Money,
+    before: Offer,
+    offers: Vec<(usize, Offer)>,
+}
+
+pub(super) fn solve(book: &PriceBook, problem: &Problem, options: &Options) -> Solution {
+    let named = problem.groups.iter().flat_map(|group| {
+        let near = group.near.iter().map(|near| near.place.clone());
+        near.chain(group.candidates.iter().cloned()).chain([group.place.clone()])
+    });
+    let traffic = Traffic::new(book, options, named);
+    let mut left_out = Vec::new();
+    let flows = usable_flows(problem, &traffic, &mut left_out);
+    let mut open: Vec<Option<Open>> = Vec::with_capacity(problem.groups.len());
+    for (index, group) in problem.groups.iter().enumerate() {
+        // A flow whose price is not known today pins both its ends: what a move would change cannot be said.
+        let pinned =
+            problem.flows.iter().any(|flow| (flow.a == index || flow.b == index) && !flows.contains(flow));
+        match offers(book, problem, options, &traffic, group, pinned) {
+            Ok(found) => open.push(Some(found)),
+            Err(reason) => {
+                left_out.push(LeftOut { name: group.name.clone(), reason });
+                open.push(None);
+            }
+        }
+    }
+    // A group that was left out stays where it is: those it talks to see it there.
+    let (places, exact) = search(problem, &traffic, &flows, &open);
+    let groups = open
+        .into_iter()
+        .zip(places)
+        .map(|(open, option)| {
+            let open = open?;
+            let (to, after) = *open.offers.get(option)?;
+            let (from, _) = *open.offers.first()?;
+            Some(Placed { list: open.list, before: open.before, from, after, to })
+        })
+        .collect();
+    Solution { traffic, groups, flows, exact, left_out }
+}
+
+fn usable_flows(problem: &Problem, traffic: &Traffic, left_out: &mut Vec<LeftOut>) -> Vec<Flow> {
+    let mut usable = Vec::new();
+    for flow in &problem.flows {
+        let (Some(a), Some(b)) = (problem.groups.get(flow.a), problem.groups.get(flow.b)) else {
+            let reason = "it names a group that does not exist".to_owned();
+            left_out.push(LeftOut { name: format!("flow {} to {}", flow.a, flow.b), reason });
+            continue;
+        };
+        let name = format!("flow {} to {}", a.name, b.name);
+        let priced = traffic
+            .index(&a.place)
+            .zip(traffic.index(&b.place))
+            .and_then(|(from, to)| pair_cost(traffic, flow, from, to));
+        match priced {
+            Some(_) => usable.push(*flow),
+            None => left_out.push(LeftOut {
+                name,
+                reason: format!("the price of traffic between {} and {} is not known", a.place, b.place),
+            }),
+        }
+    }
+    usable
+}
+
+/// The present offer, and the best offer of each place the group may stand in.
+fn offers(
+    book: &PriceBook,
+    problem: &Problem,
+    options: &Options,
+    traffic: &Traffic,
+    group: &Group,
+    pinned: bool,
+) -> Result<Open, String> {
+    let missing = |what: &str| format!("{what} is not known in {}", group.place);
+    let here = traffic.index(&group.place).ok_or_else(|| missing("the place"))?;
+    let site =
+        Site::new(book, options, group, &group.place).ok_or_else(|| missing("the price of its disk"))?;
+    let machine: MachineType = book
+        .machine_of(&group.place, &group.type_name, group.size)
+        .ok_or_else(|| missing(&format!("the type {}", group.type_name)))?;
+    let unpriced = || missing(&format!("the price of {}", group.type_name));
+    let before = site.all(machine, group.purchase).ok_or_else(unpriced)?;
+    let list = site.list(machine).ok_or_else(unpriced)?;
+    // COST-9: what the rules forbid does not stay, even where it is cheapest.
+    let forbidden = before.mix.spot > most_spot(group, &problem.rules);
+    let best =
+        site.best(&problem.rules).filter(|best| forbidden || best.cost < before.cost).unwrap_or(before);
+    let mut offers = vec![(here, best)];
+    let candidates = group.candidates.iter().filter(|place| **place != group.place && !pinned);
+    for place in candidates {
+        let known = book.region(place).is_some() && near_enough(traffic, group, here, place);
+        let Some(index) = traffic.index(place).filter(|_| known) else { continue };
+        let offer = Site::new(book, options, group, place).and_then(|site| site.best(&problem.rules));
+        if let Some(offer) = offer
+            && !offers.iter().any(|(known, _)| *known == index)
+        {
+            offers.push((index, offer));
+        }
+    }
+    Ok(Open { list, before, offers })
+}
+
+/// COST-11 for places outside the problem.
+fn near_enough(traffic: &Traffic, group: &Group, here: usize, place: &Place) -> bool {
+    let Some(there) = traffic.index(place) else { return false };
+    group.near.iter().all(|near| {
+        let Some(target) = traffic.index(&near.place) else { return false };
+        let today = traffic.round_trip(here, target);
+        within(traffic.round_trip(there, target), near.most_micros, today)
+    })
+}
+
+/// Within the limit, or no worse than today.
+fn within(time: Option<u32>, limit: u32, today: Option<u32>) -> bool {
+    time.is_some_and(|time| time <= limit.max(today.unwrap_or(0)))
+}
+
+/// Both directions of a flow.
+pub(super) fn pair_cost(traffic: &Traffic, flow: &Flow, a: usize, b: usize) -> Option<Money> {
+    Some(traffic.cost(a, b, flow.a_to_b)? + traffic.cost(b, a, flow.b_to_a)?)
+}
+
+/// The option of each group, and whether nothing cheaper exists. Groups that do not talk are searched apart.
+fn search(problem: &Problem, traffic: &Traffic, flows: &[Flow], open: &[Option<Open>]) -> (Vec<usize>, bool) {
+    let mut places = vec![0; open.len()];
+    let mut exact = true;
+    let stand = |group: usize, option: usize| -> Option<usize> {
+        match open.get(group)?.as_ref() {
+            Some(open) => open.offers.get(option).map(|(place, _)| *place),
+            // Left out: it stays.
+            None => traffic.index(&problem.groups.get(group)?.place),
+        }
+    };
+    let together = |pair: usize, one: (usize, usize), other: (usize, usize)| -> Option<Money> {
+        let flow = flows.get(pair)?;
+        let (a, b) = if one.0 == flow.a { (one, other) } else { (other, one) };
+        let (at_a, at_b) = (stand(a.0, a.1)?, stand(b.0, b.1)?);
+        if let Some(limit) = flow.most_micros {
+            let today = stand(a.0, 0).zip(stand(b.0, 0)).and_then(|(a, b)| traffic.round_trip(a, b));
+            if at_a != at_b && !within(traffic.round_trip(at_a, at_b), limit, today) {
+                return None;
+            }
+        }
+        pair_cost(traffic, flow, at_a, at_b)
+    };
+    for members in talking(open.len(), flows) {
+        let local: BTreeMap<usize, usize> = members.iter().copied().zip(0..).collect();
+        let own = members
+            .iter()
+            .map(|group| match &open[*group] {
+                Some(open) => open.offers.iter().map(|(_, offer)| offer.cost).collect(),
+                None => vec![Money::ZERO],
+            })
+            .collect();
+        let mut pairs = vec![Vec::new(); members.len()];
+        for (number, flow) in flows.iter().enumerate() {
+            if let (Some(a), Some(b)) = (local.get(&flow.a), local.get(&flow.b))
+                && a != b
+            {
+                pairs[*a].push((*b, number));
+                pairs[*b].push((*a, number));
+            }
+        }
+        let by_member = |pair: usize, one: (usize, usize), other: (usize, usize)| {
+            together(pair, (members[one.0], one.1), (members[other.0], other.1))
+        };
+        let space = Space { own, pairs, together: &by_member };
+        let found = cheapest(&space, &vec![0; members.len()], problem.rules.search_limit);
+        exact &= found.exact;
+        for (group, option) in members.iter().zip(found.options) {
+            places[*group] = option;
+        }
+    }
+    (places, exact)
+}
+
+/// Groups that talk to each other, directly or through others.
+fn talking(count: usize, flows: &[Flow]) -> Vec<Vec<usize>> {
+    let mut neighbours = vec![Vec::new(); count];
+    for flow in flows {
+        neighbours[flow.a].push(flow.b);
+        neighbours[flow.b].push(flow.a);
+    }
+    let mut seen = vec![false; count];
+    let mut sets = Vec::new();
+    for first in 0..count {
+        let (mut set, mut next) = (Vec::new(), vec![first]);
+        while let Some(group) = next.pop() {
+            if !std::mem::replace(&mut seen[group], true) {
+                set.push(group);
+                next.extend(&neighbours[group]);
+            }
+        }
+        if !set.is_empty() {
+            set.sort_unstable();
+            sets.push(set);
+        }
+    }
+    sets
+}
