@@ -59,7 +59,8 @@ pub fn compile(input: &Input<'_>, catalogue: &dyn Catalogue) -> Compiled {
         findings.append(resolved.findings);
         let planned = plan(&resolved.topology);
         let errors = findings.has_errors();
-        findings.append(planned.findings);
+        // A warning about the plan of what is wrong anyway would only confuse.
+        findings.append(if errors { planned.findings.errors() } else { planned.findings });
         made = planned.plan.filter(|_| !errors);
         topology = (!errors).then_some(resolved.topology);
     }

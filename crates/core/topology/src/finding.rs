@@ -90,6 +90,11 @@ impl Findings {
         self.len() == 0
     }
 
+    /// Whether there is one of that code at that path.
+    pub fn has(&self, code: Code, path: &str) -> bool {
+        self.list.iter().any(|finding| finding.code == code && finding.path == path)
+    }
+
     /// Whether another one would be kept.
     pub fn has_room(&self) -> bool {
         self.list.len() < MOST_FINDINGS
@@ -98,6 +103,13 @@ impl Findings {
     /// Whether any of them is an error.
     pub fn has_errors(&self) -> bool {
         self.more > 0 || self.list.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// The errors among them.
+    #[must_use]
+    pub fn errors(mut self) -> Self {
+        self.list.retain(|finding| finding.severity == Severity::Error);
+        self
     }
 
     /// Adds all of `other`.

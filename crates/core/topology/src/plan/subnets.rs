@@ -92,15 +92,16 @@ impl Layout {
                 let cidr = self.range(tier, zone);
                 let usable = address::usable(region.id.cloud, cidr);
                 let needed = needed[tier * self.zones.len() + zone];
-                if needed > usable {
+                let path = match stated {
+                    true => format!("network.subnets.{}", self.tiers[tier]),
+                    false => "network.subnets".to_owned(),
+                };
+                // Once is enough: one prefix holds for all zones and regions.
+                if needed > usable && !findings.has(Code::SubnetTooSmall, &path) {
                     let message = format!(
                         "{cidr} in zone {} of {} has {usable} addresses for {needed} machines",
                         self.zones[zone], region.id
                     );
-                    let path = match stated {
-                        true => format!("network.subnets.{}", self.tiers[tier]),
-                        false => "network.subnets".to_owned(),
-                    };
                     lacks_room(Code::SubnetTooSmall, path, message, findings);
                 }
                 subnets.push(Subnet {

@@ -49,9 +49,10 @@ pub(super) fn check(
         let region = &regions[placement.region].id;
         let cloud = region.cloud;
         if role.host == Host::ContainerGroup {
-            if cloud != Cloud::Azure && told.insert(cloud) {
+            let path = format!("{path}.host");
+            if cloud != Cloud::Azure && !findings.has(Code::NoContainerService, &path) {
                 let message = format!("{cloud} has no container groups");
-                let finding = Finding::new(Code::NoContainerService, format!("{path}.host"), message);
+                let finding = Finding::new(Code::NoContainerService, path, message);
                 findings.push(finding.hint("write host = \"machine\""));
             }
             continue;
@@ -102,6 +103,7 @@ pub(super) fn check(
         findings.push(finding.hint("write purchase = \"on-demand\""));
     }
     if let Some(scale) = role.autoscale
+        && scale.min <= scale.max
         && !(scale.min..=scale.max).contains(&role.count)
     {
         let message = format!("{} is not within {} to {} of `autoscale`", role.count, scale.min, scale.max);

@@ -18,6 +18,7 @@ pub(super) fn eligible(
     path: &str,
     findings: &mut Findings,
 ) -> Vec<usize> {
+    let before = findings.len();
     for (key, selectors) in [("at", at), ("except", except)] {
         for selector in selectors {
             if !regions.iter().any(|region| selector.takes(&region.id)) {
@@ -32,7 +33,8 @@ pub(super) fn eligible(
                 && !except.iter().any(|selector| selector.takes(id))
         })
         .collect();
-    if eligible.is_empty() && !regions.is_empty() {
+    // What names something unknown has been told so, and leaves nothing for that reason.
+    if eligible.is_empty() && !regions.is_empty() && findings.len() == before {
         findings.push(Finding::new(Code::Nowhere, path, "`at` and `except` leave no region"));
     }
     eligible

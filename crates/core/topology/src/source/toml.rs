@@ -10,7 +10,11 @@ pub(super) fn read(builder: &mut Builder<'_>) -> Option<Node> {
     let (table, errors) = DeTable::parse_recoverable(builder.text);
     for error in errors {
         let offset = error.span().map_or(0, |span| span.start);
-        let code = if error.message() == "duplicate key" { Code::DuplicateKey } else { Code::Syntax };
+        let code = match error.message() {
+            "duplicate key" => Code::DuplicateKey,
+            message if message.contains("recurs") => Code::TooDeep,
+            _ => Code::Syntax,
+        };
         builder.fault(code, offset, error.message().trim_end_matches('.').replace('\n', ", "));
     }
     let span = table.span();

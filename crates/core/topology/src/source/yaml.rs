@@ -22,7 +22,13 @@ pub(super) fn read(builder: &mut Builder<'_>) -> Option<Node> {
             Ok((event, span)) => reader.event(builder, event, span)?,
             Err(error) => {
                 let offset = reader.offsets.byte(error.marker().index());
-                builder.fault(Code::Syntax, offset, error.info().to_owned());
+                // The parser has a limit of its own, which it meets before any value is seen.
+                let deep = error.info().contains("recursion limit");
+                builder.fault(
+                    if deep { Code::TooDeep } else { Code::Syntax },
+                    offset,
+                    error.info().to_owned(),
+                );
                 return None;
             }
         }

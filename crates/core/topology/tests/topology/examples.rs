@@ -34,7 +34,8 @@ fn aurigraph_has_15_tunnels_between_6_gateways() {
     let overlay = mesh.overlay.unwrap();
     assert_eq!((overlay.shape, overlay.nodes, overlay.pairs), (OverlayShape::Full, 66, 2145));
     for gateway in &mesh.gateways {
-        let machine = plan.regions.iter().flat_map(|r| &r.machines).find(|m| m.name == gateway.machine).unwrap();
+        let machine =
+            plan.regions.iter().flat_map(|r| &r.machines).find(|m| m.name == gateway.machine).unwrap();
         assert!(machine.public_ip && machine.subnet.starts_with("public-"), "{machine:?}");
         assert_eq!(machine.role.as_str(), "slim", "a voter should be out of reach");
     }
@@ -85,7 +86,8 @@ fn freetier_has_a_public_bootstrap_and_no_nat() {
 
 #[test]
 fn pluresdb_counts_follow_the_environment() {
-    for (environment, nodes, budget) in [("test", 3, "75 USD"), ("dev", 5, "125 USD"), ("prod", 7, "300 USD")] {
+    for (environment, nodes, budget) in [("test", 3, "75 USD"), ("dev", 5, "125 USD"), ("prod", 7, "300 USD")]
+    {
         let set = format!("environment={environment}");
         let plan = planned(PLURESDB, &[&set]);
         assert_eq!(plan.machines().count(), nodes);
@@ -164,7 +166,9 @@ fn a_plan_is_the_same_every_time_and_survives_json() {
 
 #[test]
 fn ten_thousand_machines_are_planned_in_time() {
-    let mut text = String::from("name = \"large\"\n[network]\nmesh = \"wireguard\"\nadmin_cidrs = [\"203.0.113.0/24\"]\nsubnets = { public = 22, private = 21 }\n");
+    let mut text = String::from(
+        "name = \"large\"\n[network]\nmesh = \"wireguard\"\nadmin_cidrs = [\"203.0.113.0/24\"]\nsubnets = { public = 22, private = 21 }\n",
+    );
     let catalogue = Regions::default();
     let mut regions = 0;
     for cloud in ["aws", "azure", "gcp"] {

@@ -63,7 +63,11 @@ fn overrides_reach_keys_entries_and_regions() {
         ("region.aws:us-west-2.cidr=10.9.0.0/16", "/region/1/cidr", serde_json::json!("10.9.0.0/16")),
         ("role.slim.disk=24Gi", "/role/slim/disk", serde_json::json!("24Gi")),
         ("role.slim.interruptible=true", "/role/slim/interruptible", serde_json::json!(true)),
-        ("network.admin_cidrs=[\"198.51.100.0/24\"]", "/network/admin_cidrs/0", serde_json::json!("198.51.100.0/24")),
+        (
+            "network.admin_cidrs=[\"198.51.100.0/24\"]",
+            "/network/admin_cidrs/0",
+            serde_json::json!("198.51.100.0/24"),
+        ),
         ("new.key=1", "/new/key", serde_json::json!(1)),
         ("owner=a = b", "/owner", serde_json::json!("a = b")),
     ] {

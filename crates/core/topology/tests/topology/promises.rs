@@ -36,12 +36,13 @@ struct Shape {
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
-    let regions = prop::sample::subsequence((0..REGIONS.len()).collect::<Vec<_>>(), 1..9).prop_flat_map(|picked| {
-        let details = prop::collection::vec((any::<bool>(), 1u32..9), picked.len());
-        details.prop_map(move |details| {
-            picked.iter().zip(details).map(|(region, (stated, count))| (*region, stated, count)).collect()
-        })
-    });
+    let regions =
+        prop::sample::subsequence((0..REGIONS.len()).collect::<Vec<_>>(), 1..9).prop_flat_map(|picked| {
+            let details = prop::collection::vec((any::<bool>(), 1u32..9), picked.len());
+            details.prop_map(move |details| {
+                picked.iter().zip(details).map(|(region, (stated, count))| (*region, stated, count)).collect()
+            })
+        });
     (regions, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), 1u32..30).prop_map(
         |(regions, mesh, univrs, subnets, zonal, balancer, shared)| Shape {
             regions,
@@ -61,8 +62,10 @@ fn text(shape: &Shape) -> String {
     text += if shape.subnets { "subnets = { private = 20, public = 24, database = 24 }\n" } else { "" };
     text += if shape.zonal { "nat = \"zone\"\n" } else { "" };
     text += "reserved = [\"10.200.0.0/16\", \"10.3.0.0/16\"]\n";
-    let machines: BTreeMap<&str, &str> = REGIONS.iter().map(|(cloud, _, machine)| (*cloud, *machine)).collect();
-    let machines: Vec<String> = machines.iter().map(|(cloud, machine)| format!("{cloud} = \"{machine}\"")).collect();
+    let machines: BTreeMap<&str, &str> =
+        REGIONS.iter().map(|(cloud, _, machine)| (*cloud, *machine)).collect();
+    let machines: Vec<String> =
+        machines.iter().map(|(cloud, machine)| format!("{cloud} = \"{machine}\"")).collect();
     let machines = machines.join(", ");
     for (region, stated, _) in &shape.regions {
         let (cloud, name, _) = REGIONS[*region];
@@ -71,14 +74,18 @@ fn text(shape: &Shape) -> String {
     }
     for (region, _, count) in &shape.regions {
         let (cloud, name, _) = REGIONS[*region];
-        text += &format!("[role.own-{region}]\ncount = {count}\nat = \"{cloud}:{name}\"\nmachine = {{ {machines} }}\n");
+        text += &format!(
+            "[role.own-{region}]\ncount = {count}\nat = \"{cloud}:{name}\"\nmachine = {{ {machines} }}\n"
+        );
         text += "ports = [{ port = 80, from = \"mesh\" }]\n";
     }
-    text += &format!("[role.shared]\ncount = {}\nper = \"total\"\nmachine = {{ {machines} }}\n", shape.shared);
+    text +=
+        &format!("[role.shared]\ncount = {}\nper = \"total\"\nmachine = {{ {machines} }}\n", shape.shared);
     text += "ports = [{ port = 443, from = \"internet\" }]\n";
     text += if shape.univrs { "univrs = { role = \"validator\" }\n" } else { "" };
     text += if shape.balancer { "[service.load_balancer]\nfor = \"shared\"\n" } else { "" };
-    text += "[traffic]\nhealth_adjusted = true\ndns = { provider = \"cloudflare\", zone = \"example.net\" }\n";
+    text +=
+        "[traffic]\nhealth_adjusted = true\ndns = { provider = \"cloudflare\", zone = \"example.net\" }\n";
     text
 }
 

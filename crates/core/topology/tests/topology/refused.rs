@@ -44,14 +44,44 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("cidr = \"10.0.0.0/16\"", "cidr = \"10.0.0.0/20\"", "range-too-small", "region[0].cidr"),
     ("cidr = \"10.0.0.0/16\"", "cidr = \"100.64.0.0/16\"", "range-overlap", "region[0].cidr"),
     ("cidr = \"10.0.0.0/16\"", "cidr = \"10.0.0.0/16\"\nzones = 7", "out-of-range", "region[0].zones"),
-    ("cidr = \"10.0.0.0/16\"", "cidr = \"10.0.0.0/16\"\nzones = [\"us-east-1z\"]", "unknown-zone", "region[0].zones[0]"),
-    ("name = \"us-west1\"", "name = \"us-west1\"\ncidr = \"10.0.128.0/17\"", "range-overlap", "region[1].cidr"),
+    (
+        "cidr = \"10.0.0.0/16\"",
+        "cidr = \"10.0.0.0/16\"\nzones = [\"us-east-1z\"]",
+        "unknown-zone",
+        "region[0].zones[0]",
+    ),
+    (
+        "name = \"us-west1\"",
+        "name = \"us-west1\"\ncidr = \"10.0.128.0/17\"",
+        "range-overlap",
+        "region[1].cidr",
+    ),
     ("name = \"us-west1\"", "name = \"us-west1\"\nzones = 4", "unknown-zone", "region[1].zones"),
-    ("cloud = \"gcp\"\nname = \"us-west1\"", "cloud = \"aws\"\nname = \"us-east-1\"", "duplicate-region", "region[1]"),
+    (
+        "cloud = \"gcp\"\nname = \"us-west1\"",
+        "cloud = \"aws\"\nname = \"us-east-1\"",
+        "duplicate-region",
+        "region[1]",
+    ),
     ("mesh = \"wireguard\"", "mesh = \"wiregaurd\"", "bad-value", "network.mesh"),
-    ("mesh = \"wireguard\"", "mesh = \"wireguard\"\nreserved = [\"10.0.0.0/8\"]", "range-overlap", "region[0].cidr"),
-    ("mesh = \"wireguard\"", "mesh = \"wireguard\"\nrange = \"10.0.0.0/16\"\nregion_prefix = 17", "no-free-range", "network.range"),
-    ("mesh = \"wireguard\"", "mesh = \"wireguard\"\nregion_prefix = 8", "out-of-range", "network.region_prefix"),
+    (
+        "mesh = \"wireguard\"",
+        "mesh = \"wireguard\"\nreserved = [\"10.0.0.0/15\"]",
+        "range-overlap",
+        "region[0].cidr",
+    ),
+    (
+        "mesh = \"wireguard\"",
+        "mesh = \"wireguard\"\nrange = \"10.0.0.0/16\"\nregion_prefix = 17",
+        "no-free-range",
+        "network.range",
+    ),
+    (
+        "mesh = \"wireguard\"",
+        "mesh = \"wireguard\"\nregion_prefix = 8",
+        "out-of-range",
+        "network.region_prefix",
+    ),
     ("203.0.113.0/24", "0.0.0.0/0", "admin-open", "network.admin_cidrs[0]"),
     ("203.0.113.0/24", "::/0", "admin-open", "network.admin_cidrs[0]"),
     ("203.0.113.0/24", "office", "bad-value", "network.admin_cidrs[0]"),
@@ -67,43 +97,158 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("count = 2", "count = 99999999999", "out-of-range", "role.web.count"),
     ("per = \"region\"", "per = \"zone\"", "bad-value", "role.web.per"),
     ("per = \"region\"", "per = \"region\"\nat = \"azure\"", "unused-selector", "role.web.at"),
-    ("per = \"region\"", "per = \"region\"\nat = \"aws\"\nexcept = [\"aws:us-east-1\"]", "nowhere", "role.web"),
+    (
+        "per = \"region\"",
+        "per = \"region\"\nat = \"aws\"\nexcept = [\"aws:us-east-1\"]",
+        "nowhere",
+        "role.web",
+    ),
     ("gcp = \"e2-standard-2\"", "", "missing-machine", "role.web.machine"),
     ("t3.large", "Standard_B2s", "unknown-machine", "role.web.machine.aws"),
     ("t3.large", "t3.large; rm", "unknown-machine", "role.web.machine.aws"),
     ("aws = \"t3.large\"", "aws = \"t3.large\", asw = \"t3.large\"", "bad-value", "role.web.machine.asw"),
     ("port = 443", "port = 70000", "out-of-range", "role.web.ports[0].port"),
     ("from = \"internet\"", "from = \"intranet\"", "bad-value", "role.web.ports[0].from"),
-    ("from = \"internet\"", "from = \"internet\", priority = 7", "out-of-range", "role.web.ports[0].priority"),
-    ("per = \"region\"", "per = \"region\"\npurchase = \"spot\"\nunivrs = { role = \"validator\" }", "spot-voter", "role.web.purchase"),
-    ("per = \"region\"", "per = \"region\"\nunivrs = { role = \"boss\" }", "bad-value", "role.web.univrs.role"),
+    (
+        "from = \"internet\"",
+        "from = \"internet\", priority = 7",
+        "out-of-range",
+        "role.web.ports[0].priority",
+    ),
+    (
+        "per = \"region\"",
+        "per = \"region\"\npurchase = \"spot\"\nunivrs = { role = \"validator\" }",
+        "spot-voter",
+        "role.web.purchase",
+    ),
+    (
+        "per = \"region\"",
+        "per = \"region\"\nunivrs = { role = \"boss\" }",
+        "bad-value",
+        "role.web.univrs.role",
+    ),
     ("per = \"region\"", "per = \"region\"\ntier = \"privat\"", "unknown-tier", "role.web.tier"),
-    ("per = \"region\"", "per = \"region\"\nhost = \"container-group\"\ncontainer = { image = \"x\" }", "no-container-service", "role.web.host"),
-    ("per = \"region\"", "per = \"region\"\nautoscale = { min = 4, max = 3 }", "out-of-range", "role.web.autoscale.max"),
-    ("per = \"region\"", "per = \"region\"\nautoscale = { min = 3, max = 4 }", "out-of-range", "role.web.count"),
-    ("per = \"region\"", "per = \"region\"\nautoscale = { min = 1, max = 4, target_cpu = 60.0 }", "out-of-range", "role.web.autoscale.target_cpu"),
+    (
+        "per = \"region\"",
+        "per = \"region\"\nhost = \"container-group\"\ncontainer = { image = \"x\" }",
+        "no-container-service",
+        "role.web.host",
+    ),
+    (
+        "per = \"region\"",
+        "per = \"region\"\nautoscale = { min = 4, max = 3 }",
+        "out-of-range",
+        "role.web.autoscale.max",
+    ),
+    (
+        "per = \"region\"",
+        "per = \"region\"\nautoscale = { min = 3, max = 4 }",
+        "out-of-range",
+        "role.web.count",
+    ),
+    (
+        "per = \"region\"",
+        "per = \"region\"\nautoscale = { min = 1, max = 4, target_cpu = 60.0 }",
+        "out-of-range",
+        "role.web.autoscale.target_cpu",
+    ),
     ("per = \"region\"", "per = \"region\"\ndisk = \"50GB\"", "bad-value", "role.web.disk"),
-    ("per = \"region\"", "per = \"region\"\nenv = { N = \"{idnex}\" }", "unknown-placeholder", "role.web.env.N"),
+    (
+        "per = \"region\"",
+        "per = \"region\"\nenv = { N = \"{idnex}\" }",
+        "unknown-placeholder",
+        "role.web.env.N",
+    ),
     ("[role.web]", "[role.Web]", "bad-name", "role.Web"),
     ("[role.web]", "[service.cache]\nper = \"region\"\n[role.web]", "bad-value", "service.cache"),
     ("[role.web]", "[service.load_balancer]\n[role.web]", "missing-key", "service.load_balancer.for"),
-    ("[role.web]", "[service.load_balancer]\nfor = \"wbe\"\n[role.web]", "unknown-role", "service.load_balancer.for"),
-    ("[role.web]", "[service.postgres]\nbackup = {}\n[role.web]", "missing-key", "service.postgres.backup.retention"),
-    ("[role.web]", "[service.postgres]\nsize = { memory = \"lots\" }\n[role.web]", "bad-value", "service.postgres.size.memory"),
-    ("[role.web]", "[traffic]\nweights = { aws = 60, gcp = 30 }\n[role.web]", "bad-weights", "traffic.weights"),
-    ("[role.web]", "[traffic]\nweights = { aws = 60, azure = 40 }\n[role.web]", "unused-selector", "traffic.weights.azure"),
-    ("[role.web]", "[traffic.dns]\nprovider = \"cloudflare\"\nzone = \"exa mple\"\n[role.web]", "bad-name", "traffic.dns.zone"),
-    ("[role.web]", "[[link]]\nkind = \"peering\"\nbetween = [\"aws:us-east-1\", \"gcp:us-west1\"]\n[role.web]", "bad-link", "link[0].between"),
-    ("[role.web]", "[[link]]\nkind = \"vpn\"\nbetween = [\"aws:us-east-1\"]\n[role.web]", "bad-link", "link[0].between"),
-    ("[role.web]", "[[link]]\nkind = \"vpn\"\nbetween = [\"aws:us-east-1\", \"gcp:us-west2\"]\n[role.web]", "unused-selector", "link[0].between"),
+    (
+        "[role.web]",
+        "[service.load_balancer]\nfor = \"wbe\"\n[role.web]",
+        "unknown-role",
+        "service.load_balancer.for",
+    ),
+    (
+        "[role.web]",
+        "[service.postgres]\nbackup = {}\n[role.web]",
+        "missing-key",
+        "service.postgres.backup.retention",
+    ),
+    (
+        "[role.web]",
+        "[service.postgres]\nsize = { memory = \"lots\" }\n[role.web]",
+        "bad-value",
+        "service.postgres.size.memory",
+    ),
+    (
+        "[role.web]",
+        "[traffic]\nweights = { aws = 60, gcp = 30 }\n[role.web]",
+        "bad-weights",
+        "traffic.weights",
+    ),
+    (
+        "[role.web]",
+        "[traffic]\nweights = { aws = 60, azure = 40 }\n[role.web]",
+        "unused-selector",
+        "traffic.weights.azure",
+    ),
+    (
+        "[role.web]",
+        "[traffic.dns]\nprovider = \"cloudflare\"\nzone = \"exa mple\"\n[role.web]",
+        "bad-name",
+        "traffic.dns.zone",
+    ),
+    (
+        "[role.web]",
+        "[[link]]\nkind = \"peering\"\nbetween = [\"aws:us-east-1\", \"gcp:us-west1\"]\n[role.web]",
+        "bad-link",
+        "link[0].between",
+    ),
+    (
+        "[role.web]",
+        "[[link]]\nkind = \"vpn\"\nbetween = [\"aws:us-east-1\"]\n[role.web]",
+        "bad-link",
+        "link[0].between",
+    ),
+    (
+        "[role.web]",
+        "[[link]]\nkind = \"vpn\"\nbetween = [\"aws:us-east-1\", \"gcp:us-west2\"]\n[role.web]",
+        "unused-selector",
+        "link[0].between",
+    ),
     ("[role.web]", "[objectives]\navailability = 99.9\n[role.web]", "wrong-type", "objectives.availability"),
-    ("[role.web]", "[objectives]\nrto = { node = \"5 minutes\" }\n[role.web]", "bad-value", "objectives.rto.node"),
-    ("[role.web]", "[objectives]\nquorum = { role = \"voter\" }\n[role.web]", "unknown-role", "objectives.quorum.role"),
+    (
+        "[role.web]",
+        "[objectives]\nrto = { node = \"5 minutes\" }\n[role.web]",
+        "bad-value",
+        "objectives.rto.node",
+    ),
+    (
+        "[role.web]",
+        "[objectives]\nquorum = { role = \"voter\" }\n[role.web]",
+        "unknown-role",
+        "objectives.quorum.role",
+    ),
     ("[role.web]", "[budget]\nmonthly = 300\n[role.web]", "wrong-type", "budget.monthly"),
     ("[role.web]", "[budget]\nmonthly = \"300\"\n[role.web]", "bad-value", "budget.monthly"),
-    ("[role.web]", "[schedule]\nauto_shutdown = \"25:00Z\"\n[role.web]", "bad-value", "schedule.auto_shutdown"),
-    ("[role.web]", "[account]\nfree_tier = { aws = \"always\" }\n[role.web]", "bad-value", "account.free_tier.aws"),
-    ("[role.web]", "[[allow]]\ncode = \"no-such-code\"\nreason = \"x\"\n[role.web]", "bad-value", "allow[0].code"),
+    (
+        "[role.web]",
+        "[schedule]\nauto_shutdown = \"25:00Z\"\n[role.web]",
+        "bad-value",
+        "schedule.auto_shutdown",
+    ),
+    (
+        "[role.web]",
+        "[account]\nfree_tier = { aws = \"always\" }\n[role.web]",
+        "bad-value",
+        "account.free_tier.aws",
+    ),
+    (
+        "[role.web]",
+        "[[allow]]\ncode = \"no-such-code\"\nreason = \"x\"\n[role.web]",
+        "bad-value",
+        "allow[0].code",
+    ),
     ("[role.web]", "[outputs]\nx = \"{public_pi}\"\n[role.web]", "unknown-placeholder", "outputs.x"),
 ];
 
@@ -114,22 +259,29 @@ fn the_base_is_good() {
 
 #[test]
 fn every_fault_is_told_once_with_code_and_path() {
+    let mut wrong = Vec::new();
     for (what, by, code, path) in FAULTS {
         assert!(BASE.contains(what), "{what}");
-        let text = BASE.replacen(what, by, 1);
-        let compiled = compiled(&text, &[]);
-        let wanted = format!("Error {code} {path}");
-        assert_eq!(told(&compiled), [wanted], "{by}: {:#?}", compiled.findings);
-        let finding = &compiled.findings[0];
-        let nowhere = ["missing-key", "too-many-machines", "no-free-range"].contains(code);
-        assert!(nowhere || finding.line.is_some(), "{by}: {finding:?}");
-        assert!(compiled.plan.is_none());
+        let compiled = compiled(&BASE.replacen(what, by, 1), &[]);
+        let told = told(&compiled);
+        if told != [format!("Error {code} {path}")] {
+            wrong.push(format!("{by}: {told:?} instead of {code} {path}"));
+            continue;
+        }
+        let placeless = ["missing-key", "too-many-machines", "no-free-range"].contains(code);
+        if compiled.plan.is_some() || !(placeless || compiled.findings[0].line.is_some()) {
+            wrong.push(format!("{by}: {:?}", compiled.findings[0]));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
 fn several_faults_are_told_in_one_run() {
-    let text = BASE.replace("count = 2", "count = \"two\"").replace("us-east-1", "us-esat-1").replace("per =", "pre =");
+    let text = BASE
+        .replace("count = 2", "count = \"two\"")
+        .replace("us-east-1", "us-esat-1")
+        .replace("per =", "pre =");
     assert_eq!(
         told(&compiled(&text, &[])),
         [
@@ -154,7 +306,7 @@ fn hostile_texts_are_refused_quickly() {
         (bomb, Format::Yaml, "too-much"),
         ("[".repeat(1 << 20), Format::Yaml, "too-deep"),
         ("[".repeat(1 << 20), Format::Json, "too-deep"),
-        (format!("a = {}", "[".repeat(1 << 20)), Format::Toml, "syntax"),
+        (format!("a = {}", "[".repeat(1 << 20)), Format::Toml, "too-deep"),
         ("&a [*a]".into(), Format::Yaml, "syntax"),
         ("---\na: 1\n---\nb: 1\n".into(), Format::Yaml, "syntax"),
         ("{\"a\": 1, \"a\": 2}".into(), Format::Json, "duplicate-key"),
