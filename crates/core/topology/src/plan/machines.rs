@@ -177,9 +177,8 @@ pub(super) fn fill_environments(context: &Context<'_>, regions: &mut [RegionPlan
             .map(|machine| machine.dns_name.clone().unwrap_or_else(|| machine.address.to_string()))
             .collect();
         let wants_peers = role.spec.env.values().any(|template| template.contains("{peers:"));
-        let mut ordinal = 0;
-        for machine in regions.iter_mut().flat_map(|region| &mut region.machines).filter(|m| m.role == *name)
-        {
+        let machines = regions.iter_mut().flat_map(|region| &mut region.machines);
+        for (ordinal, machine) in machines.filter(|machine| machine.role == *name).enumerate() {
             let others = if wants_peers { without(&peers, ordinal) } else { Vec::new() };
             let value = |key: &str| {
                 Some(match key {
@@ -202,7 +201,6 @@ pub(super) fn fill_environments(context: &Context<'_>, regions: &mut [RegionPlan
             let filled =
                 role.spec.env.iter().map(|(key, text)| (key.clone(), placeholder::fill(text, value)));
             machine.env = filled.collect();
-            ordinal += 1;
         }
     }
 }
