@@ -293,7 +293,10 @@ fn several_faults_are_told_in_one_run() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the test measures how long a refusal takes; the core does not")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test measures how long a refusal takes; the core does not"
+)]
 fn hostile_texts_are_refused_quickly() {
     let bomb: String = (1..30).fold("a0: &a0 [x, x, x, x, x, x, x, x]\n".into(), |text, level| {
         let before = level - 1;
