@@ -404,6 +404,11 @@ impl<'a> Reader<'a> {
             }
             let path =
                 if self.path.is_empty() { entry.key.clone() } else { format!("{}.{}", self.path, entry.key) };
+            if !self.shared.findings.borrow().has_room() {
+                // It is only counted; looking for what was meant would take long.
+                self.shared.note(Finding::new(Code::UnknownKey, path, String::new()));
+                continue;
+            }
             let hint = match nearest(&entry.key, asked.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known here: {}", asked.join(", ")),
