@@ -40,7 +40,8 @@ impl PriceBook {
         self.services(place.provider, "reserved_discount")
             .filter_map(|row| {
                 let known = committed_type(place.provider, row.sku, term)?;
-                let basis = basis(place.provider, known, machine)?;
+                let here = row.region == place.region || row.region == "*";
+                let basis = basis(place.provider, known, machine, here)?;
                 let price: Price = self.price_of(row);
                 let discount = Ratio::from_nanos(u64::try_from(price.amount.nanos()).ok()?);
                 Some(Commitment { discount, basis, origin: price.origin })
@@ -64,10 +65,11 @@ fn committed_type(provider: Provider, sku: &str, term: Term) -> Option<&str> {
     }
 }
 
-fn basis(provider: Provider, known: &str, machine: &str) -> Option<Basis> {
+/// What a discount known for one type says about another; `here` when it is of the same region.
+fn basis(provider: Provider, known: &str, machine: &str, here: bool) -> Option<Basis> {
     let name = machine.strip_prefix("Standard_").unwrap_or(machine);
     if known == name {
-        return Some(Basis::Type);
+        return Some(if here { Basis::Type } else { Basis::Family });
     }
     let (known_family, own_family) = (family(provider, known), family(provider, name));
     match provider {

@@ -189,15 +189,18 @@ impl Desk<'_> {
             }
             Provider::Hetzner => {
                 let base = "base-1TB+1TB-egress-month";
-                let extra = gb.map(|gb| gb.less(Quantity::units(HETZNER_INCLUDED_GB)));
-                vec![
-                    self.line(place, "objects, first TB", (service, base), Some(months(item.count))),
-                    Component {
-                        gap: extra.is_none().then_some(Gap::Amount),
-                        ..Component::unpriced(name, "GB-month", extra)
+                let first = self.line(place, "objects, first TB", (service, base), Some(months(item.count)));
+                let further = match gb {
+                    Some(gb) => {
+                        let beyond = gb.less(Quantity::units(HETZNER_INCLUDED_GB));
+                        Component::unpriced("objects, further", "GB-month", Some(beyond))
                     }
-                    .by_use(),
-                ]
+                    None => Component {
+                        gap: Some(Gap::Amount),
+                        ..Component::unpriced("objects, further", "GB-month", None)
+                    },
+                };
+                vec![first, further.by_use()]
             }
             _ => {
                 // Google sells copies over regions by continent.
