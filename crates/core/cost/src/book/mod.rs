@@ -52,15 +52,21 @@ pub struct PriceBook {
 }
 
 static BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/book.bin"));
-static BUILTIN: LazyLock<PriceBook> = LazyLock::new(|| PriceBook {
-    tables: postcard::from_bytes(BYTES).expect("the build script wrote these bytes from the same types"),
-});
+static BUILTIN: LazyLock<PriceBook> = LazyLock::new(PriceBook::read);
 
 impl PriceBook {
     /// The book built into the program from `data/*.csv`. Read once, in a few milliseconds.
     #[must_use]
     pub fn builtin() -> &'static PriceBook {
         &BUILTIN
+    }
+
+    /// Reads the built-in book anew; [`PriceBook::builtin`] does it once.
+    #[must_use]
+    pub fn read() -> PriceBook {
+        let tables =
+            postcard::from_bytes(BYTES).expect("the build script wrote these bytes from the same types");
+        PriceBook { tables }
     }
 
     /// A book of other tables, see [`crate::table::compile`].

@@ -70,11 +70,11 @@ impl<'a> Desk<'a> {
         let name = name.into();
         match self.price(place, service, sku) {
             Ok(price) => Component::priced(name, price, amount),
-            Err(elsewhere) => self.from_elsewhere(place.provider, name, elsewhere, amount),
+            Err(elsewhere) => self.priced_elsewhere(place.provider, name, elsewhere, amount),
         }
     }
 
-    pub(super) fn from_elsewhere(
+    pub(super) fn priced_elsewhere(
         &self,
         provider: Provider,
         name: String,

@@ -50,7 +50,7 @@ impl Desk<'_> {
             Some(offer) => {
                 let elsewhere = Some(Elsewhere { region: offer.region, price: offer.price });
                 let amount = Some(hours(item.count).times(offer.units));
-                self.from_elsewhere(place.provider, offer.name.clone(), elsewhere, amount)
+                self.priced_elsewhere(place.provider, offer.name.clone(), elsewhere, amount)
             }
             None => Component::unpriced("PostgreSQL server", "hours", Some(hours(item.count)))
                 .noted("no type with a known price meets the stated size"),

@@ -160,13 +160,13 @@ impl Desk<'_> {
             Destination::Region(there) if there.provider == item.place.provider => {
                 vec![self.between_regions(&item.place, there, gb)]
             }
-            Destination::Internet | Destination::Region(_) => self.to_internet(item, gb),
+            Destination::Internet | Destination::Region(_) => self.internet_lines(item, gb),
             Destination::Zone => vec![self.between_zones(&item.place, gb)],
         };
         lines.into_iter().map(Component::by_use).collect()
     }
 
-    fn to_internet(&mut self, item: &Item, gb: Option<Quantity>) -> Vec<Component> {
+    fn internet_lines(&mut self, item: &Item, gb: Option<Quantity>) -> Vec<Component> {
         let name = "traffic to the internet";
         let place = &item.place;
         let Some(wanted) = gb else {

@@ -87,7 +87,7 @@ impl Steps<'_> {
         }
         if let Some((kind, rest)) = carried.filter(|(_, rest)| *rest != Money::ZERO) {
             match found.last_mut() {
-                Some((_, saving)) => *saving = *saving + rest,
+                Some((_, saving)) => *saving += rest,
                 // What the rules forbid is put right, even where that costs more.
                 None => found.push((kind, rest)),
             }

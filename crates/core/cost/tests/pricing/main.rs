@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has to stop")]
 
+mod aurigraph;
 mod broken_rows;
 mod build;
 mod components;
 mod document;
+mod example;
 mod free_tier;
 mod known_prices;
 mod latency;

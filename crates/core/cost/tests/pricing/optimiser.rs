@@ -1,7 +1,5 @@
 //! Proposals on problems whose answer is known.
 
-use std::time::Instant;
-
 use univrs_cost::book::Need;
 use univrs_cost::estimate::Options;
 use univrs_cost::item::{Purchase, Redundancy, Size, StorageClass, Term};
@@ -218,13 +216,14 @@ fn savings_are_stated_against_list() {
 }
 
 #[test]
-fn many_groups_over_many_regions_end_in_time() {
+fn many_groups_over_many_regions() {
     let regions: Vec<_> = PriceBook::builtin()
         .tables()
         .markets
         .iter()
+        // Google and Azure have no known price for traffic between most of their regions.
+        .filter(|market| market.provider == univrs_cost::Provider::Aws)
         .map(|market| univrs_cost::Place::new(market.provider, market.region))
-        .take(30)
         .collect();
     let need = Need { size: Size::of(2, 8), arch: Some(Arch::X86_64), shared: true };
     let groups: Vec<Group> = (0..120)
@@ -240,7 +239,7 @@ fn many_groups_over_many_regions_end_in_time() {
             )
         })
         .collect();
-    let flows = (1..120)
+    let flows: Vec<Flow> = (1..120)
         .map(|b| Flow {
             a: b / 2,
             b,
@@ -249,15 +248,17 @@ fn many_groups_over_many_regions_end_in_time() {
             most_micros: None,
         })
         .collect();
-    let problem = Problem {
-        groups,
-        flows,
-        rules: Rules { search_limit: 2_000, ..Rules::default() },
+    let problem = |search_limit| Problem {
+        groups: groups.clone(),
+        flows: Vec::clone(&flows),
+        rules: Rules { search_limit, ..Rules::default() },
         ..Problem::default()
     };
-    let start = Instant::now();
-    let outcome = run(&problem);
-    assert!(outcome.saving() >= Money::ZERO);
-    // Far above what it takes, even unoptimised on a busy machine; a quadratic fault would be minutes.
-    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    let (full, cut) = (run(&problem(20_000)), run(&problem(10)));
+    assert!(full.left_out.is_empty(), "{:?}", full.left_out);
+    assert!(full.exact && full.saving() > Money::ZERO);
+    // A search that gives up says so, and what it found is still better than today. How long both take is measured in
+    // benches/pricing.rs.
+    assert!(!cut.exact);
+    assert!(full.after <= cut.after && cut.after < cut.before);
 }
