@@ -1,0 +1,7 @@
+//! Emission and checker against the real provider schemas.
+
+mod checker;
+mod corpus;
+mod examples;
+mod schemas;
+mod world;
