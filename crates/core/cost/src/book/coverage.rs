@@ -10,15 +10,21 @@ use crate::table::{Provider, family};
 /// What the book covers.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Coverage {
-    /// By provider, region and family.
-    pub machines: BTreeMap<(Provider, &'static str, String), FamilyCoverage>,
-    /// By provider and service, the number of regions each sku is priced in; `*` counts as all.
-    pub services: BTreeMap<(Provider, &'static str), BTreeMap<&'static str, ServiceReach>>,
+    /// Sorted by provider, region and family.
+    pub machines: Vec<FamilyCoverage>,
+    /// Sorted by provider, service and sku.
+    pub services: Vec<ServiceCoverage>,
 }
 
 /// How many types of a family have which price in one region.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FamilyCoverage {
+    /// Who sells.
+    pub provider: Provider,
+    /// Where.
+    pub region: &'static str,
+    /// The family.
+    pub family: String,
     /// Types in the book.
     pub types: u32,
     /// With a price on demand.
@@ -28,8 +34,14 @@ pub struct FamilyCoverage {
 }
 
 /// Where a sku is priced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct ServiceReach {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceCoverage {
+    /// Who sells.
+    pub provider: Provider,
+    /// What kind of thing.
+    pub service: &'static str,
+    /// Which one.
+    pub sku: &'static str,
     /// Regions with a price of their own.
     pub regions: u32,
     /// Whether one price holds everywhere.
@@ -42,20 +54,36 @@ impl PriceBook {
     pub fn coverage(&self) -> Coverage {
         let mut coverage = Coverage::default();
         for market in &self.tables.markets {
+            let mut families: BTreeMap<String, [u32; 3]> = BTreeMap::new();
             for machine in &market.machines {
-                let key = (market.provider, market.region, family(market.provider, machine.name));
-                let family = coverage.machines.entry(key).or_default();
-                family.types += 1;
-                family.on_demand += u32::from(machine.on_demand.is_some());
-                family.spot += u32::from(machine.spot.is_some());
+                let counts = families.entry(family(market.provider, machine.name)).or_default();
+                counts[0] += 1;
+                counts[1] += u32::from(machine.on_demand.is_some());
+                counts[2] += u32::from(machine.spot.is_some());
             }
+            let (provider, region) = (market.provider, market.region);
+            coverage.machines.extend(families.into_iter().map(|(family, [types, on_demand, spot])| {
+                FamilyCoverage { provider, region, family, types, on_demand, spot }
+            }));
         }
         for row in &self.tables.services {
-            let skus = coverage.services.entry((row.provider, row.service)).or_default();
-            let reach = skus.entry(row.sku).or_default();
-            match row.region {
-                "*" => reach.everywhere = true,
-                _ => reach.regions += 1,
+            let (provider, service, sku) = (row.provider, row.service, row.sku);
+            let same =
+                |last: &ServiceCoverage| (last.provider, last.service, last.sku) == (provider, service, sku);
+            if !coverage.services.last().is_some_and(same) {
+                coverage.services.push(ServiceCoverage {
+                    provider,
+                    service,
+                    sku,
+                    regions: 0,
+                    everywhere: false,
+                });
+            }
+            if let Some(last) = coverage.services.last_mut() {
+                match row.region {
+                    "*" => last.everywhere = true,
+                    _ => last.regions += 1,
+                }
             }
         }
         coverage

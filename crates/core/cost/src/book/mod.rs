@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 pub use commitment::{Basis, Commitment};
-pub use coverage::{Coverage, FamilyCoverage, ServiceReach};
+pub use coverage::{Coverage, FamilyCoverage, ServiceCoverage};
 pub(crate) use machines::units;
 pub use machines::{FlexibleRates, MachineType, Need, shares_processors};
 pub use services::Elsewhere;

@@ -27,6 +27,8 @@ pub struct ResourceDifference {
     pub name: String,
     /// Where it is.
     pub place: Place,
+    /// The kind of resource in OpenTofu's words.
+    pub resource_type: &'static str,
     /// What it cost; none when it is new.
     pub before: Option<Money>,
     /// What it costs; none when it is gone.
@@ -57,6 +59,7 @@ pub fn difference(before: &Estimate, after: &Estimate) -> Difference {
             ResourceDifference {
                 name: key.0.to_owned(),
                 place: key.1.clone(),
+                resource_type: key.2,
                 before: cost(&old),
                 after: cost(&new),
                 complete: whole(&old) && whole(&new),

@@ -246,7 +246,7 @@ fn change_breakdown(change: &Difference, usage: Money) -> Breakdown {
         .iter()
         .map(|changed| ResourceJson {
             name: changed.name.clone(),
-            resource_type: "univrs_change",
+            resource_type: changed.resource_type,
             metadata: Place {
                 provider: changed.place.provider.name(),
                 region: changed.place.region.clone(),

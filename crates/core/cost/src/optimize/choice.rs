@@ -1,9 +1,9 @@
 //! One group in one place: the cheapest type and the cheapest mix of purchases, exactly.
 
 use super::{Group, Interruption, Rules};
-use crate::book::{MachineType, PriceBook};
+use crate::book::{MachineType, Need, PriceBook, shares_processors};
 use crate::estimate::{Options, quote};
-use crate::item::{Purchase, Term};
+use crate::item::{Purchase, Size, Term};
 use crate::money::{HOURS_PER_MONTH, Money, Quantity, Ratio};
 use crate::place::Place;
 
@@ -63,23 +63,26 @@ impl<'a> Site<'a> {
     }
 
     /// The cheapest type and mix. None when no type there has a known price.
-    pub(super) fn best(&self, rules: &Rules) -> Option<Offer> {
-        let own = || self.book.machine_of(self.place, &self.group.type_name, self.group.size);
+    pub(super) fn best(&self, rules: &Rules, shelf: &Shelf) -> Option<Offer> {
         let stays = self.place == &self.group.place;
+        let own = || self.book.machine_of(self.place, &self.group.type_name, self.group.size);
         let kept = own().filter(|_| stays || self.group.need.is_none());
-        let fitting = self.group.need.into_iter().flat_map(|need| self.book.fitting(self.place, need));
+        let fitting = self.group.need.into_iter().flat_map(|need| shelf.fitting(need));
         // Of equally cheap types the present one is kept, then the first by name.
-        kept.into_iter()
-            .chain(fitting)
-            .filter_map(|machine| self.with(machine, rules))
+        kept.and_then(|machine| self.with(machine, rules))
+            .into_iter()
+            .chain(fitting.map(|good| self.offer(good.machine, rules, good.prices)))
             .reduce(|best, next| if next.cost < best.cost { next } else { best })
     }
 
     /// The cheapest mix for a type.
     pub(super) fn with(&self, machine: MachineType, rules: &Rules) -> Option<Offer> {
-        let prices = self.prices(machine, rules)?;
+        Some(self.offer(machine, rules, self.prices(machine, rules)?))
+    }
+
+    fn offer(&self, machine: MachineType, rules: &Rules, prices: Prices) -> Offer {
         let (mix, cost) = cheapest_mix(self.group, rules, prices);
-        Some(Offer { machine, mix, cost: cost + self.disks })
+        Offer { machine, mix, cost: cost + self.disks }
     }
 
     /// A type, all of it paid for in one way.
@@ -100,11 +103,11 @@ impl<'a> Site<'a> {
                 (mix, used(prices?.on_demand))
             }
             Purchase::Spot => {
-                let spot = machine.spot.map(|price| self.monthly(price.amount))?;
+                let spot = machine.spot.map(|price| self.counter().monthly(price.amount))?;
                 (Mix { spot: count, ..Mix::default() }, used(spot))
             }
             Purchase::Reserved(term) => {
-                let price = self.reserved(machine, term)?;
+                let price = self.counter().reserved(machine, term)?;
                 (Mix { reserved: count, term: Some(term), ..Mix::default() }, price.times(machines(count)))
             }
         };
@@ -119,6 +122,23 @@ impl<'a> Site<'a> {
         Some(price.times(machines(steady)) + elastic + self.disks)
     }
 
+    fn prices(&self, machine: MachineType, rules: &Rules) -> Option<Prices> {
+        self.counter().prices(machine, rules)
+    }
+
+    fn counter(&self) -> Counter<'a> {
+        Counter { book: self.book, options: self.options, place: self.place }
+    }
+}
+
+/// Where prices per machine and month are made.
+struct Counter<'a> {
+    book: &'a PriceBook,
+    options: &'a Options,
+    place: &'a Place,
+}
+
+impl Counter<'_> {
     fn prices(&self, machine: MachineType, rules: &Rules) -> Option<Prices> {
         let terms = [Term::OneYear, Term::ThreeYears];
         let reserved = terms
@@ -150,6 +170,37 @@ impl<'a> Site<'a> {
     fn monthly(&self, per_hour: Money) -> Money {
         let paid = self.options.discounts.get(&self.place.provider).copied().unwrap_or(Ratio::ONE);
         hourly(per_hour.part(paid))
+    }
+}
+
+/// All types of a place with their prices, made once for all groups that may stand there.
+pub(super) struct Shelf {
+    goods: Vec<Good>,
+}
+
+struct Good {
+    machine: MachineType,
+    shared: bool,
+    prices: Prices,
+}
+
+impl Shelf {
+    pub(super) fn new(book: &PriceBook, options: &Options, rules: &Rules, place: &Place) -> Shelf {
+        let counter = Counter { book, options, place };
+        let any = Need { size: Size { milli_vcpu: 0, mib: 0 }, arch: None, shared: true };
+        let goods = book.fitting(place, any).filter_map(|machine| {
+            let shared = shares_processors(place.provider, machine.name);
+            Some(Good { machine, shared, prices: counter.prices(machine, rules)? })
+        });
+        Shelf { goods: goods.collect() }
+    }
+
+    fn fitting(&self, need: Need) -> impl Iterator<Item = &Good> {
+        self.goods
+            .iter()
+            .filter(move |good| good.machine.size.covers(need.size))
+            .filter(move |good| need.arch.is_none_or(|arch| arch == good.machine.arch))
+            .filter(move |good| need.shared || !good.shared)
     }
 }
 

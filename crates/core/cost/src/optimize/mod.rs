@@ -47,13 +47,13 @@ pub struct Rules {
     pub longest_term: Option<Term>,
     /// Whether the spot market may be used at all.
     pub spot: bool,
-    /// Steps after which the exact search of one set of groups gives up.
+    /// How many times the exact search of one set of groups may look at a place before it gives up.
     pub search_limit: u32,
 }
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { longest_term: Some(Term::OneYear), spot: true, search_limit: 200_000 }
+        Rules { longest_term: Some(Term::OneYear), spot: true, search_limit: 1_000_000 }
     }
 }
 

@@ -23,11 +23,13 @@ pub(super) struct Found {
     pub(super) exact: bool,
 }
 
-/// The cheapest options. `start` must be allowed; the answer never costs more.
-pub(super) fn cheapest(space: &Space<'_>, start: &[usize], limit: u32) -> Found {
-    let mut best = descend(space, start.to_vec());
+/// The cheapest options. The first of `starts` must be allowed; the answer never costs more. `limit` is how many times
+/// the exact search may look at an option.
+pub(super) fn cheapest(space: &Space<'_>, starts: &[Vec<usize>], limit: u32) -> Found {
+    let first = starts.first().cloned().unwrap_or_else(|| vec![0; space.own.len()]);
+    let mut best = descend(space, first);
     let mut best_cost = total(space, &best);
-    for other in starts(space) {
+    for other in starts.iter().skip(1).cloned().chain([each_cheapest(space)]) {
         if total(space, &other).is_some() {
             let found = descend(space, other);
             let cost = total(space, &found);
@@ -67,14 +69,10 @@ fn order(space: &Space<'_>) -> Vec<usize> {
     order
 }
 
-/// Each variable on its own cheapest option, and everything on the same option number where all have it: the callers
-/// number options by place.
-fn starts(space: &Space<'_>) -> Vec<Vec<usize>> {
+/// Each variable on its own cheapest option.
+fn each_cheapest(space: &Space<'_>) -> Vec<usize> {
     let cheapest = |costs: &Vec<Money>| (0..costs.len()).min_by_key(|option| costs[*option]).unwrap_or(0);
-    let mut starts = vec![space.own.iter().map(cheapest).collect()];
-    let shared = space.own.iter().map(Vec::len).min().unwrap_or(0);
-    starts.extend((0..shared).map(|option| vec![option; space.own.len()]));
-    starts
+    space.own.iter().map(cheapest).collect()
 }
 
 fn total(space: &Space<'_>, options: &[usize]) -> Option<Money> {
@@ -97,7 +95,7 @@ fn local(space: &Space<'_>, options: &[usize], variable: usize, option: usize) -
     Some(sum)
 }
 
-/// Moves single variables, then pairs of them, as long as that makes it cheaper.
+/// Moves single variables as long as that makes it cheaper.
 fn descend(space: &Space<'_>, mut options: Vec<usize>) -> Vec<usize> {
     // Each round makes the total smaller, so this ends; the cap keeps the time linear.
     for _ in 0..64 {
@@ -144,10 +142,11 @@ impl Walk<'_> {
             .collect();
         options.sort_unstable();
         for (added, option) in options {
-            if self.steps_left == 0 {
-                return false;
+            let looks: usize = self.order[depth..].iter().map(|open| self.space.own[*open].len()).sum();
+            match self.steps_left.checked_sub(u32::try_from(looks).unwrap_or(u32::MAX)) {
+                Some(left) => self.steps_left = left,
+                None => return false,
             }
-            self.steps_left -= 1;
             self.chosen[variable] = Some(option);
             let bound = self.least_of_rest(depth + 1).map(|rest| spent + added + rest);
             let promising = match (bound, self.best_cost) {

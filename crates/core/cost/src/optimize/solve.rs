@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::choice::{Offer, Site, most_spot};
+use super::choice::{Offer, Shelf, Site, most_spot};
 use super::search::{Space, cheapest};
 use super::traffic::Traffic;
 use super::{Flow, Group, LeftOut, Problem};
@@ -44,6 +44,8 @@ pub(super) fn solve(book: &PriceBook, problem: &Problem, options: &Options) -> S
         near.chain(group.candidates.iter().cloned()).chain([group.place.clone()])
     });
     let traffic = Traffic::new(book, options, named);
+    let shelves: Vec<Shelf> =
+        traffic.places().map(|place| Shelf::new(book, options, &problem.rules, place)).collect();
     let mut left_out = Vec::new();
     let flows = usable_flows(problem, &traffic, &mut left_out);
     let mut open: Vec<Option<Open>> = Vec::with_capacity(problem.groups.len());
@@ -51,7 +53,8 @@ pub(super) fn solve(book: &PriceBook, problem: &Problem, options: &Options) -> S
         // A flow whose price is not known today pins both its ends: what a move would change cannot be said.
         let pinned =
             problem.flows.iter().any(|flow| (flow.a == index || flow.b == index) && !flows.contains(flow));
-        match offers(book, problem, options, &traffic, group, pinned) {
+        let shop = Shop { book, options, problem, traffic: &traffic, shelves: &shelves };
+        match shop.offers(group, pinned) {
             Ok(found) => open.push(Some(found)),
             Err(reason) => {
                 left_out.push(LeftOut { name: group.name.clone(), reason });
@@ -98,42 +101,51 @@ fn usable_flows(problem: &Problem, traffic: &Traffic, left_out: &mut Vec<LeftOut
     usable
 }
 
-/// The present offer, and the best offer of each place the group may stand in.
-fn offers(
-    book: &PriceBook,
-    problem: &Problem,
-    options: &Options,
-    traffic: &Traffic,
-    group: &Group,
-    pinned: bool,
-) -> Result<Open, String> {
-    let missing = |what: &str| format!("{what} is not known in {}", group.place);
-    let here = traffic.index(&group.place).ok_or_else(|| missing("the place"))?;
-    let site =
-        Site::new(book, options, group, &group.place).ok_or_else(|| missing("the price of its disk"))?;
-    let machine: MachineType = book
-        .machine_of(&group.place, &group.type_name, group.size)
-        .ok_or_else(|| missing(&format!("the type {}", group.type_name)))?;
-    let unpriced = || missing(&format!("the price of {}", group.type_name));
-    let before = site.all(machine, group.purchase).ok_or_else(unpriced)?;
-    let list = site.list(machine).ok_or_else(unpriced)?;
-    // COST-9: what the rules forbid does not stay, even where it is cheapest.
-    let forbidden = before.mix.spot > most_spot(group, &problem.rules);
-    let best =
-        site.best(&problem.rules).filter(|best| forbidden || best.cost < before.cost).unwrap_or(before);
-    let mut offers = vec![(here, best)];
-    let candidates = group.candidates.iter().filter(|place| **place != group.place && !pinned);
-    for place in candidates {
-        let known = book.region(place).is_some() && near_enough(traffic, group, here, place);
-        let Some(index) = traffic.index(place).filter(|_| known) else { continue };
-        let offer = Site::new(book, options, group, place).and_then(|site| site.best(&problem.rules));
-        if let Some(offer) = offer
-            && !offers.iter().any(|(known, _)| *known == index)
-        {
-            offers.push((index, offer));
+/// Where offers are made.
+struct Shop<'a> {
+    book: &'a PriceBook,
+    options: &'a Options,
+    problem: &'a Problem,
+    traffic: &'a Traffic,
+    /// By place.
+    shelves: &'a [Shelf],
+}
+
+impl Shop<'_> {
+    /// The present offer, and the best offer of each place the group may stand in.
+    fn offers(&self, group: &Group, pinned: bool) -> Result<Open, String> {
+        let rules = &self.problem.rules;
+        let missing = |what: &str| format!("{what} is not known in {}", group.place);
+        let here = self.traffic.index(&group.place).ok_or_else(|| missing("the place"))?;
+        let site = Site::new(self.book, self.options, group, &group.place)
+            .ok_or_else(|| missing("the price of its disk"))?;
+        let machine: MachineType = self
+            .book
+            .machine_of(&group.place, &group.type_name, group.size)
+            .ok_or_else(|| missing(&format!("the type {}", group.type_name)))?;
+        let unpriced = || missing(&format!("the price of {}", group.type_name));
+        let before = site.all(machine, group.purchase).ok_or_else(unpriced)?;
+        let list = site.list(machine).ok_or_else(unpriced)?;
+        // COST-9: what the rules forbid does not stay, even where it is cheapest.
+        let forbidden = before.mix.spot > most_spot(group, rules);
+        let best = site
+            .best(rules, &self.shelves[here])
+            .filter(|best| forbidden || best.cost < before.cost)
+            .unwrap_or(before);
+        let mut offers = vec![(here, best)];
+        for place in group.candidates.iter().filter(|place| **place != group.place && !pinned) {
+            let known = self.book.region(place).is_some() && near_enough(self.traffic, group, here, place);
+            let Some(index) = self.traffic.index(place).filter(|_| known) else { continue };
+            let site = Site::new(self.book, self.options, group, place);
+            let offer = site.and_then(|site| site.best(rules, &self.shelves[index]));
+            if let Some(offer) = offer
+                && !offers.iter().any(|(known, _)| *known == index)
+            {
+                offers.push((index, offer));
+            }
         }
+        Ok(Open { list, before, offers })
     }
-    Ok(Open { list, before, offers })
 }
 
 /// COST-11 for places outside the problem.
@@ -201,13 +213,27 @@ fn search(problem: &Problem, traffic: &Traffic, flows: &[Flow], open: &[Option<O
             together(pair, (members[one.0], one.1), (members[other.0], other.1))
         };
         let space = Space { own, pairs, together: &by_member };
-        let found = cheapest(&space, &vec![0; members.len()], problem.rules.search_limit);
+        let starts = starts(&members, open);
+        let found = cheapest(&space, &starts, problem.rules.search_limit);
         exact &= found.exact;
         for (group, option) in members.iter().zip(found.options) {
             places[*group] = option;
         }
     }
     (places, exact)
+}
+
+/// Where the search begins: everything as it is, and everything in one place for each place that all may stand in.
+fn starts(members: &[usize], open: &[Option<Open>]) -> Vec<Vec<usize>> {
+    let mut starts = vec![vec![0; members.len()]];
+    let option = |group: usize, place: usize| -> Option<usize> {
+        open[group].as_ref()?.offers.iter().position(|(known, _)| *known == place)
+    };
+    let first = members.first().and_then(|group| open[*group].as_ref());
+    for (place, _) in first.into_iter().flat_map(|open| &open.offers) {
+        starts.extend(members.iter().map(|group| option(*group, *place)).collect::<Option<Vec<usize>>>());
+    }
+    starts
 }
 
 /// Groups that talk to each other, directly or through others.

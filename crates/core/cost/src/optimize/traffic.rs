@@ -47,6 +47,11 @@ impl Traffic {
         Traffic { places, index, internet, between, round_trips }
     }
 
+    /// All places, in the order of their indices.
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter()
+    }
+
     pub(super) fn place(&self, index: usize) -> &Place {
         &self.places[index]
     }

@@ -183,9 +183,12 @@ fn windows_prices_mixed_into_azure_rows_are_withheld() {
 #[test]
 fn coverage_counts_every_row_once() {
     let coverage = PriceBook::builtin().coverage();
-    let types: u32 = coverage.machines.values().map(|family| family.types).sum();
+    let types: u32 = coverage.machines.iter().map(|family| family.types).sum();
     assert_eq!(types, 17_392);
-    let withheld: u32 = coverage.machines.values().map(|family| family.types - family.on_demand).sum();
+    let withheld: u32 = coverage.machines.iter().map(|family| family.types - family.on_demand).sum();
     assert_eq!(withheld, 413);
-    assert!(coverage.machines.values().all(|family| family.spot <= family.types));
+    assert!(coverage.machines.iter().all(|family| family.spot <= family.types));
+    let nat = coverage.services.iter().find(|row| row.provider == Provider::Aws && row.sku == "nat-hour");
+    assert_eq!(nat.map(|row| (row.regions, row.everywhere)), Some((1, false)));
+    assert!(serde_json::to_value(&coverage).unwrap()["machines"][0]["family"].is_string());
 }
