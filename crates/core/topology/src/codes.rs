@@ -158,6 +158,77 @@ codes! {
         "An [[allow]] names a code that no warning of this topology has at that place. Errors cannot be accepted. Remove it, so that it does not hide what comes later.";
     NoEndpoint "no-endpoint" Warning "The name points to nothing"
         "traffic.dns wants a name, but no load balancer and no machine with a port open to the internet and a public address exists in a place that gets requests.";
+    // Names at the providers.
+    IllegalName "illegal-name" Error "A name is not legal at its provider"
+        "The file states a name that the provider refuses: too long, with characters it does not take, or taken by the provider itself. Names the compiler makes are always legal; what the file states is passed on as it stands, so that it must be. The message says what the provider takes.";
+    GlobalName "global-name" Fact "A name must be free in the whole world"
+        "Buckets, storage accounts, key vaults and some DNS names are shared by all customers of a provider. The name carries the topology and its environment, which makes a collision unlikely, and applying fails when somebody else has it. Nothing can be reserved beforehand.";
+    OtherTopology "other-topology" Error "Another topology cannot be planned"
+        "`--with` names a topology whose ranges must stay apart from this one's, and it has errors of its own, so that its ranges are not known. Check it by itself first.";
+    // Voters.
+    QuorumLost "quorum-lost" Error "A single failure loses the quorum"
+        "objectives.quorum says what may fail. Counting the voters that the runtime would choose (5, at most 7, always an odd number, spread over clouds, then regions, then zones), the largest part that may fail takes so many voters that the rest cannot decide: a majority rule needs more than half of all voters, a bft rule more than two thirds. Spread the role over more clouds, regions or zones, or state a smaller failure to survive.";
+    VotersChosen "voters-chosen" Fact "Which machines will vote"
+        "Machines with univrs.role = \"validator\" may vote. The runtime chooses 5 of them (fewer where there are fewer, always an odd number) over clouds, then regions, then zones; the others follow and step in when a voter is lost. More voters do not survive more clouds: they make every write wait for more machines.";
+    EvenVoters "even-voters" Warning "An even number of machines would vote"
+        "An even number of voters survives no more failures than the odd number below it, and splits into halves that both cannot decide. The runtime therefore leaves one of them out. Add or remove one machine.";
+    // Objectives.
+    RoundTrip "round-trip" Warning "Round trips take longer than stated"
+        "objectives.cross_cloud_rtt says how far apart regions of different clouds may be. Round trips come from published measurements, or else from the distance: 5.5 ms plus 0.0158 ms for each kilometre of the great circle, within 33 % for nine in ten pairs. Light in fibre alone needs 0.01 ms for each kilometre, so no network changes the answer much. Choose regions that are nearer, or relax the objective.";
+    RoundTripMargin "round-trip-margin" Fact "Round trips hold only within the error of the estimate"
+        "The objective holds with the estimated round trips, and would not at the upper end of what the estimate may be wrong by. Measure before relying on it.";
+    RoundTripUnknown "round-trip-unknown" Fact "A round trip is not known"
+        "There is no measurement between the two regions, and the place of one of them is not known, so that not even an estimate can be made.";
+    RtoAvailability "rto-availability" Warning "One failure uses up the year's availability"
+        "The availability objective allows a certain time of outage in a year: 99.99 % are 52.6 minutes of 365.25 days. A single failure that takes as long as its recovery time allows uses more than that. Shorten the recovery time, or state the availability that follows from it.";
+    RtoUnreachable "rto-unreachable" Warning "Nothing here recovers in that time"
+        "The recovery time is shorter than what is set up can do, or nothing is set up that would recover: the only region or cloud is lost, a database has no copy where the others are, or no machine is left elsewhere.";
+    DnsCutover "dns-cutover" Warning "Names move too slowly"
+        "After a loss, requests go elsewhere once the health checks have noticed it (interval times failures in a row, plus one timeout) and the answers that people still hold have expired (the TTL). That takes longer than the recovery time, or health checks do not steer the names at all. Shorten `ttl` or `interval`, and write traffic.health_adjusted = true.";
+    RpoUnreachable "rpo-unreachable" Warning "More may be lost than stated"
+        "The objective says how much of the latest writes may be lost. What is set up loses more after some failure: a restore from a daily backup loses a day; logs for point-in-time recovery are kept every 5 minutes; copies in other regions that nobody waits for lag behind by seconds to minutes; data without a copy is gone.";
+    SyncReplication "sync-replication" Warning "Every write waits for another region"
+        "With synchronous replication a write is acknowledged once another region has it. That adds at least one round trip to the nearest other copy to each commit. Use asynchronous replication, or copies in zones of one region.";
+    Headroom "headroom" Warning "The loss of a cloud needs headroom in the others"
+        "When a cloud is lost, its share of the requests goes to the others. With weights of 40, 30 and 30 the loss of the first raises each of the others from 30 to 50 percent, 1.67 times as much. The machines must be able to carry that at once; machines added by autoscaling come minutes later, when everybody else asks for some too.";
+    NoZones "no-zones" Warning "A second zone is asked for where there is none"
+        "high_availability keeps a second copy in another zone, and the region has only one. The copy will be in the same zone and fall with it.";
+    // Prices.
+    CostEstimate "cost-estimate" Fact "What it costs"
+        "The sum of the known parts for a month of 730 hours at list prices, with the date of the oldest price. Where prices or amounts are not known, the sum says so: it is a lower bound.";
+    OverBudget "over-budget" Warning "It costs more than the budget"
+        "The known parts alone cost more in a month than budget.monthly. `univrs topology cost` lists them, `univrs topology optimize` says what would be cheaper.";
+    BudgetAlert "budget-alert" Fact "A share of the budget is reached"
+        "budget.alert_at names shares of the budget at which somebody wants to be told; the known parts reach this one.";
+    OtherCurrency "other-currency" Warning "The currency is not the one of the prices"
+        "Prices are in US dollars. An amount in another currency would need a rate of some day, and none is assumed. State the amount in USD.";
+    Unpriced "unpriced" Warning "A price is not known"
+        "The price book has no price for a part in that region. It is left out of the sum, which then says that it is not whole; it is never counted as free. The message says where the price is known, if anywhere.";
+    UndeclaredUsage "undeclared-usage" Fact "An amount is not stated"
+        "The price is known and the amount is not: data through a gateway, objects kept, logs taken in. The part is left out of the sum, which then says that it is not whole. State `stored` or `ingest`, or [traffic] egress.";
+    MissingEgress "missing-egress" Warning "Traffic that leaves is left out"
+        "Providers charge for what leaves a region, and it is often the largest part of the bill. The file does not say how much that is, so it is in no sum. State traffic.egress in GB a month, also when it is 0.";
+    OldPrice "old-price" Warning "Prices are older than allowed"
+        "Some prices are older than --max-price-age allows. They may have changed since. data/SOURCES.md says where each price was read.";
+    FreeTierUnknown "free-tier-unknown" Warning "The provider has no such free tier"
+        "account.free_tier names something that the provider does not offer. Prices are those of an account without a free tier.";
+    FreeTierCredit "free-tier-credit" Warning "The free tier is credit, not free use"
+        "Accounts of this kind get an amount of money once and no free use. The prices shown are before that credit, and due when it is used up.";
+    FreeTierEnded "free-tier-ended" Warning "A free tier no longer exists"
+        "What was free under this name is not any more, since the date in the message. The part is priced.";
+    FreeTierExceeded "free-tier-exceeded" Warning "More than the free tier has"
+        "The free allowance covers a part; the rest is priced. The message says how much of what, and the date of the allowance.";
+    FreeTierFits "free-tier-fits" Fact "It fits into the free tier"
+        "The free allowance covers all of it, as of the date in the message.";
+    ReservedIdle "reserved-idle" Warning "Promised hours are not used"
+        "A reserved machine is paid for all hours of its term, also those it does not run.";
+    UnusedPrice "unused-price" Warning "A kept price is for nothing here"
+        "[[account.price]] names a machine type that no role of this topology has in that cloud.";
+    // Emission.
+    NotEmitted "not-emitted" Warning "A part of the plan is in no emitted file"
+        "The plan has something that the provider's OpenTofu resources cannot make true, or that is left to people. The message says what, and the hint what can be done. The emitted README.md lists the same.";
+    CannotEmit "cannot-emit" Error "The plan cannot be emitted"
+        "Something in the plan is not decided, such as a machine type, or has no counterpart at its provider. No file is written.";
 }
 
 impl fmt::Display for Code {

@@ -28,7 +28,7 @@ pub struct Input<'a> {
 pub struct Compiled {
     /// The text with its places, for findings of later checks.
     pub document: Document,
-    /// The topology; absent when its names could not be resolved.
+    /// The topology; absent when its names could not be resolved. It may be there without a plan.
     pub topology: Option<Topology>,
     /// The plan; absent when anything is an error.
     pub plan: Option<Plan>,
