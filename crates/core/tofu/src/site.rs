@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::Ipv4Net;
 use univrs_topology::cloud::{Cloud, RegionId};
 use univrs_topology::plan::{
     Group, LoadBalancer, Machine, Plan, RegionPlan, Rule, ServiceInstance, Subnet, Via,
@@ -234,4 +235,21 @@ pub(crate) fn mesh_ranges(plan: &Plan) -> Vec<String> {
 pub(crate) fn services_of<'a>(site: Site<'a>) -> impl Iterator<Item = &'a ServiceInstance> {
     let cloud = site.plan.clouds.iter().filter(move |cloud| cloud.home == site.region.id);
     site.region.services.iter().chain(cloud.flat_map(|cloud| &cloud.services))
+}
+
+/// The last range of the region that no subnet touches, of the first prefix length that leaves room.
+pub(crate) fn free_range(region: &RegionPlan, prefixes: &[u8]) -> Option<Ipv4Net> {
+    let taken = |range: &Ipv4Net| {
+        let meets = |cidr: &Ipv4Net| cidr.contains(&range.network()) || range.contains(&cidr.network());
+        region.subnets.iter().any(|subnet| meets(&subnet.cidr))
+    };
+    let (first, last) =
+        (u64::from(u32::from(region.cidr.network())), u64::from(u32::from(region.cidr.broadcast())));
+    prefixes.iter().find_map(|prefix| {
+        let size = 1_u64 << (32 - u32::from(*prefix));
+        // A region with more than 4096 such ranges has room long before the last of them.
+        (1..=((last - first + 1) / size).min(4096))
+            .filter_map(|back| Ipv4Net::new(u32::try_from(last + 1 - back * size).ok()?.into(), *prefix).ok())
+            .find(|range| !taken(range))
+    })
 }

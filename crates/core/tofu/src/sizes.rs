@@ -128,7 +128,7 @@ mod tests {
     fn the_smallest_size_that_holds_it() {
         for (vcpu, memory, rds_class, azure, google, ocean) in [
             (4, 32, "db.r6g.xlarge", "MO_Standard_E4ds_v5", "db-custom-6-32768", "db-s-8vcpu-32gb"),
-            (2, 8, "db.m6g.large", "GP_Standard_D2ds_v5", "db-custom-2-8192", "db-s-6vcpu-16gb"),
+            (2, 8, "db.m6g.large", "GP_Standard_D2ds_v5", "db-custom-2-8192", "db-s-4vcpu-8gb"),
             (1, 2, "db.t4g.medium", "GP_Standard_D2ds_v5", "db-custom-1-4096", "db-s-1vcpu-2gb"),
             (16, 64, "db.m6g.4xlarge", "GP_Standard_D16ds_v5", "db-custom-16-65536", "db-s-16vcpu-64gb"),
         ] {

@@ -18,7 +18,7 @@ fn one(site: Site<'_>, root: &mut Root, balancer: &LoadBalancer) {
     let reference = root.add(
         Section::Services,
         Resource::new("aws_lb", &name)
-            .set("name", site.name(&balancer.name, 32))
+            .set("name", site.regional(&balancer.name, 32))
             .set("load_balancer_type", "network")
             .set("internal", false)
             .set("enable_cross_zone_load_balancing", true)
@@ -30,7 +30,7 @@ fn one(site: Site<'_>, root: &mut Root, balancer: &LoadBalancer) {
         let group = root.add(
             Section::Services,
             Resource::new("aws_lb_target_group", format!("{name}_{port}"))
-                .set("name", site.name(&format!("{}-{port}", balancer.name), 32))
+                .set("name", site.regional(&format!("{}-{port}", balancer.name), 32))
                 .set("port", *port)
                 .set("protocol", protocol.as_str())
                 .set("vpc_id", Ref::to("aws_vpc", "main").id())

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use ipnet::Ipv4Net;
 use univrs_topology::plan::{SecurityGroup, Via};
 use univrs_topology::spec::{Protocol, ServiceKind};
 
 use super::labels;
 use crate::cloud_init::protocol_word;
 use crate::emission::Gaps;
-use crate::site::{Site, services_of};
+use crate::site::{Site, free_range, services_of};
 use crate::tf::{Charset, Expr, Object, Ref, Resource, Root, Section, Value, fit, key};
 
 /// From where Google's load balancers and instance groups ask whether machines are well.
@@ -158,7 +157,7 @@ fn service_range(site: Site<'_>, root: &mut Root, network: &Ref, gaps: &mut Gaps
     if !wanted {
         return;
     }
-    let free = free_range(site);
+    let free = free_range(site.region, &SERVICE_PREFIXES);
     if free.is_none() {
         gaps.add(
             site,
@@ -185,26 +184,4 @@ fn service_range(site: Site<'_>, root: &mut Root, network: &Ref, gaps: &mut Gaps
             .set("service", "servicenetworking.googleapis.com")
             .set("reserved_peering_ranges", Value::list([range.attr("name")])),
     );
-}
-
-/// The last range of the region that no subnet touches.
-fn free_range(site: Site<'_>) -> Option<Ipv4Net> {
-    let taken = |range: &Ipv4Net| {
-        site.region
-            .subnets
-            .iter()
-            .any(|subnet| subnet.cidr.contains(&range.network()) || range.contains(&subnet.cidr.network()))
-    };
-    SERVICE_PREFIXES.into_iter().find_map(|prefix| {
-        // Networks of the region from its end; a region with more than 4096 of them has room long before that.
-        let size = 1_u32 << (32 - u32::from(prefix));
-        let (first, last) = (u32::from(site.region.cidr.network()), u32::from(site.region.cidr.broadcast()));
-        let count = (u64::from(last - first) + 1) / u64::from(size);
-        (1..=count.min(4096))
-            .filter_map(|back| {
-                let start = u64::from(last) + 1 - back * u64::from(size);
-                Ipv4Net::new(u32::try_from(start).ok()?.into(), prefix).ok()
-            })
-            .find(|range| !taken(range))
-    })
 }

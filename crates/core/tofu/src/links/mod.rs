@@ -1,6 +1,7 @@
 //! Stated connections between networks: one shared root that knows both ends.
 
 mod peering;
+mod vpn;
 
 use univrs_topology::plan::{LinkPlan, Plan, RegionPlan};
 use univrs_topology::spec::LinkKind;
@@ -53,15 +54,7 @@ pub(crate) fn emit(plan: &Plan, backend: Backend, gaps: &mut Gaps) -> Option<Roo
         let whole = Link { plan, link, ends };
         emitted |= match link.kind {
             LinkKind::Peering => peering::emit(&whole, &mut root, gaps),
-            LinkKind::Vpn => {
-                gaps.add(
-                    Site { plan, region: ends[0] },
-                    &whole.key(),
-                    "the VPN is planned and priced, and not emitted",
-                    "use `network.mesh = \"wireguard\"`, or build the VPN from `topology plan`",
-                );
-                false
-            }
+            LinkKind::Vpn => vpn::emit(&whole, &mut root, gaps),
         };
     }
     emitted.then_some(root)

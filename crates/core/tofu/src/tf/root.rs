@@ -124,7 +124,8 @@ impl Root {
         let known = self.configurations.entry(pin.name).or_default();
         // There is one configuration without an alias; the first that comes stays.
         let plain = |one: &Object| !one.has("alias");
-        if !known.contains(&configuration) && !(plain(&configuration) && known.iter().any(plain)) {
+        let taken = plain(&configuration) && known.iter().any(plain);
+        if !taken && !known.contains(&configuration) {
             known.push(configuration);
         }
     }

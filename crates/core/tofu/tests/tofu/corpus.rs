@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use univrs_tofu::{Options, emit};
 
-use crate::world::{complaints, planned};
+use crate::world::{PLURESDB, complaints, emitted, planned};
 
 const REGIONS: &[(&str, &str, &str)] = &[
     ("aws", "us-east-1", "t3.large"),
@@ -132,16 +132,64 @@ fn placed(service: &str, shape: &Shape) -> String {
     if clouds.is_empty() { String::new() } else { format!("{service}at = [{}]\n", clouds.join(", ")) }
 }
 
-/// A peering for every two regions of one cloud that follow each other.
+/// A link for every two regions that follow each other: a peering within a cloud, else a VPN.
 fn links(shape: &Shape) -> String {
-    let pairs = shape.regions.windows(2).filter(|pair| REGIONS[pair[0]].0 == REGIONS[pair[1]].0);
-    pairs
-        .map(|pair| {
-            let [one, other] =
-                [REGIONS[pair[0]], REGIONS[pair[1]]].map(|(cloud, name, _)| format!("{cloud}:{name}"));
-            format!("[[link]]\nkind = \"peering\"\nbetween = [\"{one}\", \"{other}\"]\n")
-        })
-        .collect()
+    let link = |pair: &[usize]| {
+        let [one, other] = [REGIONS[pair[0]], REGIONS[pair[1]]];
+        let kind = if one.0 == other.0 { "peering" } else { "vpn" };
+        let [one, other] = [one, other].map(|(cloud, name, _)| format!("{cloud}:{name}"));
+        format!("[[link]]\nkind = \"{kind}\"\nbetween = [\"{one}\", \"{other}\"]\n")
+    };
+    shape.regions.windows(2).map(link).collect()
+}
+
+/// All features at once, in all regions.
+fn everything(names_at: &'static str, container: bool) -> Shape {
+    Shape {
+        regions: (0..REGIONS.len()).collect(),
+        mesh: true,
+        univrs: true,
+        tiers: true,
+        zonal: true,
+        scaled: true,
+        spot: false,
+        container,
+        services: vec![true; SERVICES.len()],
+        names_at,
+        linked: true,
+        count: 18,
+    }
+}
+
+#[test]
+fn every_emitted_type_is_in_the_manual() {
+    let manual = include_str!("../../../../../docs/emit.md");
+    let mut kinds = BTreeSet::new();
+    for names_at in ["cloudflare", "aws", "azure", "gcp"] {
+        let files =
+            emit(&planned(&text(&everything(names_at, true), None), &[]), &Options::default()).unwrap().files;
+        kinds.extend(types(&files));
+    }
+    for (topology, set) in [(PLURESDB, "role.node.expose=private"), (PLURESDB, "role.node.persistence=files")]
+    {
+        kinds.extend(types(&emitted(topology, &[set]).files));
+    }
+    assert!(kinds.len() > 120, "{}", kinds.len());
+    let missing: Vec<&String> = kinds.iter().filter(|kind| !manual.contains(&format!("`{kind}`"))).collect();
+    assert!(missing.is_empty(), "docs/emit.md does not name {missing:?}");
+}
+
+/// Types of resources and data sources.
+fn types(files: &BTreeMap<String, Vec<u8>>) -> BTreeSet<String> {
+    let documents = files.iter().filter(|(path, _)| path.ends_with(".tf.json"));
+    let documents = documents.map(|(_, bytes)| serde_json::from_slice::<serde_json::Value>(bytes).unwrap());
+    let kinds = |document: serde_json::Value| {
+        let of = |key: &str| {
+            document[key].as_object().into_iter().flat_map(|map| map.keys().cloned()).collect::<Vec<_>>()
+        };
+        [of("resource"), of("data")].concat()
+    };
+    documents.flat_map(kinds).collect()
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use univrs_tofu::check::check_project;
 use univrs_tofu::{Emission, Options, emit};
 use univrs_topology::catalogue::Regions;
@@ -33,4 +34,17 @@ pub(crate) fn emitted(text: &str, set: &[&str]) -> Emission {
 /// What the checker has to say of the files, unchecked types included.
 pub(crate) fn complaints(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     check_project(&SCHEMAS, files).findings.iter().map(ToString::to_string).collect()
+}
+
+/// All resources of a type, as `folder/name` and body.
+pub(crate) fn resources(files: &BTreeMap<String, Vec<u8>>, kind: &str) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".tf.json")) {
+        let document: Value = serde_json::from_slice(bytes).unwrap();
+        let folder = path.split('/').next().unwrap_or_default();
+        for (name, body) in document["resource"][kind].as_object().into_iter().flatten() {
+            found.push((format!("{folder}/{name}"), body.clone()));
+        }
+    }
+    found
 }
