@@ -92,7 +92,16 @@ impl Steps<'_> {
                 None => found.push((kind, rest)),
             }
         }
-        found.into_iter().map(|(kind, saving)| self.proposal(kind, saving)).collect()
+        // A move that goes with a later step is told there.
+        let mut told = !self.changes_machine();
+        let mut proposals = Vec::new();
+        for (kind, saving) in found {
+            let moves =
+                matches!(kind, ProposalKind::Region | ProposalKind::Together | ProposalKind::RightSize);
+            proposals.push(self.proposal(kind, saving, !told && !moves));
+            told = true;
+        }
+        proposals
     }
 
     /// The changes one after the other, with what each saves. They add up to the whole.
@@ -100,11 +109,10 @@ impl Steps<'_> {
         let placed = self.placed;
         let place = self.solution.traffic.place(placed.to);
         let moved = placed.from != placed.to;
-        let retyped = placed.before.machine.name != placed.after.machine.name;
         let site = Site::new(self.book, self.options, self.group, place);
         let mut steps = Vec::new();
         let mut reached = placed.before.cost;
-        if moved || retyped {
+        if self.changes_machine() {
             let kind = match moved {
                 true if traffic_saving > Money::ZERO => ProposalKind::Together,
                 true => ProposalKind::Region,
@@ -134,37 +142,50 @@ impl Steps<'_> {
         steps
     }
 
-    fn proposal(&self, kind: ProposalKind, saving: Money) -> Proposal {
+    /// Whether the group is proposed in another place or of another type.
+    fn changes_machine(&self) -> bool {
+        let placed = self.placed;
+        placed.from != placed.to || placed.before.machine.name != placed.after.machine.name
+    }
+
+    /// A step in words; `with_move` when it also moves the group or changes its type.
+    fn proposal(&self, kind: ProposalKind, saving: Money, with_move: bool) -> Proposal {
         let placed = self.placed;
         let (from, to) = (self.solution.traffic.place(placed.from), self.solution.traffic.place(placed.to));
         let (old, new) = (placed.before.machine.name, placed.after.machine.name);
+        let moves = with_move && placed.from != placed.to;
         let (from, to) = match kind {
             ProposalKind::Region | ProposalKind::Together => (format!("{from} {old}"), format!("{to} {new}")),
             ProposalKind::RightSize => (old.to_owned(), new.to_owned()),
             ProposalKind::Commit
             | ProposalKind::Spot
             | ProposalKind::OnDemand
-            | ProposalKind::StorageTier => (
-                described(self.group.purchase, self.group.count),
-                format!("{} of {new}", described_mix(placed.after.mix)),
-            ),
-        };
-        let touched = match kind {
-            ProposalKind::Region | ProposalKind::Together => {
-                "round trips, where data lies, survival of a region"
+            | ProposalKind::StorageTier => {
+                let before = described(self.group.purchase, self.group.count);
+                let after = described_mix(placed.after.mix);
+                match moves {
+                    true => (format!("{from} {old}, {before}"), format!("{to} {new}, {after}")),
+                    false => (format!("{old}, {before}"), format!("{new}, {after}")),
+                }
             }
-            ProposalKind::RightSize => "capacity left when others fail",
-            ProposalKind::Commit => "budget: what is promised is paid",
-            ProposalKind::Spot => "recovery time of a node, capacity in a shortage",
-            ProposalKind::OnDemand => "budget",
-            ProposalKind::StorageTier => "recovery time of objects",
         };
-        let objective = match &self.group.objective {
-            Some(own) => format!("{own}; {touched}"),
-            None => touched.to_owned(),
+        let steps = match with_move {
+            _ if moves => vec![ProposalKind::Region, kind],
+            true => vec![ProposalKind::RightSize, kind],
+            false => vec![kind],
         };
-        let risk = self.risk(kind);
-        Proposal { kind, group: self.group.name.clone(), from, to, saving, risk, objective }
+        let own = self.group.objective.clone();
+        let touched = steps.iter().map(|step| touches(*step).to_owned());
+        let risks: Vec<String> = steps.iter().map(|step| self.risk(*step)).collect();
+        Proposal {
+            kind,
+            group: self.group.name.clone(),
+            from,
+            to,
+            saving,
+            risk: risks.join("; "),
+            objective: own.into_iter().chain(touched).collect::<Vec<_>>().join("; "),
+        }
     }
 
     fn risk(&self, kind: ProposalKind) -> String {
@@ -205,6 +226,18 @@ impl Steps<'_> {
             ProposalKind::OnDemand => "list prices may rise; nothing is promised".to_owned(),
             ProposalKind::StorageTier => String::new(),
         }
+    }
+}
+
+/// The objectives a kind of change touches.
+fn touches(kind: ProposalKind) -> &'static str {
+    match kind {
+        ProposalKind::Region | ProposalKind::Together => "round trips, where data lies, survival of a region",
+        ProposalKind::RightSize => "capacity left when others fail",
+        ProposalKind::Commit => "budget: what is promised is paid",
+        ProposalKind::Spot => "recovery time of a node, capacity in a shortage",
+        ProposalKind::OnDemand => "budget",
+        ProposalKind::StorageTier => "recovery time of objects",
     }
 }
 
@@ -258,7 +291,7 @@ fn add_objects(book: &PriceBook, problem: &Problem, options: &Options, outcome: 
                 saving: now - then,
                 risk: "reading more than stated costs extra, and so does deleting within the first 30 to 180 days; archives take hours to read"
                     .to_owned(),
-                objective: kept.objective.clone().unwrap_or_else(|| "recovery time of objects".to_owned()),
+                objective: kept.objective.clone().unwrap_or_else(|| touches(ProposalKind::StorageTier).to_owned()),
             });
         }
     }

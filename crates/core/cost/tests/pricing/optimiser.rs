@@ -161,6 +161,32 @@ fn talkers_are_placed_together() {
 }
 
 #[test]
+fn a_move_that_pays_off_only_on_the_spot_market_is_told_with_it() {
+    // In this region the list price of the type is no lower, its spot price is.
+    let book = PriceBook::builtin();
+    let prices = |at: &str| {
+        let machine = book.machine(&place(at), "t3.large").unwrap();
+        (machine.on_demand.unwrap().amount, machine.spot.unwrap().amount)
+    };
+    let here = "aws:us-east-1";
+    let regions = ["aws:us-west-2", "aws:us-east-2", "aws:ca-central-1", "aws:eu-west-1", "aws:ap-south-1"];
+    let there = regions
+        .into_iter()
+        .find(|at| prices(at).0 >= prices(here).0 && prices(at).1 < prices(here).1)
+        .expect("the data has such a region");
+    let slim = Group {
+        interruption: Interruption::Any,
+        candidates: vec![place(there)],
+        ..group("slim", here, "t3.large", 2)
+    };
+    let outcome = solved(vec![slim], Rules { longest_term: None, ..Rules::default() });
+    assert_eq!(kinds(&outcome), [ProposalKind::Spot]);
+    let told = &outcome.proposals[0];
+    assert!(told.from.contains(here) && told.to.contains(there), "{told:?}");
+    assert!(told.risk.contains("moved") && told.objective.contains("round trips"), "{told:?}");
+}
+
+#[test]
 fn what_has_no_price_stays_and_is_named() {
     let unknown = group("odd", "aws:us-east-1", "no-such-type", 1);
     let known = group("web", "gcp:us-central1", "c2-standard-8", 1);
