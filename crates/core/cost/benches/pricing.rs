@@ -4,7 +4,7 @@
 
 use divan::Bencher;
 use univrs_cost::estimate::{Document, Options, estimate};
-use univrs_cost::optimize::optimize;
+use univrs_cost::optimize::{Flow, Problem, optimize};
 use univrs_cost::{Item, PriceBook, PriceDate};
 
 #[path = "../tests/pricing/aurigraph.rs"]
@@ -41,6 +41,21 @@ fn price_the_example(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [false, true])]
 fn optimise_the_example(bencher: Bencher<'_, '_>, open: bool) {
     let (problem, options) = (aurigraph::problem(open), options());
+    bencher.bench(|| optimize(PriceBook::builtin(), &problem, &options));
+}
+
+/// The example's groups over and over, each free to stand in six regions; each copy talks within itself.
+#[divan::bench(args = [10, 100, 1_000], sample_count = 5)]
+fn optimise_copies(bencher: Bencher<'_, '_>, copies: usize) {
+    let one = aurigraph::problem(true);
+    let groups: Vec<_> = (0..copies).flat_map(|_| one.groups.clone()).collect();
+    let shifted = |copy: usize| {
+        let by = copy * one.groups.len();
+        one.flows.iter().map(move |flow| Flow { a: flow.a + by, b: flow.b + by, ..*flow })
+    };
+    let flows = (0..copies).flat_map(shifted).collect();
+    let problem = Problem { groups, flows, ..one.clone() };
+    let options = options();
     bencher.bench(|| optimize(PriceBook::builtin(), &problem, &options));
 }
 

@@ -174,6 +174,7 @@ impl Counter<'_> {
 }
 
 /// All types of a place with their prices, made once for all groups that may stand there.
+#[derive(Default)]
 pub(super) struct Shelf {
     goods: Vec<Good>,
 }

@@ -13,19 +13,25 @@ pub(super) fn outcome(book: &PriceBook, problem: &Problem, options: &Options, so
     let mut places = today(problem, &solution);
     let mut proposals = Vec::new();
     let (mut list, mut machines_before, mut machines_after) = (Money::ZERO, Money::ZERO, Money::ZERO);
-    let traffic_before = traffic_cost(&solution, &places);
+    let traffic_before = traffic_cost(&solution, &places, 0..solution.flows.len());
+    let mut flows_of: Vec<Vec<usize>> = vec![Vec::new(); problem.groups.len()];
+    for (number, flow) in solution.flows.iter().enumerate().filter(|(_, flow)| flow.a != flow.b) {
+        flows_of[flow.a].push(number);
+        flows_of[flow.b].push(number);
+    }
     for (index, group) in problem.groups.iter().enumerate() {
         let Some(placed) = &solution.groups[index] else { continue };
         list += placed.list;
         machines_before += placed.before.cost;
         machines_after += placed.after.cost;
-        let before = traffic_cost(&solution, &places);
+        let own_flows = || flows_of[index].iter().copied();
+        let before = traffic_cost(&solution, &places, own_flows());
         places[index] = placed.to;
-        let traffic_saving = before - traffic_cost(&solution, &places);
+        let traffic_saving = before - traffic_cost(&solution, &places, own_flows());
         let steps = Steps { book, options, rules: &problem.rules, group, solution: &solution, placed };
         proposals.extend(steps.proposals(traffic_saving));
     }
-    let traffic_after = traffic_cost(&solution, &places);
+    let traffic_after = traffic_cost(&solution, &places, 0..solution.flows.len());
     let mut outcome = Outcome {
         list: list + traffic_before,
         before: machines_before + traffic_before,
@@ -54,11 +60,14 @@ fn today(problem: &Problem, solution: &Solution) -> Vec<usize> {
     problem.groups.iter().map(|group| index(&group.place)).collect()
 }
 
-fn traffic_cost(solution: &Solution, places: &[usize]) -> Money {
-    let cost = |flow: &super::Flow| pair_cost(&solution.traffic, flow, places[flow.a], places[flow.b]);
+fn traffic_cost(solution: &Solution, places: &[usize], flows: impl Iterator<Item = usize>) -> Money {
+    let cost = |number: usize| {
+        let flow = &solution.flows[number];
+        pair_cost(&solution.traffic, flow, places[flow.a], places[flow.b])
+    };
     // While groups move one after the other, two of them may stand for a moment where traffic has no price: that
     // moment counts as no cost, and the next step takes it back, so the sum stays exact.
-    solution.flows.iter().filter_map(cost).sum()
+    flows.filter_map(cost).sum()
 }
 
 struct Steps<'a> {

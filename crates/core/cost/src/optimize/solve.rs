@@ -1,6 +1,6 @@
 //! From the problem to the cheapest offer and place of each group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::choice::{Offer, Shelf, Site, most_spot};
 use super::search::{Space, cheapest};
@@ -44,15 +44,20 @@ pub(super) fn solve(book: &PriceBook, problem: &Problem, options: &Options) -> S
         near.chain(group.candidates.iter().cloned()).chain([group.place.clone()])
     });
     let traffic = Traffic::new(book, options, named);
-    let shelves: Vec<Shelf> =
-        traffic.places().map(|place| Shelf::new(book, options, &problem.rules, place)).collect();
+    // Only groups with a need may become another type.
+    let choosy = problem.groups.iter().filter(|group| group.need.is_some());
+    let stocked: BTreeSet<&Place> =
+        choosy.flat_map(|group| group.candidates.iter().chain([&group.place])).collect();
+    let shelf = |place: &Place| match stocked.contains(place) {
+        true => Shelf::new(book, options, &problem.rules, place),
+        false => Shelf::default(),
+    };
+    let shelves: Vec<Shelf> = traffic.places().map(shelf).collect();
     let mut left_out = Vec::new();
-    let flows = usable_flows(problem, &traffic, &mut left_out);
+    let (flows, pinned) = usable_flows(problem, &traffic, &mut left_out);
     let mut open: Vec<Option<Open>> = Vec::with_capacity(problem.groups.len());
     for (index, group) in problem.groups.iter().enumerate() {
-        // A flow whose price is not known today pins both its ends: what a move would change cannot be said.
-        let pinned =
-            problem.flows.iter().any(|flow| (flow.a == index || flow.b == index) && !flows.contains(flow));
+        let pinned = pinned.contains(&index);
         let shop = Shop { book, options, problem, traffic: &traffic, shelves: &shelves };
         match shop.offers(group, pinned) {
             Ok(found) => open.push(Some(found)),
@@ -77,28 +82,30 @@ pub(super) fn solve(book: &PriceBook, problem: &Problem, options: &Options) -> S
     Solution { traffic, groups, flows, exact, left_out }
 }
 
-fn usable_flows(problem: &Problem, traffic: &Traffic, left_out: &mut Vec<LeftOut>) -> Vec<Flow> {
-    let mut usable = Vec::new();
+/// The flows that have a known price today, and the groups that stay because one of theirs has none: what a move would
+/// change cannot be said.
+fn usable_flows(
+    problem: &Problem,
+    traffic: &Traffic,
+    left_out: &mut Vec<LeftOut>,
+) -> (Vec<Flow>, BTreeSet<usize>) {
+    let (mut usable, mut pinned) = (Vec::new(), BTreeSet::new());
     for flow in &problem.flows {
         let (Some(a), Some(b)) = (problem.groups.get(flow.a), problem.groups.get(flow.b)) else {
             let reason = "it names a group that does not exist".to_owned();
             left_out.push(LeftOut { name: format!("flow {} to {}", flow.a, flow.b), reason });
             continue;
         };
-        let name = format!("flow {} to {}", a.name, b.name);
-        let priced = traffic
-            .index(&a.place)
-            .zip(traffic.index(&b.place))
-            .and_then(|(from, to)| pair_cost(traffic, flow, from, to));
-        match priced {
-            Some(_) => usable.push(*flow),
-            None => left_out.push(LeftOut {
-                name,
-                reason: format!("the price of traffic between {} and {} is not known", a.place, b.place),
-            }),
+        let places = traffic.index(&a.place).zip(traffic.index(&b.place));
+        if places.and_then(|(from, to)| pair_cost(traffic, flow, from, to)).is_some() {
+            usable.push(*flow);
+        } else {
+            pinned.extend([flow.a, flow.b]);
+            let reason = format!("the price of traffic between {} and {} is not known", a.place, b.place);
+            left_out.push(LeftOut { name: format!("flow {} to {}", a.name, b.name), reason });
         }
     }
-    usable
+    (usable, pinned)
 }
 
 /// Where offers are made.
@@ -191,7 +198,16 @@ fn search(problem: &Problem, traffic: &Traffic, flows: &[Flow], open: &[Option<O
         }
         pair_cost(traffic, flow, at_a, at_b)
     };
-    for members in talking(open.len(), flows) {
+    let sets = talking(open.len(), flows);
+    let mut set_of = vec![0; open.len()];
+    for (number, members) in sets.iter().enumerate() {
+        members.iter().for_each(|group| set_of[*group] = number);
+    }
+    let mut flows_of: Vec<Vec<usize>> = vec![Vec::new(); sets.len()];
+    for (number, flow) in flows.iter().enumerate().filter(|(_, flow)| flow.a != flow.b) {
+        flows_of[set_of[flow.a]].push(number);
+    }
+    for (members, own_flows) in sets.into_iter().zip(flows_of) {
         let local: BTreeMap<usize, usize> = members.iter().copied().zip(0..).collect();
         let own = members
             .iter()
@@ -201,10 +217,9 @@ fn search(problem: &Problem, traffic: &Traffic, flows: &[Flow], open: &[Option<O
             })
             .collect();
         let mut pairs = vec![Vec::new(); members.len()];
-        for (number, flow) in flows.iter().enumerate() {
-            if let (Some(a), Some(b)) = (local.get(&flow.a), local.get(&flow.b))
-                && a != b
-            {
+        for number in own_flows {
+            let flow = &flows[number];
+            if let (Some(a), Some(b)) = (local.get(&flow.a), local.get(&flow.b)) {
                 pairs[*a].push((*b, number));
                 pairs[*b].push((*a, number));
             }
