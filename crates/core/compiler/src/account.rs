@@ -3,6 +3,7 @@
 use univrs_cost::estimate::{Missing, Options as CostOptions};
 use univrs_cost::item::Grandfathered;
 use univrs_cost::{Money, Ratio};
+use univrs_topology::cloud::Cloud;
 use univrs_topology::plan::Plan;
 use univrs_topology::spec::{FreeTier, HeldPrice};
 
@@ -16,19 +17,29 @@ pub(crate) const CURRENCY: &str = "USD";
 pub(crate) fn cost_options(plan: &Plan, options: &Options<'_>) -> CostOptions {
     let account = &plan.account;
     let paid = |off: u32| Ratio::from_nanos(u64::from(1_000_000u32.saturating_sub(off)) * 1000);
-    let tier = |tier: FreeTier| match tier {
-        FreeTier::None => "none",
-        FreeTier::Credits2025 => "credits-2025",
-        FreeTier::TwelveMonths => "12-months",
-        FreeTier::AlwaysFree => "always-free",
-    };
     CostOptions {
         max_price_age: options.max_price_age,
         discounts: account.discount.iter().map(|(cloud, off)| (provider(*cloud), paid(*off))).collect(),
         grandfathered: account.prices.iter().flat_map(|held| kept(plan, held, options)).collect(),
-        plans: account.free_tier.iter().map(|(cloud, of)| (provider(*cloud), tier(*of).to_owned())).collect(),
+        plans: account
+            .free_tier
+            .iter()
+            .map(|(cloud, tier)| (provider(*cloud), free_plan(*cloud, *tier).to_owned()))
+            .collect(),
         missing: if options.assume_missing { Missing::AssumeElsewhere } else { Missing::Unknown },
         ..CostOptions::on(options.today)
+    }
+}
+
+/// The price book's name of a free tier.
+const fn free_plan(cloud: Cloud, tier: FreeTier) -> &'static str {
+    match (cloud, tier) {
+        (_, FreeTier::None) => "none",
+        (_, FreeTier::Credits2025) => "credits-2025",
+        // Of accounts opened before 2025-07-15.
+        (Cloud::Aws, FreeTier::TwelveMonths) => "legacy-12-months",
+        (_, FreeTier::TwelveMonths) => "12-months",
+        (_, FreeTier::AlwaysFree) => "always-free",
     }
 }
 

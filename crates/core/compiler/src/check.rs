@@ -64,7 +64,7 @@ pub fn check(input: &Input<'_>, options: &Options<'_>) -> Checked {
         ballot = checks::of_topology(topology, options.book, &mut more);
         if let Some(plan) = &compiled.plan {
             checks::of_plan(topology, plan, &market, options, &mut more);
-            let bill = bill(plan);
+            let bill = bill(topology, plan);
             let cost = cost_options(plan, options);
             let estimate = estimate(options.book, &bill.items, &cost);
             checks::of_prices(plan, &bill, &estimate, options.book, &mut more);

@@ -148,17 +148,20 @@ impl Ballot {
     }
 }
 
-/// The fewest parts, `parts` or more, and voters among them with which a rule survives the loss of any one part.
+/// With how many voters over how many parts a rule survives the loss of any one part: the fewest voters first, and
+/// more of them only where fewer parts will do.
 ///
 /// Voters are spread as evenly as can be, so that the largest part has the quotient rounded up.
-pub(crate) fn enough(parts: u32, rule: QuorumRule) -> Option<(u32, u32)> {
-    (parts.max(1)..=MOST_VOTERS).find_map(|parts| {
-        let voters = [3, 5, MOST_VOTERS].into_iter().find(|voters| {
-            let lost = voters.div_ceil(parts);
-            voters - lost >= rule.needed(*voters)
-        });
-        voters.map(|voters| (parts, voters))
-    })
+pub(crate) fn enough(rule: QuorumRule) -> Vec<(u32, u32)> {
+    let mut found: Vec<(u32, u32)> = Vec::new();
+    for voters in [3, VOTERS, MOST_VOTERS] {
+        let survives = |parts: &u32| voters - voters.div_ceil(*parts) >= rule.needed(voters);
+        let least = (1..=voters).find(survives);
+        if let Some(parts) = least.filter(|parts| found.iter().all(|(_, known)| parts < known)) {
+            found.push((voters, parts));
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -168,10 +171,8 @@ mod tests {
     use super::enough;
 
     #[test]
-    fn three_parts_are_enough_for_a_majority_and_four_for_bft() {
-        assert_eq!(enough(1, Majority), Some((3, 3)));
-        assert_eq!(enough(3, Majority), Some((3, 3)));
-        assert_eq!(enough(1, Bft), Some((4, 7)));
-        assert_eq!(enough(5, Bft), Some((5, 7)));
+    fn three_parts_are_enough_for_a_majority_and_bft_takes_more() {
+        assert_eq!(enough(Majority), [(3, 3)]);
+        assert_eq!(enough(Bft), [(5, 5), (7, 4)]);
     }
 }

@@ -42,7 +42,9 @@ pub(crate) fn of_topology(topology: &Topology, book: &PriceBook, findings: &mut 
     latency::check(topology, book, findings);
     headroom::check(topology, findings);
     recovery::check(topology, findings);
-    loss::check(topology, book, ballot.as_ref(), findings);
+    // A quorum that does not survive has been told; that the state goes with it follows.
+    let survives = !findings.has(Code::QuorumLost, quorum::PATH);
+    loss::check(topology, book, ballot.as_ref().filter(|_| survives), findings);
     ballot
 }
 

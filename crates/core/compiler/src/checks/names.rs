@@ -18,8 +18,10 @@ struct Law {
     longest: usize,
     /// Whether a character may stand in it.
     takes: fn(char) -> bool,
-    /// Whether one may stand at its start, and at its end.
-    ends: (fn(char) -> bool, fn(char) -> bool),
+    /// Whether one may stand at its start.
+    begins: fn(char) -> bool,
+    /// Whether one may stand at its end.
+    ends: fn(char) -> bool,
     /// In words.
     text: &'static str,
 }
@@ -28,28 +30,32 @@ struct Law {
 const AZURE_RESOURCE_GROUP: Law = Law {
     longest: 90,
     takes: |c| c.is_alphanumeric() || "_-.()".contains(c),
-    ends: (|_| true, |c| c != '.'),
+    begins: |_| true,
+    ends: |c| c != '.',
     text: "1 to 90 letters, digits, `_`, `-`, `.` and brackets, no `.` at the end",
 };
 /// Azure: rules of a network security group (the same page).
 const AZURE_RULE: Law = Law {
     longest: 80,
     takes: |c| c.is_ascii_alphanumeric() || "_-.".contains(c),
-    ends: (|c| c.is_ascii_alphanumeric(), |c| c.is_ascii_alphanumeric() || c == '_'),
+    begins: |c| c.is_ascii_alphanumeric(),
+    ends: |c| c.is_ascii_alphanumeric() || c == '_',
     text: "1 to 80 letters, digits, `_`, `-` and `.`, a letter or digit first and no `-` or `.` last",
 };
 /// AWS: description of a security group rule (EC2 API, IpRange).
 const AWS_RULE: Law = Law {
     longest: 255,
     takes: |c| c.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(c),
-    ends: (|_| true, |_| true),
+    begins: |_| true,
+    ends: |_| true,
     text: "at most 255 letters, digits, spaces and `._-:/()#,@[]+=&;{}!$*`",
 };
 /// AWS: tag keys and values (EC2 user guide, "Tag restrictions").
 const AWS_TAG_KEY: Law = Law {
     longest: 128,
     takes: |c| c.is_alphanumeric() || " +-=._:/@".contains(c),
-    ends: (|_| true, |_| true),
+    begins: |_| true,
+    ends: |_| true,
     text: "1 to 128 letters, digits, spaces and `+-=._:/@`, not beginning with `aws:`",
 };
 const AWS_TAG_VALUE: Law =
@@ -58,7 +64,8 @@ const AWS_TAG_VALUE: Law =
 const AZURE_TAG_KEY: Law = Law {
     longest: 512,
     takes: |c| !"<>%&\\?/".contains(c) && !c.is_control(),
-    ends: (|_| true, |_| true),
+    begins: |_| true,
+    ends: |_| true,
     text: "1 to 512 characters without `<>%&\\?/`",
 };
 const AZURE_TAG_VALUE: Law =
@@ -71,8 +78,8 @@ impl Law {
         let (mut first, mut last) = (name.chars(), name.chars().rev());
         name.chars().count() <= self.longest
             && name.chars().all(self.takes)
-            && first.next().is_none_or(self.ends.0)
-            && last.next().is_none_or(self.ends.1)
+            && first.next().is_none_or(self.begins)
+            && last.next().is_none_or(self.ends)
     }
 
     fn judge(&self, cloud: Cloud, what: &str, name: &str, path: String, findings: &mut Findings) {

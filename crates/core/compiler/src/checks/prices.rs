@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use univrs_cost::estimate::{Estimate, Gap, Notice, Severity};
-use univrs_cost::{Kind, PriceBook};
+use univrs_cost::{Item, Kind, Money, PriceBook};
 use univrs_topology::codes::Code;
 use univrs_topology::finding::{Finding, Findings};
 use univrs_topology::plan::Plan;
@@ -39,7 +39,9 @@ fn sum(plan: &Plan, estimate: &Estimate, findings: &mut Findings) {
     let nodes = plan.machines().count();
     let oldest = estimate.oldest.map_or_else(String::new, |date| format!("; the oldest price is of {date}"));
     let total = estimate.total.rounded();
-    let message = if estimate.complete {
+    let message = if estimate.total == Money::ZERO && !estimate.complete {
+        format!("nothing of these {nodes} nodes has both a known price and a stated amount")
+    } else if estimate.complete {
         format!("{nodes} nodes and all else cost {total} {CURRENCY} a month{oldest}")
     } else {
         format!(
@@ -80,35 +82,63 @@ fn budget(plan: &Plan, estimate: &Estimate, findings: &mut Findings) {
     }
 }
 
+/// Parts of one name without a price: where, and where else the price is known.
+#[derive(Default)]
+struct Part {
+    places: Vec<String>,
+    elsewhere: Option<&'static str>,
+    assumed: bool,
+}
+
 fn unpriced(bill: &Bill, estimate: &Estimate, book: &PriceBook, findings: &mut Findings) {
-    let mut parts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut parts: BTreeMap<&str, BTreeMap<&str, Part>> = BTreeMap::new();
     for (item, resource) in bill.items.iter().zip(&estimate.resources) {
+        let path = bill.path(&item.name);
         for component in &resource.components {
-            let Some(Gap::Price { .. } | Gap::Assumed { .. }) = component.gap else { continue };
-            // That the type itself has no price has been told where the type is named.
-            let told = match &item.kind {
-                Kind::Machine(machine) => {
-                    let known = book.machine(&item.place, &machine.type_name);
-                    component.name.starts_with(&machine.type_name)
-                        && known.is_none_or(|known| known.on_demand.is_none())
-                }
-                _ => false,
+            let (elsewhere, assumed) = match &component.gap {
+                Some(Gap::Price { elsewhere }) => (elsewhere.as_ref().map(|other| other.region), false),
+                Some(Gap::Assumed { region }) => (Some(*region), true),
+                _ => continue,
             };
-            if !told {
-                let note = component.note.as_ref().map_or_else(String::new, |note| format!("; {note}"));
-                let why = component.gap_text().unwrap_or_default();
-                let part = format!("{} in {}: {why}{note}", component.name, item.place);
-                parts.entry(bill.path(&item.name)).or_default().push(part);
+            // Traffic without an amount is told by itself, and a type without a price where the type is named.
+            let undeclared = component.amount.is_none() && path.starts_with("traffic.egress");
+            if undeclared || is_told(item, &component.name, book) {
+                continue;
             }
+            let part = parts.entry(path).or_default().entry(&component.name).or_default();
+            part.places.push(item.place.to_string());
+            part.elsewhere = part.elsewhere.or(elsewhere);
+            part.assumed |= assumed;
         }
     }
-    for (path, mut list) in parts {
-        let all = list.len();
-        list.truncate(MOST_PARTS);
-        let more = if all > MOST_PARTS { format!(" | and {} more", all - MOST_PARTS) } else { String::new() };
-        let message = format!("{}{more}", list.join(" | "));
+    for (path, named) in parts {
+        let mut listed: Vec<String> = named.iter().map(|(name, part)| part.told(name)).collect();
+        let all = listed.len();
+        listed.truncate(MOST_PARTS);
+        if all > MOST_PARTS {
+            listed.push(format!("and {} more", all - MOST_PARTS));
+        }
+        let message = format!("no price is known for {}", listed.join("; "));
         findings.push(Finding::new(Code::Unpriced, path, message));
     }
+}
+
+impl Part {
+    fn told(&self, name: &str) -> String {
+        let known = match self.elsewhere {
+            Some(region) if self.assumed => format!(" (that of {region} is assumed)"),
+            Some(region) => format!(" (it is known in {region})"),
+            None => String::new(),
+        };
+        format!("{name} in {}{known}", self.places.join(", "))
+    }
+}
+
+/// Whether the part is the machine type itself, and the type has no price there.
+fn is_told(item: &Item, component: &str, book: &PriceBook) -> bool {
+    let Kind::Machine(machine) = &item.kind else { return false };
+    let known = book.machine(&item.place, &machine.type_name);
+    component.starts_with(&machine.type_name) && known.is_none_or(|known| known.on_demand.is_none())
 }
 
 /// Prices kept from earlier that are for nothing here.

@@ -7,6 +7,9 @@ use univrs_topology::topology::Topology;
 
 use crate::voters::{Ballot, enough};
 
+/// Where the file says what may fail.
+pub(super) const PATH: &str = "objectives.quorum";
+
 /// Checks `objectives.quorum`, and says who votes.
 pub(super) fn check(topology: &Topology, findings: &mut Findings) -> Option<Ballot> {
     let stated = topology.spec.objectives.quorum.as_ref();
@@ -35,8 +38,9 @@ pub(super) fn check(topology: &Topology, findings: &mut Findings) -> Option<Ball
             rule_name(rule),
             rule.needed(all)
         );
-        let finding = Finding::new(Code::QuorumLost, "objectives.quorum", message);
-        findings.push(finding.maybe_hint(what_would_do(rule, unit)));
+        let finding = Finding::new(Code::QuorumLost, PATH, message);
+        let hint = format!("it takes {}; or state a smaller failure to survive", what_would_do(rule, unit));
+        findings.push(finding.hint(hint));
     }
     Some(ballot)
 }
@@ -61,35 +65,40 @@ const fn unit_name(unit: Survive, many: bool) -> &'static str {
     }
 }
 
-fn what_would_do(rule: QuorumRule, unit: Survive) -> Option<String> {
-    let (parts, voters) = enough(1, rule)?;
-    Some(format!(
-        "{voters} voters over {parts} {} survive the loss of any one; or state a smaller failure to survive",
-        unit_name(unit, true)
-    ))
+/// `5 voters over 5 clouds or 7 over 4`.
+fn what_would_do(rule: QuorumRule, unit: Survive) -> String {
+    let mut units = Some(unit_name(unit, true));
+    let one = |(voters, parts): (u32, u32)| match units.take() {
+        Some(units) => format!("{voters} voters over {parts} {units}"),
+        None => format!("{voters} over {parts}"),
+    };
+    enough(rule).into_iter().map(one).collect::<Vec<_>>().join(" or ")
 }
 
 /// `5 of 12 machines vote (aws 2, azure 2, gcp 1); …`, with what the rule needs and what a bft rule would.
 fn who(ballot: &Ballot, rule: QuorumRule, unit: Survive) -> String {
+    let (all, unit_one) = (ballot.voters(), unit_name(unit, false));
     let clouds: Vec<String> =
         ballot.by_cloud().iter().map(|(cloud, voters)| format!("{cloud} {voters}")).collect();
-    let all = ballot.voters();
+    let clouds = clouds.join(", ");
+    if all == 1 {
+        let who = match ballot.candidates() {
+            1 => "the only machine that may vote does".to_owned(),
+            many => format!("one of {many} machines votes"),
+        };
+        return format!("{who} ({clouds}); without it nothing is decided");
+    }
     let outcome = |rule: QuorumRule| {
         let verb = if ballot.survives(unit, rule) { "survives" } else { "does not survive" };
-        format!("{} of them and {verb} the loss of any one {}", rule.needed(all), unit_name(unit, false))
+        format!("{} of them and {verb} the loss of any one {unit_one}", rule.needed(all))
     };
-    let mut text = format!(
-        "{all} of {} machines vote ({}); a {} needs {}",
-        ballot.candidates(),
-        clouds.join(", "),
-        rule_name(rule),
-        outcome(rule)
-    );
-    if rule == QuorumRule::Majority && all > 1 {
+    let many = ballot.candidates();
+    let own = rule_name(rule);
+    let mut text = format!("{all} of {many} machines vote ({clouds}); a {own} needs {}", outcome(rule));
+    if rule == QuorumRule::Majority {
         text.push_str(&format!("; a bft rule would need {}", outcome(QuorumRule::Bft)));
-        let least = enough(1, QuorumRule::Bft).filter(|_| !ballot.survives(unit, QuorumRule::Bft));
-        if let Some((parts, voters)) = least {
-            text.push_str(&format!(", which takes {voters} voters over {parts} {}", unit_name(unit, true)));
+        if !ballot.survives(unit, QuorumRule::Bft) {
+            text.push_str(&format!(": that takes {}", what_would_do(QuorumRule::Bft, unit)));
         }
     }
     text

@@ -7,7 +7,7 @@ use univrs_topology::codes::Code;
 use univrs_topology::finding::{Finding, Findings};
 use univrs_topology::plan::Plan;
 
-use crate::items::Bill;
+use crate::items::{Bill, spans_zones};
 
 /// Says when traffic that leaves is not stated.
 pub(super) fn check_egress(plan: &Plan, findings: &mut Findings) {
@@ -25,6 +25,7 @@ pub(super) fn check_egress(plan: &Plan, findings: &mut Findings) {
         ("internet", "to the internet", true, stated.internet),
         ("between_clouds", "between clouds", clouds > 1, stated.between_clouds),
         ("between_regions", "between regions of a cloud", shares_cloud, stated.between_regions),
+        ("between_zones", "between zones", plan.regions.iter().any(spans_zones), stated.between_zones),
     ];
     let missing: Vec<_> =
         kinds.into_iter().filter(|(_, _, happens, stated)| *happens && stated.is_none()).collect();

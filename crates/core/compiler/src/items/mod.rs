@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 pub(crate) use machines::{disk, purchase};
 pub(crate) use services::{gigabytes, redundancy};
+pub(crate) use traffic::spans_zones;
 use univrs_cost::{Item, Kind, Place};
 use univrs_topology::plan::Plan;
+use univrs_topology::topology::Topology;
 
 /// Items, and where in the file each name comes from.
 #[derive(Clone, Debug, Default)]
@@ -33,14 +35,14 @@ impl Bill {
 }
 
 /// Everything in `plan` that costs.
-pub(crate) fn bill(plan: &Plan) -> Bill {
+pub(crate) fn bill(topology: &Topology, plan: &Plan) -> Bill {
     let mut bill = Bill::default();
     for region in &plan.regions {
         machines::add(&mut bill, region);
     }
     let shares = traffic::Shares::new(plan);
     for (index, region) in plan.regions.iter().enumerate() {
-        services::add_ways_in_and_out(&mut bill, region, shares.internet(plan, index));
+        services::add_ways_in_and_out(&mut bill, topology, region, shares.internet(plan, index));
         for service in &region.services {
             services::add(&mut bill, service);
         }

@@ -6,6 +6,7 @@ use univrs_model::quantity::Bytes;
 use univrs_topology::cloud::{Cloud, RegionId};
 use univrs_topology::plan::{Plan, RegionPlan, ServiceInstance};
 use univrs_topology::spec::{LinkKind, Replication, ServiceKind, ServiceSize};
+use univrs_topology::topology::Topology;
 
 use super::Bill;
 use super::machines::pays_for_addresses;
@@ -106,7 +107,12 @@ pub(crate) const fn redundancy(replication: Option<Replication>) -> Redundancy {
 }
 
 /// Adds the NAT gateways and load balancers of a region; `internet` is what leaves it for the internet in a month.
-pub(super) fn add_ways_in_and_out(bill: &mut Bill, region: &RegionPlan, internet: Option<Quantity>) {
+pub(super) fn add_ways_in_and_out(
+    bill: &mut Bill,
+    topology: &Topology,
+    region: &RegionPlan,
+    internet: Option<Quantity>,
+) {
     let many = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let place = || place(&region.id);
     let gateways = many(region.nat.len());
@@ -119,17 +125,19 @@ pub(super) fn add_ways_in_and_out(bill: &mut Bill, region: &RegionPlan, internet
         bill.add("NAT gateway address", "network.nat", place(), gateways, Kind::PublicAddress);
     }
     for balancer in &region.load_balancers {
-        let path = format!("service.{}", balancer.name);
+        // The plan has its name as a DNS label; the file may write it with `_`.
+        let spec = topology.services.iter().find(|service| service.spec.label.as_str() == balancer.name);
+        let name = spec.map_or(balancer.name.as_str(), |service| service.spec.name.as_str());
+        let path = format!("service.{name}");
         let kind = Kind::LoadBalancer { kind: Balancer::Network, processed_gb: internet };
-        bill.add(&balancer.name, &path, place(), 1, kind);
+        bill.add(name, &path, place(), 1, kind);
         // AWS gives one address in each zone and charges for them; Azure has one.
         let addresses = match region.cloud {
             Cloud::Aws => many(balancer.subnets.len()),
             Cloud::Azure => 1,
             _ => 0,
         };
-        let name = format!("{} address", balancer.name);
-        bill.add(&name, &path, place(), addresses, Kind::PublicAddress);
+        bill.add(&format!("{name} address"), &path, place(), addresses, Kind::PublicAddress);
     }
 }
 

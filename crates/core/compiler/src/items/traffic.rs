@@ -78,7 +78,13 @@ pub(super) fn add(bill: &mut Bill, plan: &Plan, shares: &Shares) {
         key: "between_zones",
         to: |_, _| Some(Destination::Zone),
     };
-    zones.add(bill, plan, egress.between_zones, &weights(&|region| region.zones.len() > 1));
+    zones.add(bill, plan, egress.between_zones, &weights(&spans_zones));
+}
+
+/// Whether machines of a region are in several of its zones.
+pub(crate) fn spans_zones(region: &RegionPlan) -> bool {
+    let first = region.machines.first();
+    region.machines.iter().any(|machine| first.is_some_and(|first| first.zone != machine.zone))
 }
 
 /// The next region of the same cloud, counted round.

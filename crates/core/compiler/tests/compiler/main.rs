@@ -2,5 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has to stop")]
 
+mod documents;
 mod examples;
+mod faults;
+mod others;
+mod promises;
 mod world;
