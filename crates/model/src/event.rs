@@ -74,6 +74,7 @@ pub enum EventKind {
     SecretRenewed,
     WorkloadWaiting,
     VolumeRemoved,
+    ImagesCollected,
     RunScheduled,
     RunSkipped,
     OperationEnded,

@@ -457,3 +457,19 @@ proptest! {
         prop_assert_eq!(node.seen.network, Preparation::Missing);
     }
 }
+
+#[test]
+fn a_clock_that_jumps_neither_restarts_nor_ends_anything() {
+    let day = 24 * 60 * 60 * 1000;
+    for jump in [day, -day, 400 * day, -400 * day] {
+        let mut node = Node::new(web(serde_json::json!({})));
+        node.settle();
+        let started = node.observation.as_ref().unwrap().started_at;
+        node.wait(5000);
+        node.settle();
+        node.wait(jump);
+        node.settle();
+        let seen = node.observation.clone().unwrap();
+        assert_eq!((seen.phase, seen.restarts, seen.started_at), (Phase::Running, 0, started), "{jump}");
+    }
+}

@@ -287,3 +287,22 @@ fn signals_and_work_that_ended_make_no_new_version() {
     let rollout = world.rollout.unwrap();
     assert_eq!((rollout.last_revision, rollout.revisions[0].secrets.get("db").cloned()), (1, Some(value(2))));
 }
+
+#[test]
+fn a_clock_that_jumps_ends_nothing_that_serves() {
+    let day = 24 * 60 * 60 * 1000;
+    for jump in [day, -day, 400 * day, -400 * day] {
+        let mut world = World::new(service(3, 1, 0, false, true), 5);
+        world.calm(60);
+        let before: Vec<_> = world.instances.iter().map(|i| i.assignment.id.clone()).collect();
+        world.wait(jump);
+        world.calm(60);
+        as_wanted(&world);
+        let after: Vec<_> = world.instances.iter().map(|i| i.assignment.id.clone()).collect();
+        assert_eq!(before, after, "{jump}");
+        // A change that comes after the jump ends as any other.
+        world.change(|spec| spec.containers[0].image = "web:2".into());
+        world.calm(200);
+        as_wanted(&world);
+    }
+}

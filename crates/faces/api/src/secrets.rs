@@ -61,7 +61,7 @@ fn value_of(body: Value) -> Result<SecretValue, Problem> {
         return Err(FieldError::new("", "the body is not an object").hint(r#"send {"value": "…"}"#).into());
     };
     if let Some(unknown) = fields.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-        let near = nearest(unknown, KNOWN.into_iter()).unwrap_or("value");
+        let near = nearest(unknown, KNOWN).unwrap_or("value");
         let fault = FieldError::new(unknown.clone(), "there is no such field");
         return Err(fault.hint(format!("did you mean `{near}`?")).into());
     }

@@ -20,6 +20,7 @@ use univrs_ports::network::{Attachment, Network};
 use univrs_ports::runtime::{Runtime, RuntimeInventory};
 
 use crate::driver::{Adopted, Driver};
+use crate::images::{ImageKeeper, OnCollected};
 use crate::reporter::Reporter;
 use crate::secrets::Secrets;
 use crate::volumes;
@@ -58,6 +59,8 @@ pub struct AgentOptions {
     pub machine: Option<Machine>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+    /// Told of images that were removed because nobody needs them.
+    pub on_collected: OnCollected,
 }
 
 /// The node's side of the cluster.
@@ -66,6 +69,7 @@ pub struct Agent {
     control: Arc<dyn ControlPlane>,
     machine: Option<Machine>,
     clock: Arc<dyn Clock>,
+    on_collected: OnCollected,
 }
 
 /// How a driver is told that something changed.
@@ -77,8 +81,8 @@ struct Line {
 impl Agent {
     /// An agent; nothing happens before [`Agent::run`].
     pub fn new(options: AgentOptions) -> Self {
-        let AgentOptions { node, control, machine, clock } = options;
-        Self { node, control, machine, clock }
+        let AgentOptions { node, control, machine, clock, on_collected } = options;
+        Self { node, control, machine, clock, on_collected }
     }
 
     /// Runs until `shutdown`. Containers keep running then.
@@ -101,6 +105,15 @@ impl Agent {
                 Arc::clone(&self.control),
                 told.clone(),
             ));
+            let keeper = ImageKeeper {
+                node: self.node.id.clone(),
+                machine: machine.clone(),
+                control: Arc::clone(&self.control),
+                clock: Arc::clone(&self.clock),
+                reporter: reporter.clone(),
+                told: Arc::clone(&self.on_collected),
+            };
+            tasks.spawn(shutdown.clone().run_until_cancelled_owned(keeper.run()));
             let removing = volumes::remove_unwanted(
                 self.node.id.clone(),
                 Arc::clone(&self.control),

@@ -13,6 +13,7 @@ mod agent;
 mod container;
 mod driver;
 mod events;
+mod images;
 mod probe;
 mod reporter;
 mod secrets;
@@ -21,4 +22,5 @@ mod volumes;
 
 pub use access::LocalNodeAccess;
 pub use agent::{Agent, AgentOptions, Machine};
+pub use images::{Collected, OnCollected};
 pub use secrets::Secrets;

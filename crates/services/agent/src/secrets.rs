@@ -234,8 +234,10 @@ mod tests {
         secrets.note(&order, &app, &renewed).unwrap();
         assert_eq!(secrets.delivered(&order.assignment.id), BTreeMap::from([(app.clone(), renewed)]));
 
+        let held = std::fs::File::open(path).unwrap();
         secrets.deliver(&order, &app, &values(3, "third")).unwrap();
-        assert_ne!(path.metadata().unwrap().ino(), before.ino(), "a new start has a file of its own");
+        assert_eq!(std::fs::read(path).unwrap(), b"third");
+        assert_eq!(std::io::read_to_string(held).unwrap(), "short", "what has the former file keeps it");
         secrets.keep_only(|id| *id == order.assignment.id);
         assert!(path.exists());
         secrets.keep_only(|_| false);

@@ -1,5 +1,6 @@
 //! The control plane as the node on the same machine sees it: memory reads and store writes, no network.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -81,6 +82,13 @@ impl ControlPlane for LocalControlPlane {
         tokio_stream::wrappers::WatchStream::new(self.mirror.subscribe())
             .map(move |state| state.orders_of(&node))
             .boxed()
+    }
+
+    async fn images_named(&self) -> Result<BTreeSet<String>, ControlPlaneError> {
+        let state = self.mirror.state();
+        let kept = state.rollouts.values().flat_map(|rollout| &rollout.revisions).map(|kept| &kept.spec);
+        let specs = state.workloads.values().map(|workload| &workload.spec).chain(kept);
+        Ok(specs.flat_map(|spec| spec.containers()).map(|container| container.image).collect())
     }
 
     fn unwanted_volumes(&self, node: &NodeId) -> BoxStream<'static, Vec<Volume>> {

@@ -82,6 +82,8 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
 
     let control_plane =
         Arc::new(LocalControlPlane::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock)));
+    let metrics = Arc::new(Metrics::default());
+    let counted = Arc::clone(&metrics);
     let agent = Agent::new(AgentOptions {
         node: node.clone(),
         control: control_plane,
@@ -91,16 +93,16 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
             Arc::new(LocalSecrets::new(mirror.clone(), sealer)),
         )?,
         clock: Arc::clone(&clock),
+        on_collected: Arc::new(move |collected| counted.images_collected(collected.images, collected.bytes)),
     });
     let agent = tasks.spawn(agent.run(shutdown.clone()));
 
-    let metrics = Metrics::default();
     services::start(ingress, machine.gateway(), &mirror, &tasks, &shutdown).await;
     let app = App {
         control: control.clone(),
         images: machine.images(),
         clock,
-        metrics: Arc::new(metrics),
+        metrics,
         loopback: args.api.ip().is_loopback(),
         shutdown: shutdown.clone(),
     };

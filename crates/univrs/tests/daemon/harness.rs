@@ -114,10 +114,15 @@ impl Daemon {
         daemon
     }
 
+    /// Waits until the API answers and the node has registered, so that there is something to give.
     async fn until_ready(&self) {
-        let url = format!("http://127.0.0.1:{}/readyz", self.port);
+        let url = |path: &str| format!("http://127.0.0.1:{}{path}", self.port);
         self.until("the daemon is ready", async || {
-            self.http.get(&url).send().await.is_ok_and(|reply| reply.status() == StatusCode::OK)
+            self.http.get(url("/readyz")).send().await.is_ok_and(|reply| reply.status() == StatusCode::OK)
+        })
+        .await;
+        self.until("the node has registered", async || {
+            self.get("/api/nodes").await.body["items"][0]["state"] == "ready"
         })
         .await;
         // The API answers before the node has made itself known.

@@ -208,3 +208,43 @@ async fn a_lost_key_is_said_and_never_replaced() {
     daemon.crash_and_restart().await;
     assert_eq!(daemon.get("/api/secrets/db").await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn the_command_line_sets_lists_and_removes() {
+    let daemon = Daemon::start().await;
+    let run = |words: &[&str], input: &[u8]| {
+        use std::io::Write as _;
+        use std::process::Stdio;
+        let server = format!("http://127.0.0.1:{}", daemon.port);
+        let mut child = univrs()
+            .args(["--server", &server])
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that reads nothing may be gone already.
+        drop(child.stdin.take().unwrap().write_all(input));
+        let output = child.wait_with_output().unwrap();
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        (output.status.code(), text.concat())
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("value");
+    std::fs::write(&file, [0xff, 0, 0xfe]).unwrap();
+    let (code, text) = run(&["secret", "set", "db", "--value", "-"], format!("{CANARY}\n").as_bytes());
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("version 1") && !text.contains(CANARY), "{text}");
+    let (code, text) = run(&["secret", "set", "db", "--from-file", file.to_str().unwrap()], b"");
+    assert_eq!(code, Some(0), "bytes that are not text travel too: {text}");
+    let (code, text) = run(&["secret", "ls"], b"");
+    assert!(code == Some(0) && text.contains("db") && text.contains('2'), "{text}");
+    let (code, text) = run(&["secret", "set", "db", "--value", CANARY], b"");
+    assert_eq!(code, Some(2), "a value on the command line is refused: {text}");
+    let (code, text) = run(&["-y", "secret", "rm", "db"], b"");
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(run(&["-y", "secret", "rm", "db"], b"").0, Some(3));
+    let (code, text) = run(&["volume", "ls"], b"");
+    assert_eq!(code, Some(0), "{text}");
+}

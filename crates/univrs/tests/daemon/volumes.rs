@@ -96,11 +96,6 @@ async fn directories_are_bound_only_where_the_node_lets_them() {
     std::fs::create_dir(shared.path().join("below")).unwrap();
     std::os::unix::fs::symlink("/etc", shared.path().join("escape")).unwrap();
     let daemon = Daemon::start_with(&["--runtime", "simulated", "--allow-bind", root]).await;
-    daemon
-        .until("the node says what it lets be bound", async || {
-            daemon.get("/api/nodes").await.body["items"][0]["bind_paths"][0] == root
-        })
-        .await;
     assert_eq!(daemon.post("/api/workloads", &body(&format!("{root}x"))).await.status.as_u16(), 422);
     assert_eq!(daemon.post("/api/workloads", &body(&format!("{root}/../etc"))).await.status.as_u16(), 422);
     assert_eq!(daemon.post("/api/workloads", &body(&format!("{root}/below"))).await.status.as_u16(), 201);

@@ -1,5 +1,6 @@
 //! Starting and stopping.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -9,12 +10,14 @@ use bollard::query_parameters::{
 use futures::StreamExt as _;
 use nix::sys::signal::Signal;
 use univrs_model::span::Span;
-use univrs_ports::runtime::{ContainerId, ContainerPhase, ContainerSpec, ContainerState, Exit, RuntimeError};
+use univrs_ports::runtime::{
+    ContainerId, ContainerPhase, ContainerSpec, ContainerState, Exit, MountSource, RuntimeError,
+};
 
 use super::engine::{BAD_REQUEST, NOT_FOUND, plain, status};
 use super::{Found, Inner, broken, create};
 use crate::calls::refused;
-use crate::{signals, spec};
+use crate::{signals, spec, users};
 
 /// How many earlier attempts of a container are kept for their logs.
 const KEPT_ATTEMPTS: usize = 4;
@@ -49,6 +52,7 @@ impl Inner {
         if sandbox.is_none_or(|(_, pid)| pid.is_none()) {
             return Err(RuntimeError::NotFound { id: format!("{id} (its sandbox is not open)") });
         }
+        give_to_user(spec).map_err(|problem| refused(id, problem))?;
         let image = self.copies.ensure(&self.engine, &self.names, id, &spec.image).await?;
         let name = self.names.attempt(id, spec.attempt);
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
@@ -182,4 +186,23 @@ fn is_its_own_fault(message: &str) -> bool {
         "is a directory",
     ];
     SIGNS.iter().any(|sign| message.contains(sign))
+}
+/// Makes the files that belong to the container's user its own, readable by nobody else.
+fn give_to_user(spec: &ContainerSpec) -> Result<(), String> {
+    let owned = spec.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Owned(path) => Some(path),
+        MountSource::Host(_) | MountSource::Memory { .. } => None,
+    });
+    let mut owned = owned.peekable();
+    if owned.peek().is_none() {
+        return Ok(());
+    }
+    let user = users::look_up_in_layers(&spec.image.layers, &spec.user)?;
+    for path in owned {
+        let failed =
+            |error: std::io::Error| format!("{} cannot be given to its user: {error}", path.display());
+        std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid)).map_err(failed)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o400)).map_err(failed)?;
+    }
+    Ok(())
 }

@@ -344,6 +344,14 @@ async fn secret_variables_are_refused(node: &DockerNode) {
     spec.secret_env.insert("TOKEN".to_owned(), SecretValue::new(b"hidden".to_vec()));
     let error = node.docker().start(&spec).await.expect_err("refused").to_string();
     assert!(error.contains("TOKEN") && error.contains("`file`") && !error.contains("hidden"), "{error}");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("0");
+    std::fs::write(&file, "hidden").expect("a file");
+    let mut spec = node.script(&id, "test \"$(stat -c '%a %u' /secret) $(cat /secret)\" = '400 1234 hidden'");
+    spec.user = "1234".to_owned();
+    spec.mounts = vec![Mount { source: MountSource::Owned(file), target: "/secret".into(), read_only: true }];
+    node.docker().start(&spec).await.expect("it starts");
+    assert_eq!(ended(&node.docker(), &id).await.code, 0);
     node.docker().close_sandbox(&id.instance).await.expect("it closes");
 }
 
