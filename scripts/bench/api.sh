@@ -8,7 +8,7 @@ work=$(mktemp -d /tmp/univrs-bench.XXXXXX)
 . "$(dirname "$0")/daemon.sh"
 trap 'kill -9 "$daemon" 2>/dev/null; rm -rf "$work"' EXIT
 
-start_daemon --runtime simulated --overcommit cpu=1000,memory=1000
+start_daemon --runtime simulated --overcommit cpu=100,memory=100
 for number in $(seq 10); do
   curl -fsS -o /dev/null -X POST "$api/api/workloads" -H 'Content-Type: application/json' \
     -d "{\"name\":\"load-$number\",\"image\":\"bench/simulated:1\",\"replicas\":100}" || fail "a workload was refused"

@@ -15,7 +15,7 @@ use univrs_ports::store::{Command, Error, MemberId, Response, Result, SUPPORTED_
 use crate::message::{Answer, Question};
 use crate::network::AskError;
 use crate::node::{Core, LEADER_PAUSE, Leader, write_error};
-use crate::types::{Proposal, VersionedCommand};
+use crate::types::{self, Proposal, VersionedCommand};
 
 /// Commands waiting for the batcher before callers have to wait.
 const QUEUE: usize = 4096;
@@ -71,6 +71,8 @@ async fn run(core: Arc<Core>, mut waiting: mpsc::Receiver<Waiting>) {
             },
         };
         let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else { return };
+        // Whoever is ready to write as well gets a place in the same entry: an entry costs more than a command.
+        tokio::task::yield_now().await;
         let mut bytes = cost(&first.command);
         let mut batch = vec![first];
         while batch.len() < BATCH_COMMANDS
@@ -100,8 +102,9 @@ async fn deliver(core: &Core, mut batch: Vec<Waiting>) {
     let deadline = Instant::now() + core.timeout;
     batch = refuse_unknown(core, batch);
     while !batch.is_empty() {
-        let commands = batch.iter().map(|waiting| waiting.command.clone()).collect();
-        let outcome = match VersionedCommand::V1(commands).encode() {
+        let commands: Vec<&Command> = batch.iter().map(|waiting| &waiting.command).collect();
+        let room = commands.iter().map(|command| cost(command)).sum();
+        let outcome = match types::encode(commands, room) {
             Ok(proposal) => attempt(core, proposal, batch.len(), deadline).await,
             Err(_) => Err(Error::TooLarge { what: "batch", size: 0, limit: 0 }),
         };

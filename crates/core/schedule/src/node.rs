@@ -144,7 +144,9 @@ impl Amounts {
 /// A node and what is taken of it.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeState {
-    pub(crate) info: NodeInfo,
+    /// Apart from the rest: it is seldom looked at, and what is should lie close together.
+    pub(crate) info: Box<NodeInfo>,
+    pub(crate) id: NodeId,
     /// False once it was removed; its place may be given to another node.
     pub(crate) present: bool,
     pub(crate) capacity: Amounts,
@@ -170,7 +172,8 @@ impl NodeState {
             used: Amounts::default(),
             inverse: [0.0; 3],
             present: true,
-            info,
+            id: info.id.clone(),
+            info: Box::new(info),
             tie,
             ports: Vec::new(),
             workloads: Vec::new(),
