@@ -14,7 +14,13 @@ pub(super) const PATH: &str = "objectives.quorum";
 pub(super) fn check(topology: &Topology, findings: &mut Findings) -> Option<Ballot> {
     let stated = topology.spec.objectives.quorum.as_ref();
     let ballot = Ballot::of(topology, stated.map(|quorum| quorum.role.as_str()))?;
-    let (rule, unit) = stated.map_or((QuorumRule::Majority, Survive::Node), |q| (q.rule, q.survive));
+    // Without an objective, the largest loss that leaves anything is the one worth knowing about.
+    let usual = match (topology.clouds().len(), topology.regions.len()) {
+        (2.., _) => Survive::Cloud,
+        (_, 2..) => Survive::Region,
+        _ => Survive::Node,
+    };
+    let (rule, unit) = stated.map_or((QuorumRule::Majority, usual), |q| (q.rule, q.survive));
     let path = format!("role.{}", ballot.zones.first().map_or("", |zone| zone.role.as_str()));
     let path = if ballot.chosen { format!("{path}.univrs") } else { path };
     findings.push(Finding::new(Code::VotersChosen, path.clone(), who(&ballot, rule, unit)));
