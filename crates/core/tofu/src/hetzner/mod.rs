@@ -32,7 +32,7 @@ pub(crate) fn emit(site: Site<'_>, root: &mut Root, gaps: &mut Gaps) {
         gaps.no_service(site, service, "Hetzner Cloud has no such service that its provider can make");
     }
     root.output("network_id", "The location's network.", Ref::to("hcloud_network", "main").id());
-    let address = |machine: &str| Some(Ref::to("hcloud_server", key(machine)).attr("ipv4_address"));
+    let address = |machine: &Machine| Some(Ref::to("hcloud_server", key(&machine.name)).attr("ipv4_address"));
     seeds::publish(site, root, address);
     seeds::stated_outputs(site, root, address);
     let balancer =
