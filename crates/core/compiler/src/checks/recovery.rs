@@ -83,19 +83,20 @@ fn cutover(topology: &Topology, findings: &mut Findings) {
     }
     let health = health(topology);
     let noticed = health.interval.as_millis() * u64::from(health.unhealthy) + health.timeout.as_millis();
-    let moved = noticed + dns.ttl.as_millis();
-    if moved > rto.as_millis() {
-        let message = format!(
-            "a lost {unit} is noticed after {} ({} × {} + {}) and answers are kept for {}: {} in all, not {rto}",
-            Span::millis(noticed),
-            health.unhealthy,
-            health.interval,
-            health.timeout,
-            dns.ttl,
-            Span::millis(moved)
-        );
-        let finding = Finding::new(Code::DnsCutover, "traffic.dns.ttl", message);
+    let moved = Span::millis(noticed + dns.ttl.as_millis());
+    let told = format!(
+        "a lost {unit} is noticed after {} ({} × {} + {}) and answers are kept for {}: {moved} in all",
+        Span::millis(noticed),
+        health.unhealthy,
+        health.interval,
+        health.timeout,
+        dns.ttl
+    );
+    if moved > rto {
+        let finding = Finding::new(Code::DnsCutover, "traffic.dns.ttl", format!("{told}, not {rto}"));
         findings.push(finding.hint("shorten `ttl`, or the `interval` of the health checks"));
+    } else {
+        findings.push(Finding::new(Code::NamesMove, "traffic.dns.ttl", told));
     }
 }
 
