@@ -1,7 +1,9 @@
 //! `topology emit`: the files that make the plan true.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use univrs_tofu::{Backend, Gap};
 use univrs_topology::Input;
 use univrs_topology::allow::accept;
@@ -23,6 +25,25 @@ pub struct Emitted {
     pub files: BTreeMap<String, Vec<u8>>,
     /// Parts of the plan that no file makes true; they stand in the report and in the emitted `README.md` too.
     pub gaps: Vec<Gap>,
+}
+
+/// The answer of `topology emit -o json` and of the REST call.
+#[derive(Clone, Debug, Serialize)]
+pub struct EmitDocument<'a> {
+    /// Path below the output folder → text.
+    pub files: BTreeMap<&'a str, Cow<'a, str>>,
+    /// Parts of the plan that no file makes true.
+    pub gaps: &'a [Gap],
+}
+
+impl Emitted {
+    /// The document; absent when anything is an error.
+    pub fn document(&self) -> Option<EmitDocument<'_>> {
+        self.plan.as_ref()?;
+        // Everything that is emitted is text.
+        let files = self.files.iter().map(|(path, bytes)| (path.as_str(), String::from_utf8_lossy(bytes)));
+        Some(EmitDocument { files: files.collect(), gaps: &self.gaps })
+    }
 }
 
 /// Emits a topology.
