@@ -6,6 +6,7 @@
 mod access;
 mod actions;
 mod body;
+pub mod codes;
 mod history;
 mod images;
 mod metrics;

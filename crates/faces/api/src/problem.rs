@@ -42,6 +42,10 @@ pub struct Problem {
 impl Problem {
     /// A problem of this kind.
     pub fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
+        debug_assert!(
+            crate::codes::CODES.iter().any(|known| known.name == code),
+            "the code {code} has no entry in codes.rs, and so no page"
+        );
         Self {
             kind: format!("https://univrs.dev/errors/{code}"),
             title: title.to_owned(),
