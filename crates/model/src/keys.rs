@@ -14,8 +14,9 @@
 //! | `org/<org>/audit/<time>-<n>` | audit record | faces, in the same transaction |
 //! | `org/<org>/request/<key>` | outcome of an `Idempotency-Key` | faces |
 //! | `org/<org>/operation/<id>` | [`crate::operation::Operation`] | control |
+//! | `org/<org>/plan/<id>` | a write that was planned and may be applied once | faces |
 
-use crate::ids::{InstanceId, NodeId, OperationId};
+use crate::ids::{InstanceId, NodeId, OperationId, PlanId};
 use crate::name::Name;
 
 /// The cluster's identity.
@@ -79,6 +80,11 @@ pub fn instance(org: &Name, id: &InstanceId) -> String {
 /// An operation.
 pub fn operation(org: &Name, id: &OperationId) -> String {
     format!("{ORGS}{org}/operation/{id}")
+}
+
+/// A planned write.
+pub fn plan(org: &Name, id: &PlanId) -> String {
+    format!("{ORGS}{org}/plan/{id}")
 }
 
 /// An entry of the event log: ordered by time, then by `number` within the writer.

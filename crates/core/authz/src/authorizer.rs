@@ -51,6 +51,7 @@ struct Types {
     grant: EntityTypeName,
     local_admin: EntityTypeName,
     token: EntityTypeName,
+    assistant: EntityTypeName,
     control_loop: EntityTypeName,
     node: EntityTypeName,
     object: EntityTypeName,
@@ -130,6 +131,9 @@ impl Authorizer {
                 Some(("org".to_owned(), text(caller.org.as_str()))).into_iter().collect(),
                 self.grants(*grant).collect(),
             ),
+            Principal::Assistant { grant } => {
+                Ok(Entity::new_no_attrs(uid(&types.assistant, "local"), self.grants(*grant).collect()))
+            }
             Principal::Control { r#loop } => Ok(Entity::with_uid(uid(&types.control_loop, r#loop))),
             Principal::Node { id } => Ok(Entity::with_uid(uid(&types.node, id.as_str()))),
         }
@@ -163,6 +167,10 @@ impl Authorizer {
         match &caller.principal {
             Principal::LocalAdmin => needed,
             Principal::Token { grant, .. } => format!("token grants {}; {needed}", word(*grant)),
+            Principal::Assistant { grant } => format!(
+                "this AI operator works in mode {}; {needed}; a person chooses the mode where the operator is started",
+                word(*grant)
+            ),
             Principal::Control { r#loop } => {
                 format!("control loop {loop} is not among those who may do this; {needed}", loop = r#loop)
             }
@@ -188,6 +196,7 @@ impl Types {
             grant: named("Grant")?,
             local_admin: named("LocalAdmin")?,
             token: named("Token")?,
+            assistant: named("Assistant")?,
             control_loop: named("ControlLoop")?,
             node: named("Node")?,
             object: named("Object")?,
@@ -287,6 +296,7 @@ mod tests {
         let principals = [
             Principal::LocalAdmin,
             Principal::Token { id: TokenId::from_bits(1), grant: Grant::Admin },
+            Principal::Assistant { grant: Grant::Admin },
             Principal::Control { r#loop: "rollout".to_owned() },
             Principal::Node { id: NodeId::from_bits(1) },
         ];

@@ -11,6 +11,7 @@ mod metrics;
 mod nodes;
 mod operations;
 mod page;
+mod plans;
 mod probes;
 mod problem;
 mod reach;
@@ -74,6 +75,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(images::router())
         .merge(history::router())
         .merge(operations::router())
+        .merge(plans::router())
         .merge(sockets::router())
         .routes(utoipa_axum::routes!(openapi_document))
 }

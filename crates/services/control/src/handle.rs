@@ -68,6 +68,7 @@ pub struct Control {
     pub(crate) mirror: Mirror,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) access: Arc<dyn NodeAccess>,
+    pub(crate) planning: bool,
     authorizer: Arc<Authorizer>,
     serial: Arc<AtomicU64>,
 }
@@ -84,6 +85,22 @@ pub(crate) struct Write {
     pub(crate) event: Option<Event>,
 }
 
+impl Write {
+    /// A write that changes nothing.
+    pub(crate) fn nothing(caller: Caller) -> Self {
+        Self {
+            caller,
+            allowed_by: String::new(),
+            action: Action::ClusterRead,
+            object: String::new(),
+            summary: String::new(),
+            guards: Vec::new(),
+            ops: Vec::new(),
+            event: None,
+        }
+    }
+}
+
 impl Control {
     /// A control plane over these parts.
     pub fn new(
@@ -93,7 +110,14 @@ impl Control {
         access: Arc<dyn NodeAccess>,
         authorizer: Arc<Authorizer>,
     ) -> Self {
-        Self { store, mirror, clock, access, authorizer, serial: Arc::default() }
+        Self { store, mirror, clock, access, planning: false, authorizer, serial: Arc::default() }
+    }
+
+    /// The same control plane in planning mode: a write is checked and permitted as ever, and then kept as a plan
+    /// instead of being committed. It ends with [`Error::Planned`]; [`Control::planned`] turns that into the plan.
+    #[must_use]
+    pub fn planning(&self) -> Self {
+        Self { planning: true, ..self.clone() }
     }
 
     /// The picture of the state that answers are made from.
@@ -127,6 +151,9 @@ impl Control {
 
     /// Commits a write with its event and its audit entry as one transaction.
     pub(crate) async fn commit(&self, write: Write) -> Result<TxnOutcome, Error> {
+        if self.planning {
+            return self.draft(write).await;
+        }
         let now = self.clock.now();
         let org = write.caller.org.clone();
         let audit = AuditEntry {
@@ -154,7 +181,8 @@ impl Control {
         guards: &mut Vec<Guard>,
         ops: &mut Vec<Op>,
     ) -> Result<(), Error> {
-        let Some(idempotency) = idempotency else { return Ok(()) };
+        // A plan may be applied once, which makes it safe to repeat without a key.
+        let Some(idempotency) = idempotency.filter(|_| !self.planning) else { return Ok(()) };
         let at = keys::request(org, &idempotency.key);
         guards.push(Guard::Absent(key(at.clone())?));
         let remembered = RememberedRequest {
@@ -172,7 +200,7 @@ impl Control {
         org: &Name,
         idempotency: Option<&Idempotency>,
     ) -> Result<Option<String>, Error> {
-        let Some(idempotency) = idempotency else { return Ok(None) };
+        let Some(idempotency) = idempotency.filter(|_| !self.planning) else { return Ok(None) };
         let at = keys::request(org, &idempotency.key);
         let stored =
             self.store.get(&key(at.clone())?, univrs_ports::store::Consistency::Linearizable).await?;
