@@ -62,7 +62,10 @@ mod tests {
         let rules = read(POLICIES).unwrap();
         let mut ids: Vec<String> = rules.policies().map(|policy| policy.id().to_string()).collect();
         ids.sort();
-        assert_eq!(ids, ["admin", "approval_by_people", "control_loop", "node", "observe", "operate", "own_organisation"]);
+        assert_eq!(
+            ids,
+            ["admin", "approval_by_people", "control_loop", "node", "observe", "operate", "own_organisation"]
+        );
     }
 
     #[test]

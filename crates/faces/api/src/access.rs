@@ -8,9 +8,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use univrs_model::caller::{Caller, Principal};
+use axum::{Extension, Json};
+use serde::Serialize;
+use univrs_model::caller::{Caller, Grant, Principal};
 use univrs_model::field::FieldError;
 use univrs_model::name::Name;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::App;
 use crate::problem::Problem;
@@ -54,7 +59,57 @@ fn caller(app: &App, request: &Request) -> Result<Caller, Box<Problem>> {
             Box::new(Problem::from(FieldError::new("org", error.to_string())))
         })?,
     };
-    Ok(Caller { principal: Principal::LocalAdmin, org })
+    let principal = in_mode(Principal::LocalAdmin, request)?;
+    Ok(Caller { principal, org })
+}
+
+/// The header by which an AI operator's client says how much it may do.
+const MODE: &str = "x-univrs-mode";
+
+/// The caller held to the mode that the request names. An AI operator without a token only observes unless the person
+/// who set it up chose more, in the header or in the address (`/mcp?mode=operate`).
+fn in_mode(principal: Principal, request: &Request) -> Result<Principal, Box<Problem>> {
+    let header = request.headers().get(MODE).map(|value| value.to_str().unwrap_or("?"));
+    let for_operators = request.uri().path() == crate::mcp::PATH;
+    let query = request.uri().query().filter(|_| for_operators).unwrap_or("");
+    let mode = header.or_else(|| query.split('&').find_map(|pair| pair.strip_prefix("mode=")));
+    let grant = match mode {
+        Some("observe") => Grant::Observe,
+        Some("operate") => Grant::Operate,
+        Some("admin") => Grant::Admin,
+        Some(other) => {
+            let detail = format!("`{}` is not a mode", other.escape_default());
+            return Err(Box::new(
+                FieldError::new("mode", detail).hint("write `observe`, `operate` or `admin`").into(),
+            ));
+        }
+        None if for_operators && principal == Principal::LocalAdmin => Grant::Observe,
+        None => return Ok(principal),
+    };
+    Ok(principal.held_to(grant))
+}
+
+/// Who asks, as the server sees it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct CallerView {
+    /// The caller.
+    #[serde(flatten)]
+    caller: Caller,
+    /// Whether it may change a workload without showing a plan first.
+    direct: bool,
+}
+
+/// The routes of this module.
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(whoami))
+}
+
+/// Who asks, as the server sees it.
+#[utoipa::path(get, path = "/api/caller", tag = "cluster", responses((status = OK, body = CallerView),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn whoami(Extension(caller): Extension<Caller>) -> Json<CallerView> {
+    let direct = caller.principal.is_direct();
+    Json(CallerView { caller, direct })
 }
 
 fn check_site(headers: &HeaderMap) -> Result<(), Box<Problem>> {

@@ -7,6 +7,7 @@ mod access;
 mod body;
 mod history;
 mod images;
+mod mcp;
 mod metrics;
 mod nodes;
 mod operations;
@@ -14,6 +15,7 @@ mod page;
 mod plans;
 mod probes;
 mod problem;
+mod problems;
 mod reach;
 mod sockets;
 mod workloads;
@@ -76,6 +78,8 @@ fn routes() -> OpenApiRouter<App> {
         .merge(history::router())
         .merge(operations::router())
         .merge(plans::router())
+        .merge(problems::router())
+        .merge(access::router())
         .merge(sockets::router())
         .routes(utoipa_axum::routes!(openapi_document))
 }
@@ -117,6 +121,7 @@ async fn openapi_document() -> axum::Json<utoipa::openapi::OpenApi> {
 pub fn router(app: App) -> Router {
     let (router, _) = routes().split_for_parts();
     router
+        .merge(mcp::router(&app))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(body::LARGEST_BODY))

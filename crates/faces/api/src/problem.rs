@@ -191,9 +191,11 @@ fn of_access(error: &AccessError) -> Problem {
 
 fn of_plan(refusal: &PlanRefusal, detail: String) -> Problem {
     let (status, code, hint) = match refusal {
-        PlanRefusal::Foreign => {
-            (StatusCode::CONFLICT, "plan_foreign", "plan the change yourself; a plan is applied by who made it")
-        }
+        PlanRefusal::Foreign => (
+            StatusCode::CONFLICT,
+            "plan_foreign",
+            "plan the change yourself; a plan is applied by who made it",
+        ),
         PlanRefusal::Expired { .. } => (StatusCode::CONFLICT, "plan_expired", "plan the change again"),
         PlanRefusal::Status { .. } => {
             (StatusCode::CONFLICT, "plan_used", "plan the change again if it is still wanted")
@@ -210,7 +212,9 @@ fn of_plan(refusal: &PlanRefusal, detail: String) -> Problem {
         PlanRefusal::OwnPlan => {
             (StatusCode::FORBIDDEN, "plan_own", "someone else has to approve it: a person, or another token")
         }
-        PlanRefusal::NoApprovalNeeded => (StatusCode::CONFLICT, "no_approval_needed", "it can be applied as it is"),
+        PlanRefusal::NoApprovalNeeded => {
+            (StatusCode::CONFLICT, "no_approval_needed", "it can be applied as it is")
+        }
     };
     Problem::new(status, code, "The plan cannot be used", detail).hint(hint)
 }

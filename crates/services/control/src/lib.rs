@@ -18,6 +18,7 @@ mod nodes;
 mod operations;
 mod placement;
 mod plans;
+mod problems;
 mod reach;
 mod reconcile;
 mod record;

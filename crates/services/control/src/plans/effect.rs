@@ -18,17 +18,8 @@ use crate::state::{State, WorkloadKey};
 /// Ending more instances than this at once, without others in their place, needs a person's approval.
 const MANY: u32 = 10;
 /// What is shown of objects that carry secret values; everything else of them stays in the store.
-const SHOWN_OF_SECRETS: &[&str] = &[
-    "id",
-    "name",
-    "org",
-    "grant",
-    "direct",
-    "version",
-    "created_at",
-    "updated_at",
-    "expires_at",
-];
+const SHOWN_OF_SECRETS: &[&str] =
+    &["id", "name", "org", "grant", "direct", "version", "created_at", "updated_at", "expires_at"];
 
 /// What an operation does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +49,10 @@ pub(crate) fn changes_of(state: &State, op: &Op, before: Option<&StoredValue>) -
         Op::Delete(key) => (key.as_str(), Value::Null),
         Op::DeletePrefix(prefix) => {
             let name = prefix.as_str().to_owned();
-            return Effect { destroys: vec![format!("removes everything below `{name}`")], ..Effect::default() };
+            return Effect {
+                destroys: vec![format!("removes everything below `{name}`")],
+                ..Effect::default()
+            };
         }
     };
     let before = before.and_then(|stored| serde_json::from_slice(&stored.value).ok()).unwrap_or_default();
@@ -162,8 +156,8 @@ fn endings(name: &str, old: &Workload, new: &Workload, live: u32, stops: u32) ->
         return vec![format!("stops all {} of {name}", instances_of(live))];
     }
     // A rolling update puts a new instance in the place of each old one before it goes.
-    let all_at_once = new.spec.update.strategy == UpdateStrategy::Recreate
-        && old.spec.needs_new_instances(&new.spec);
+    let all_at_once =
+        new.spec.update.strategy == UpdateStrategy::Recreate && old.spec.needs_new_instances(&new.spec);
     let ended = match (all_at_once, counted) {
         (true, _) => stops,
         (false, true) => live.saturating_sub(new.spec.replicas),
