@@ -27,7 +27,7 @@ fn of(facts: &WorkloadFacts, instance: &InstanceView) -> Option<Problem> {
         !other.phase.is_terminal() && other.message.split(';').next() == said.split(';').next()
     });
     let evidence = [
-        format!("{} {:?}, {} restarts: {said}", instance.id, instance.phase, instance.restarts).to_string(),
+        format!("{} {:?}, {} restarts: {said}", instance.id, instance.phase, instance.restarts),
         format!("{} in the same state", plural(same.count().max(1), "instance")),
     ];
     let preparing = lower.contains("its images");
@@ -38,7 +38,7 @@ fn of(facts: &WorkloadFacts, instance: &InstanceView) -> Option<Problem> {
              (`univrs image ls`, `univrs image import`)",
             format!("workload_update {{\"name\":\"{name}\",\"image\":\"…\"}}"),
         )
-    } else if lower.contains("secret") && (lower.contains("waiting") || lower.contains("cannot prepare")) {
+    } else if speaks_of_a_secret(&lower) {
         Problem::of(Code::SecretMissing, facts, format!("a secret is missing: {said}")).fix(
             "set it with `univrs secret set`, or take it out of the workload",
             call("workload_get", name),
@@ -75,6 +75,11 @@ fn of(facts: &WorkloadFacts, instance: &InstanceView) -> Option<Problem> {
         return None;
     };
     Some(problem.evidence(evidence))
+}
+
+/// Whether the trouble is with a secret, and not with something else that is prepared together with secrets.
+fn speaks_of_a_secret(lower: &str) -> bool {
+    lower.split_once("its volumes and secrets").map_or(lower, |(_, rest)| rest).contains("secret")
 }
 
 /// Whether it serves again after its restarts.
