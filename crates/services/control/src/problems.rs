@@ -17,7 +17,7 @@ impl Control {
     /// # Errors
     /// When the caller may not read workloads and nodes, or the workload does not exist.
     pub fn problems(&self, caller: &Caller, workload: Option<&str>) -> Result<(Vec<Problem>, u64), Error> {
-        self.allow(caller, Action::NodeRead, "node")?;
+        self.allow(caller, Action::InstanceRead, "instance")?;
         let only =
             workload.map(|wanted| self.get_workload(caller, wanted)).transpose()?.map(|view| view.name);
         let (views, _) = self.list_workloads(caller)?;
@@ -27,12 +27,15 @@ impl Control {
         let mut workloads = Vec::with_capacity(views.len());
         for view in views {
             // What depends on others is judged by them, so all are in the picture.
-            let instances = self.workload_instances(caller, view.name.as_str())?;
+            let key = WorkloadKey { org: view.org.clone(), name: view.name.clone() };
+            let mut instances = state.instances_of(&key);
+            instances.sort_by_key(|instance| std::cmp::Reverse(instance.assignment.created_at));
+            let instances: Vec<_> =
+                instances.iter().map(|instance| crate::view::instance(&state, instance)).collect();
             let nowhere = view.spec.kind == WorkloadKind::Daemon && view.instances == 0;
             let waits = nowhere || instances.iter().any(|instance| instance.phase == Phase::Pending);
             let placement =
                 if waits { self.placement(caller, view.name.as_str()) } else { Placement::default() };
-            let key = WorkloadKey { org: view.org.clone(), name: view.name.clone() };
             let progressed_at = state.rollouts.get(&key).map(|rollout| rollout.progressed_at);
             let schedule = view.spec.schedule.as_ref();
             let next_runs =

@@ -93,8 +93,7 @@ impl Reconciler {
         for org in state.workloads.keys().map(|key| key.org.clone()).collect::<OrdSet<Name>>() {
             let trimmed = async {
                 history::trim(&self.store, &org).await?;
-                history::trim_operations(&self.store, &state, &org).await?;
-                crate::plans::trim(&self.store, &org, self.clock.now()).await
+                history::trim_operations(&self.store, &state, &org).await
             };
             if let Err(error) = trimmed.await {
                 tracing::warn!(%org, error = &error as &dyn std::error::Error, "old log entries could not be removed");

@@ -32,15 +32,7 @@ fn faults() -> Vec<Fault> {
             fix: ("workload_update", json!({"name": "crash", "image": "web:1"})),
         },
         Fault {
-            planted: vec![
-                json!({"name": "memory", "image": "sim/exit:137?out_of_memory=true", "restart": always}),
-            ],
-            code: "out_of_memory",
-            workload: "memory",
-            fix: ("workload_update", json!({"name": "memory", "image": "web:1"})),
-        },
-        Fault {
-            planted: vec![json!({"name": "start", "image": "sim/fail:no such program", "restart": always})],
+            planted: vec![json!({"name": "start", "image": "sim/fail:no-such-program", "restart": always})],
             code: "cannot_start",
             workload: "start",
             fix: ("workload_update", json!({"name": "start", "image": "web:1"})),

@@ -73,7 +73,10 @@ impl Control {
         planned.plan.digest = planned.digest(&org);
         let at = keys::plan(&org, &planned.plan.plan_id);
         let guards = vec![unchanged(at.clone(), None)?];
-        self.store.txn(Txn { request: None, guards, ops: vec![put(at, &planned)?] }).await?;
+        // New plans clear away old ones, so their number is bounded without anyone looking after it.
+        let mut ops = record::removals(&kept, &org, now)?;
+        ops.push(put(at, &planned)?);
+        self.store.txn(Txn { request: None, guards, ops }).await?;
         Err(Error::Planned(Box::new(planned.plan)))
     }
 

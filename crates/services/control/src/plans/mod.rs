@@ -18,8 +18,6 @@ use univrs_model::Timestamp;
 use univrs_model::caller::Principal;
 use univrs_model::ids::PlanId;
 
-pub(crate) use record::trim;
-
 /// How long a plan may wait to be applied.
 pub(crate) const LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 

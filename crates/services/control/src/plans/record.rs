@@ -9,7 +9,7 @@ use univrs_model::Timestamp;
 use univrs_model::event::Event;
 use univrs_model::keys;
 use univrs_model::name::Name;
-use univrs_ports::store::{Consistency, Guard, Key, Op, Page, Prefix, StateStore, Txn};
+use univrs_ports::store::{Consistency, Guard, Key, Op, Page, Prefix, StateStore};
 
 use crate::error::Error;
 use crate::plans::{Plan, PlanStatus};
@@ -17,6 +17,9 @@ use crate::record::{Record, key};
 
 /// How long a plan is kept after its time, so that whoever asks learns what became of it.
 const KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+
+/// How many old plans go with one new one.
+const MOST_REMOVALS: usize = 100;
 
 /// A planned write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,21 +125,14 @@ pub(crate) async fn all(
     Ok((records.collect::<Result<_, _>>()?, out.revision.0))
 }
 
-/// Removes plans whose time has long been over. Called now and then.
+/// The removal of plans whose time has long been over.
 ///
 /// # Errors
-/// When the store fails.
-pub(crate) async fn trim(store: &Arc<dyn StateStore>, org: &Name, now: Timestamp) -> Result<(), Error> {
-    let (plans, _) = all(store, org).await?;
+/// As [`key`].
+pub(crate) fn removals(plans: &[Record<PlannedWrite>], org: &Name, now: Timestamp) -> Result<Vec<Op>, Error> {
     let old = |record: &&Record<PlannedWrite>| {
         record.plan.expires_at.saturating_add(KEPT).is_ok_and(|end| end <= now)
     };
-    let mut ops = Vec::new();
-    for record in plans.iter().filter(old).take(1000) {
-        ops.push(Op::Delete(key(keys::plan(org, &record.plan.plan_id))?));
-    }
-    if !ops.is_empty() {
-        store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
-    }
-    Ok(())
+    let removal = |record: &Record<PlannedWrite>| Ok(Op::Delete(key(keys::plan(org, &record.plan.plan_id))?));
+    plans.iter().filter(old).take(MOST_REMOVALS).map(removal).collect()
 }

@@ -181,6 +181,30 @@ async fn planning_is_checked_as_doing_is() {
 }
 
 #[tokio::test]
+async fn old_plans_go_when_new_ones_come_and_too_many_are_refused() {
+    let world = World::new().await;
+    world.create("web", 2).await;
+    let admin = Caller::local_admin();
+    for _ in 0..1000 {
+        plan_scale(&world, &admin, "web", 3).await.unwrap();
+    }
+    let refused = plan_scale(&world, &admin, "web", 3).await;
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    world.minutes_later(11);
+    plan_scale(&world, &admin, "web", 3).await.unwrap();
+    assert_eq!(
+        world.control.list_plans(&admin).await.unwrap().0.len(),
+        1001,
+        "what expired is kept for a while"
+    );
+    world.minutes_later(75);
+    for _ in 0..11 {
+        plan_scale(&world, &admin, "web", 3).await.unwrap();
+    }
+    assert!(world.control.list_plans(&admin).await.unwrap().0.len() <= 12);
+}
+
+#[tokio::test]
 async fn a_thousand_bad_digests_are_a_thousand_refusals() {
     let world = World::new().await;
     world.create("web", 2).await;
