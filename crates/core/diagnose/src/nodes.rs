@@ -61,7 +61,7 @@ fn disk(snapshot: &Snapshot, node: &NodeView) -> Option<Problem> {
         let said = instance.message.to_lowercase();
         said.contains("no space left") || said.contains("disk full") || said.contains("disk quota exceeded")
     });
-    let share = if whole == 0 { 0 } else { promised.saturating_mul(100) / whole };
+    let share = promised.saturating_mul(100).checked_div(whole).unwrap_or(0);
     if complaint.is_none() && share < FULL {
         return None;
     }

@@ -95,7 +95,7 @@ enum WrittenOrPlanned {
     /// The node as it is now.
     Written(Box<NodeView>),
     /// What the write would do.
-    Planned(Plan),
+    Planned(Box<Plan>),
 }
 
 async fn change(

@@ -187,7 +187,7 @@ enum WrittenOrPlanned {
     /// The object as it is now.
     Written(Box<WorkloadView>),
     /// What the write would do.
-    Planned(Plan),
+    Planned(Box<Plan>),
 }
 
 async fn change(

@@ -101,13 +101,16 @@ pub trait Api: Send + Sync + 'static {
     async fn send(&self, request: ApiRequest) -> Result<ApiReply, ApiFault>;
 }
 
+/// Finds the API in the name of whoever sent a request; none when nobody is known to have.
+pub type OpenFor = dyn Fn(&Parts) -> Option<Arc<dyn Api>> + Send + Sync;
+
 /// Where the API for a call comes from.
 #[derive(Clone)]
 pub enum Gate {
     /// All calls come from one caller, as over stdio.
     One(Arc<dyn Api>),
     /// Each HTTP request has its caller, whom the server in front has put into its parts.
-    Each(Arc<dyn Fn(&Parts) -> Option<Arc<dyn Api>> + Send + Sync>),
+    Each(Arc<OpenFor>),
 }
 
 impl Gate {

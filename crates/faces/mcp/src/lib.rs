@@ -22,7 +22,7 @@ mod tools;
 mod untrusted;
 mod wait;
 
-pub use api::{Api, ApiFault, ApiReply, ApiRequest, Gate, address};
+pub use api::{Api, ApiFault, ApiReply, ApiRequest, Gate, OpenFor, address};
 pub use http::{LARGEST_REQUEST, Service, service};
 pub use server::Server;
 pub use stdio::serve_stdio;

@@ -26,6 +26,12 @@ fn faults() -> Vec<Fault> {
     };
     vec![
         Fault {
+            planted: vec![json!({"name": "absent", "image": "sim/absent:1"})],
+            code: "image_missing",
+            workload: "absent",
+            fix: ("workload_update", json!({"name": "absent", "image": "web:1"})),
+        },
+        Fault {
             planted: vec![json!({"name": "crash", "image": "sim/exit:3", "restart": always})],
             code: "crash_loop",
             workload: "crash",

@@ -105,7 +105,7 @@ pub(super) async fn timeline(api: &dyn Api, args: TimelineArgs) -> Result<Answer
         };
         format!("{} {}{about}: {}", word(event, "/at"), word(event, "/kind"), word(event, "/message"))
     });
-    Ok(Answer { text, whole: json!({ "items": found, "next_cursor": null, "revision": revision }) })
+    Ok(Answer { text, whole: json!({ "items": found, "revision": revision }) })
 }
 
 pub(super) async fn images(api: &dyn Api, args: ListArgs) -> Result<Answer, Refusal> {

@@ -24,7 +24,7 @@ pub(crate) struct Known {
     pub(crate) effect: Effect,
 }
 
-const LIST: &str = r#"{"type":"object","properties":{"items":{"type":"array","items":{"type":"object"}},"next_cursor":{"type":["string","null"]},"revision":{"type":"integer"}},"required":["items"]}"#;
+const LIST: &str = r#"{"type":"object","properties":{"items":{"type":"array","items":{"type":"object"}},"next_cursor":{"type":"string"},"revision":{"type":"integer"}},"required":["items"]}"#;
 const OBJECT: &str = r#"{"type":"object","properties":{"id":{"type":"string"},"name":{"type":"string"},"revision":{"type":"integer"}},"required":["id"]}"#;
 const PLAN: &str = r#"{"type":"object","properties":{"plan_id":{"type":"string"},"digest":{"type":"string"},"status":{"enum":["empty","ready","waiting_for_approval","approved","rejected","applied","expired"]},"changes":{"type":"array","items":{"type":"object"}},"blast_radius":{"type":"object"},"approval_needed":{"type":"array","items":{"type":"string"}},"expires_at":{"type":"string"}},"required":["plan_id","digest","status","changes"]}"#;
 const PAGED: &str = r#"{"type":"object","properties":{"label":{"type":"string"},"limit":{"type":"integer","minimum":1,"maximum":1000},"cursor":{"type":"string"}},"additionalProperties":false}"#;
