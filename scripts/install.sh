@@ -6,6 +6,7 @@ set -euo pipefail
 needed=(
   "cc:build-essential" "cmake:cmake" "mold:mold" "pkg-config:pkg-config"
   "nft:nftables" "ip:iproute2" "curl:curl" "jq:jq" "docker-registry:docker-registry" "busybox:busybox-static"
+  "dockerd:docker.io"
 )
 missing=()
 for entry in "${needed[@]}"; do
@@ -19,9 +20,12 @@ if [ "${#missing[@]}" -gt 0 ]; then
     exit 1
   fi
   echo "installing: ${missing[*]}" >&2
+  # Tests start their own registry and engine. Where there is an init system, packages would start theirs as well,
+  # and Docker's would change the machine's packet rules.
+  services=(docker.service docker.socket containerd.service docker-registry.service)
+  systemctl mask --runtime "${services[@]}" >/dev/null 2>&1 || true
+  trap 'systemctl unmask --runtime "${services[@]}" >/dev/null 2>&1 || true' EXIT
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-  # The package starts its own registry where there is an init system; tests start theirs.
-  systemctl stop docker-registry >/dev/null 2>&1 || true
 fi
 command -v cargo >/dev/null || { echo "missing: Rust; install it from https://rustup.rs" >&2; exit 1; }

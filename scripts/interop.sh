@@ -21,7 +21,7 @@ if [ ! -x target/venv/bin/schemathesis ]; then
 fi
 if [ -x target/venv/bin/schemathesis ]; then
   echo "== schemathesis"
-  target/venv/bin/schemathesis run $api/api/openapi.json --max-examples "${UNIVRS_EXAMPLES:-30}" \
+  target/venv/bin/schemathesis --config-file scripts/schemathesis.toml run $api/api/openapi.json --max-examples "${UNIVRS_EXAMPLES:-30}" \
     --exclude-path-regex '^/ws/|/exec$|/proxy$|/logs$|^/api/images/(pull|push|self|import)' || failed=1
 else
   echo "== schemathesis: NOT RUN, it could not be installed (needs python3-venv)"

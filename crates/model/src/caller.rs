@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::{NodeId, TokenId};
+use crate::ids::{NodeId, RequestId, TokenId};
 use crate::name::Name;
 
 /// How much a caller may do. Later grants contain earlier ones.
@@ -30,6 +30,12 @@ pub enum Principal {
         id: TokenId,
         /// What it may do.
         grant: Grant,
+        /// Whether it may change workloads without showing a plan first.
+        #[serde(default)]
+        direct: bool,
+        /// The organisation it is confined to; none for a token of the cluster.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        org: Option<Name>,
     },
     /// An AI operator on this machine, through the loopback API and held to a grant. It never approves anything.
     Assistant {
@@ -55,6 +61,9 @@ pub struct Caller {
     pub principal: Principal,
     /// The organisation whose objects are meant.
     pub org: Name,
+    /// The request it asks in, if it came through a face.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
 }
 
 impl Principal {
@@ -69,8 +78,7 @@ impl Principal {
 
     /// Whether it may change a workload without showing a plan first, as a pipeline does.
     pub const fn is_direct(&self) -> bool {
-        // Tokens get this grant with the rest of their record.
-        false
+        matches!(self, Self::Token { direct: true, .. })
     }
 
     /// The same asker held to `most`: never more than it may do by itself.
@@ -88,11 +96,11 @@ impl Principal {
 impl Caller {
     /// Someone on this machine, acting in the default organisation.
     pub fn local_admin() -> Self {
-        Self { principal: Principal::LocalAdmin, org: Name::default_org() }
+        Self { principal: Principal::LocalAdmin, org: Name::default_org(), request: None }
     }
 
     /// A loop of the control plane.
     pub fn control(name: &str, org: Name) -> Self {
-        Self { principal: Principal::Control { r#loop: name.to_owned() }, org }
+        Self { principal: Principal::Control { r#loop: name.to_owned() }, org, request: None }
     }
 }

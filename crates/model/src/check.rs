@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 use crate::decode::nearest;
 use crate::field::FieldError;
 use crate::name::Name;
-use crate::workload::{ContainerSpec, HealthCheck, WorkloadKind, WorkloadSpec};
+use crate::quantity::Cpu;
+use crate::workload::{ContainerSpec, HealthCheck, OnChange, WorkloadKind, WorkloadSpec};
 
 /// More replicas than that in one workload is a slip.
 pub const MOST_REPLICAS: u32 = 100_000;
+
+/// More cores than that in one container are a slip.
+const MOST_CPU: Cpu = Cpu::millicores(10_000 * 1000);
 
 /// Every fault of `spec`; empty when it is acceptable.
 pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
@@ -87,8 +91,19 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
             );
         }
     }
+    faults.extend(secret_faults(spec));
     faults.extend(duplicates("containers", spec.containers.iter().map(|c| &c.name)));
     faults.extend(duplicates("volumes", spec.volumes.iter().map(|v| &v.name)));
+    for (index, path) in
+        spec.volumes.iter().enumerate().filter_map(|(at, v)| Some((at, v.host_path.as_ref()?)))
+    {
+        if !path.starts_with('/') || path.split('/').any(|part| part == "..") || path.contains('\0') {
+            faults.push(FieldError::new(
+                format!("volumes[{index}].host_path"),
+                "a directory to bind is absolute and has no `..`",
+            ));
+        }
+    }
     let volumes: BTreeSet<&Name> = spec.volumes.iter().map(|v| &v.name).collect();
     let mut host_ports = BTreeSet::new();
     for (index, container) in spec.containers.iter().enumerate() {
@@ -143,6 +158,14 @@ fn container_faults(path: &str, container: &ContainerSpec, volumes: &BTreeSet<&N
                 .hint("write `100m`"),
         );
     }
+    for (field, cpu) in [("cpu", Some(resources.cpu)), ("cpu_limit", resources.cpu_limit)] {
+        if cpu.is_some_and(|cpu| cpu > MOST_CPU) {
+            faults.push(FieldError::new(
+                format!("{path}.resources.{field}"),
+                format!("no machine has more than {MOST_CPU} cores"),
+            ));
+        }
+    }
     if resources.memory.get() == 0 {
         faults.push(
             FieldError::new(format!("{path}.resources.memory"), "a container asks for more than 0 memory")
@@ -183,6 +206,52 @@ fn container_faults(path: &str, container: &ContainerSpec, volumes: &BTreeSet<&N
     }
     if let Some(health) = &container.health {
         faults.extend(health_faults(&format!("{path}.health"), health));
+    }
+    faults
+}
+
+fn secret_faults(spec: &WorkloadSpec) -> Vec<FieldError> {
+    let mut faults = duplicates("secrets", spec.secrets.iter().map(|secret| &secret.name));
+    let mut taken = BTreeSet::new();
+    for (index, secret) in spec.secrets.iter().enumerate() {
+        let path = format!("secrets[{index}]");
+        if secret.env.is_none() && secret.file.is_none() {
+            let detail = "a secret is delivered as `env`, as `file`, or both";
+            faults.push(FieldError::new(&path, detail).hint(r#"add "file": "/run/secrets/name""#));
+        }
+        if let Some(env) = &secret.env {
+            let field = format!("{path}.env");
+            if env.is_empty() || env.contains(['=', '\0']) {
+                let detail = format!("`{}` is not the name of an environment variable", env.escape_default());
+                faults.push(FieldError::new(&field, detail));
+            }
+            if spec.containers.iter().any(|container| container.env.contains_key(env)) {
+                faults.push(FieldError::new(&field, format!("a container sets `{env}` itself")));
+            }
+            if !taken.insert(env) {
+                faults.push(FieldError::new(&field, format!("`{env}` is used twice")));
+            }
+        }
+        if let Some(file) = &secret.file {
+            let field = format!("{path}.file");
+            let parts = || file.split('/').skip(1);
+            if !file.starts_with('/')
+                || parts().any(|part| matches!(part, "" | "." | ".."))
+                || file.contains('\0')
+            {
+                let detail = "a secret's file is an absolute path without `.` and `..`";
+                faults.push(FieldError::new(&field, detail).hint("write `/run/secrets/name`"));
+            }
+            if !taken.insert(file) {
+                faults.push(FieldError::new(&field, format!("`{file}` is used twice")));
+            }
+        }
+        if secret.on_change == OnChange::Signal && secret.file.is_none() {
+            let detail = "`signal` renews a file; the environment of what runs cannot be changed";
+            faults.push(
+                FieldError::new(format!("{path}.on_change"), detail).hint("add `file`, or write `restart`"),
+            );
+        }
     }
     faults
 }
@@ -250,7 +319,7 @@ mod tests {
         check(
             r#"{"name":"web","replicas":200000,"containers":[
                 {"name":"a","image":"we b","resources":{"cpu":"2","cpu_limit":"1"},"mounts":[{"volume":"x","path":"y"}]},
-                {"name":"a","image":"web","health":{"retries":0},"resources":{"memory":"0"}}],
+                {"name":"a","image":"web","health":{"retries":0},"resources":{"memory":"0","cpu":"10001"}}],
                "ingress":[{"host":"web.localhost","path":"x","port":"http"}],
                "depends_on":[{"workload":"web"}],
                "update":{"max_surge":0,"max_unavailable":0}}"#,
@@ -265,9 +334,30 @@ mod tests {
                 containers[0].resources.cpu_limit: the limit is below the request
                 containers[0].mounts[0].volume: no volume is named `x`
                 containers[0].mounts[0].path: a mount path is absolute and has no `..`
+                containers[1].resources.cpu: no machine has more than 10000 cores
                 containers[1].resources.memory: a container asks for more than 0 memory
                 containers[1].health: a health check has exactly one of `http`, `tcp`, `exec`
                 containers[1].health.retries: at least one failure makes a container failing"#]],
+        );
+    }
+
+    #[test]
+    fn secrets_say_how_they_are_delivered() {
+        check(
+            r#"{"name":"web","containers":[{"name":"a","image":"web","env":{"DB":"x"}}],"secrets":[
+                {"name":"a"},{"name":"b","env":"DB"},{"name":"b","env":"X=Y","on_change":"signal"},
+                {"name":"c","file":"etc/c"},{"name":"d","file":"/run/../d"},{"name":"e","file":"/run/e","env":"E"},
+                {"name":"f","file":"/run/e","env":"E"}]}"#,
+            expect![[r#"
+                secrets[2].name: `b` is used twice
+                secrets[0]: a secret is delivered as `env`, as `file`, or both
+                secrets[1].env: a container sets `DB` itself
+                secrets[2].env: `X=Y` is not the name of an environment variable
+                secrets[2].on_change: `signal` renews a file; the environment of what runs cannot be changed
+                secrets[3].file: a secret's file is an absolute path without `.` and `..`
+                secrets[4].file: a secret's file is an absolute path without `.` and `..`
+                secrets[6].env: `E` is used twice
+                secrets[6].file: `/run/e` is used twice"#]],
         );
     }
 

@@ -1,6 +1,7 @@
 //! Reads JSON into typed input, turning serde's errors into [`FieldError`]s with a path and a suggestion.
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::field::FieldError;
 
@@ -9,10 +10,41 @@ use crate::field::FieldError;
 /// # Errors
 /// Names the offending field with its path. An unknown field gets the nearest known one as a hint.
 pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldError> {
+    match strictly(bytes) {
+        // JSON knows one kind of number: to it, 3.0 is an integer.
+        Err(fault) if fault.detail.starts_with("invalid type: floating point") => {
+            let Ok(mut value) = serde_json::from_slice(bytes) else { return Err(fault) };
+            whole_numbers(&mut value);
+            from_value(value)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Writes numbers without a fraction as integers, as far as floating point holds them exactly.
+fn whole_numbers(value: &mut Value) {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => {
+            let float = if number.is_f64() { number.as_f64() } else { None };
+            if let Some(float) = float.filter(|float| float.fract() == 0.0 && float.abs() <= EXACT) {
+                *number = (float as i64).into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+fn strictly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
-        fault(if path == "." { String::new() } else { path }, &error.into_inner().to_string())
+        fault(
+            if matches!(path.as_str(), "." | "?") { String::new() } else { path },
+            &error.into_inner().to_string(),
+        )
     })?;
     reader
         .end()
@@ -24,10 +56,13 @@ pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldError> {
 ///
 /// # Errors
 /// As [`from_json`].
-pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, FieldError> {
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, FieldError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        fault(if path == "." { String::new() } else { path }, &error.into_inner().to_string())
+        fault(
+            if matches!(path.as_str(), "." | "?") { String::new() } else { path },
+            &error.into_inner().to_string(),
+        )
     })
 }
 
@@ -74,6 +109,18 @@ mod tests {
         let body = br#"{"name":"web","containers":[{"name":"a","image":"x","resources":{"cpu":"-1"}}]}"#;
         let error = from_json::<WorkloadSpec>(body).unwrap_err();
         assert_eq!(error.field, "containers[0].resources.cpu");
+    }
+
+    #[test]
+    fn a_number_without_a_fraction_is_an_integer() {
+        let read = |replicas: &str| {
+            let body = format!(r#"{{"name":"web","image":"web:1","replicas":{replicas}}}"#);
+            from_json::<WorkloadSpec>(body.as_bytes()).map(|spec| spec.replicas)
+        };
+        assert_eq!((read("3.0"), read("3e2"), read("3")), (Ok(3), Ok(300), Ok(3)));
+        for bad in ["3.5", "-3.0", "1e30"] {
+            assert_eq!(read(bad).unwrap_err().field, "replicas", "{bad}");
+        }
     }
 
     #[test]

@@ -98,20 +98,28 @@ macro_rules! id_kinds {
 id_kinds! {
     /// The cluster as a whole; data directories carry it.
     ClusterId = "cl_";
+    /// A key that an organisation's secrets are sealed with.
+    DataKeyId = "dk_";
     /// An entry of the event log.
     EventId = "ev_";
     /// One placed replica of a workload.
     InstanceId = "in_";
     /// A machine that runs the daemon.
     NodeId = "nd_";
+    /// An organisation.
+    OrgId = "og_";
     /// A persisted long-running change.
     OperationId = "op_";
     /// A plan that waits to be applied.
     PlanId = "pl_";
     /// One request, for logs and audit.
     RequestId = "rq_";
+    /// A named value that only containers see.
+    SecretId = "se_";
     /// An API token (not its secret).
     TokenId = "tk_";
+    /// A directory of a node that outlives instances.
+    VolumeId = "vo_";
     /// A named set of containers to keep running.
     WorkloadId = "wl_";
 }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::Timestamp;
 use crate::ids::{InstanceId, NodeId, WorkloadId};
 use crate::name::Name;
+use crate::secret::SecretVersion;
 use crate::workload::{Requests, WorkloadSpec};
 
 /// Where an instance is in its life. Order is the only direction of movement.
@@ -271,6 +272,9 @@ pub struct InstanceOrder {
     pub assignment: Assignment,
     /// The spec of the assignment's workload revision.
     pub spec: std::sync::Arc<WorkloadSpec>,
+    /// Which value of each secret it is to have; a secret that does not exist is missing here.
+    #[serde(default)]
+    pub secrets: std::collections::BTreeMap<Name, SecretVersion>,
 }
 
 #[cfg(test)]

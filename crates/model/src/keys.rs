@@ -7,16 +7,24 @@
 //! | `node-policy/<id>` | [`crate::node::NodePolicy`] | faces |
 //! | `node-alive/<id>` | empty, under the node's lease | that node |
 //! | `observed/<node>/<instance>` | [`crate::instance::Observation`] | that node |
+//! | `organisation/<name>` | [`crate::org::Org`] | faces (`default` by bootstrap) |
+//! | `token/<id>` | [`crate::token::Token`] | faces (removed by control, long after its end) |
+//! | `cluster-event/<time>-<n>` | [`crate::event::Event`] of what belongs to no organisation | as below |
+//! | `cluster-audit/<time>-<n>` | audit record of what belongs to no organisation | as below |
+//! | `validator-key/<node>` | [`crate::secret::ValidatorKey`] | that node |
 //! | `org/<org>/workload/<name>` | [`crate::rollout::Workload`] | faces (removed by control) |
 //! | `org/<org>/rollout/<name>` | [`crate::rollout::Rollout`] | control |
 //! | `org/<org>/instance/<id>` | [`crate::instance::Assignment`] | control |
+//! | `org/<org>/data-key/<id>` | [`crate::secret::DataKey`] | faces, with the first secret; control, for new validators |
+//! | `org/<org>/secret/<name>` | [`crate::secret::Secret`] | faces |
+//! | `org/<org>/volume/<workload>.<name>.<place>` | [`crate::volume::Volume`] | control; faces mark its removal, its node carries it out |
 //! | `org/<org>/event/<time>-<n>` | [`crate::event::Event`] | whoever acted, in the same transaction |
 //! | `org/<org>/audit/<time>-<n>` | audit record | faces, in the same transaction |
 //! | `org/<org>/request/<key>` | outcome of an `Idempotency-Key` | faces |
 //! | `org/<org>/operation/<id>` | [`crate::operation::Operation`] | control |
 //! | `org/<org>/plan/<id>` | a write that was planned and may be applied once | faces |
 
-use crate::ids::{InstanceId, NodeId, OperationId, PlanId};
+use crate::ids::{DataKeyId, InstanceId, NodeId, OperationId, PlanId, TokenId};
 use crate::name::Name;
 
 /// The cluster's identity.
@@ -27,8 +35,18 @@ pub const NODES: &str = "node/";
 pub const NODE_POLICIES: &str = "node-policy/";
 /// Before the id of each node that is alive.
 pub const NODES_ALIVE: &str = "node-alive/";
+/// Before the id of each node that can unwrap data keys.
+pub const VALIDATOR_KEYS: &str = "validator-key/";
 /// Before every observation.
 pub const OBSERVED: &str = "observed/";
+/// Before the name of each organisation.
+pub const ORGANISATIONS: &str = "organisation/";
+/// Before the id of each token.
+pub const TOKENS: &str = "token/";
+/// Before the events of what belongs to no organisation.
+pub const CLUSTER_EVENTS: &str = "cluster-event/";
+/// Before the audit entries of what belongs to no organisation.
+pub const CLUSTER_AUDIT: &str = "cluster-audit/";
 /// Before everything that belongs to an organisation.
 pub const ORGS: &str = "org/";
 
@@ -47,6 +65,11 @@ pub fn node_alive(id: &NodeId) -> String {
     format!("{NODES_ALIVE}{id}")
 }
 
+/// The public half of the key that data keys are wrapped to for a validator.
+pub fn validator_key(id: &NodeId) -> String {
+    format!("{VALIDATOR_KEYS}{id}")
+}
+
 /// Before all observations of a node.
 pub fn observed_by(node: &NodeId) -> String {
     format!("{OBSERVED}{node}/")
@@ -55,6 +78,16 @@ pub fn observed_by(node: &NodeId) -> String {
 /// A node's observation of an instance.
 pub fn observed(node: &NodeId, instance: &InstanceId) -> String {
     format!("{OBSERVED}{node}/{instance}")
+}
+
+/// An organisation's record.
+pub fn organisation(name: &Name) -> String {
+    format!("{ORGANISATIONS}{name}")
+}
+
+/// A token's record.
+pub fn token(id: &TokenId) -> String {
+    format!("{TOKENS}{id}")
 }
 
 /// Before all objects of one kind in an organisation; `kind` is a segment of the table above.
@@ -87,14 +120,44 @@ pub fn plan(org: &Name, id: &PlanId) -> String {
     format!("{ORGS}{org}/plan/{id}")
 }
 
-/// An entry of the event log: ordered by time, then by `number` within the writer.
-pub fn event(org: &Name, at: crate::Timestamp, number: u64) -> String {
-    format!("{ORGS}{org}/event/{:020}-{number:08x}", at.as_microsecond().max(0))
+/// A secret, sealed.
+pub fn secret(org: &Name, name: &Name) -> String {
+    format!("{ORGS}{org}/secret/{name}")
 }
 
-/// An entry of the audit log: ordered as events are.
+/// A volume of one place among a workload's instances. Names have no dots, so the parts cannot run into each other.
+pub fn volume(org: &Name, workload: &Name, name: &Name, place: &str) -> String {
+    format!("{ORGS}{org}/volume/{workload}.{name}.{place}")
+}
+
+/// A key that secrets are sealed with, wrapped.
+pub fn data_key(org: &Name, id: &DataKeyId) -> String {
+    format!("{ORGS}{org}/data-key/{id}")
+}
+
+/// The place of an entry in its log: ordered by time, then by `number` within the writer.
+fn place(at: crate::Timestamp, number: u64) -> String {
+    format!("{:020}-{number:08x}", at.as_microsecond().max(0))
+}
+
+/// An entry of an organisation's event log.
+pub fn event(org: &Name, at: crate::Timestamp, number: u64) -> String {
+    format!("{ORGS}{org}/event/{}", place(at, number))
+}
+
+/// An entry of the event log of what belongs to no organisation.
+pub fn cluster_event(at: crate::Timestamp, number: u64) -> String {
+    format!("{CLUSTER_EVENTS}{}", place(at, number))
+}
+
+/// An entry of an organisation's audit log.
 pub fn audit(org: &Name, at: crate::Timestamp, number: u64) -> String {
-    format!("{ORGS}{org}/audit/{:020}-{number:08x}", at.as_microsecond().max(0))
+    format!("{ORGS}{org}/audit/{}", place(at, number))
+}
+
+/// An entry of the audit log of what belongs to no organisation.
+pub fn cluster_audit(at: crate::Timestamp, number: u64) -> String {
+    format!("{CLUSTER_AUDIT}{}", place(at, number))
 }
 
 /// The outcome of a request that carried an `Idempotency-Key`.

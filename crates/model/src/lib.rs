@@ -18,10 +18,14 @@ pub mod keys;
 pub mod name;
 pub mod node;
 pub mod operation;
+pub mod org;
 pub mod policy;
 pub mod quantity;
 pub mod rollout;
+pub mod secret;
 pub mod span;
+pub mod token;
+pub mod volume;
 pub mod workload;
 
 /// A point in time, UTC, RFC 3339 on the wire.

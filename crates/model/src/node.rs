@@ -84,6 +84,9 @@ pub struct Node {
     pub api_address: String,
     /// Version of its binary.
     pub version: String,
+    /// Directories that workloads may bind, with all below them; none by default.
+    #[serde(default)]
+    pub bind_paths: Vec<String>,
     /// Labels given at its start.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,

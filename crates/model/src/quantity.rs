@@ -21,15 +21,15 @@ pub struct Bytes(u64);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuantity {
     /// Not a CPU quantity.
-    #[error("`{0}` is not a CPU quantity; write `250m` or `0.25` (cores), at most 10000 cores")]
+    #[error("`{0}` is not a CPU quantity; write `250m` or `0.25` (cores), at most 999999999 cores")]
     Cpu(String),
     /// Not a byte quantity.
     #[error("`{0}` is not a size; write `128Mi` or `4Gi`, at most 1 Ei")]
     Bytes(String),
 }
 
-/// More cores than any machine or sane request has.
-const MOST_MILLICORES: u64 = 10_000 * 1000;
+/// More cores than all machines of a cluster have.
+const MOST_MILLICORES: u64 = 999_999_999 * 1000;
 /// One exbibyte.
 const MOST_BYTES: u64 = 1 << 60;
 
@@ -192,7 +192,7 @@ mod tests {
             assert_eq!(text.parse::<Cpu>().unwrap(), Cpu::millicores(millicores), "{text}");
         }
         assert_eq!(serde_json::from_str::<Cpu>("0.25").unwrap(), Cpu::millicores(250));
-        for bad in ["-1", "1e9", "99999999", "", "m", "x", "1.2.3", "NaN", "0.0001"] {
+        for bad in ["-1", "1e9", "1000000000", "", "m", "x", "1.2.3", "NaN", "0.0001"] {
             assert!(bad.parse::<Cpu>().is_err(), "{bad}");
         }
     }

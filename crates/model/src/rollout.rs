@@ -1,5 +1,6 @@
 //! A workload as stored: the user's document, and beside it what the control plane knows of its versions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use utoipa::ToSchema;
 use crate::Timestamp;
 use crate::ids::WorkloadId;
 use crate::name::Name;
+use crate::secret::SecretVersion;
 use crate::workload::WorkloadSpec;
 
 /// How many revisions of a workload are kept for `rollback`.
@@ -47,6 +49,9 @@ pub struct WorkloadRevision {
     pub created_at: Timestamp,
     /// Whether it once ran as wanted; auto-revert goes only to such a one.
     pub proven: bool,
+    /// Which value of each secret with `on_change = restart` its instances start with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<Name, SecretVersion>,
 }
 
 /// How a workload is doing.
@@ -106,6 +111,9 @@ pub struct Rollout {
     /// For cron: when the last run was due.
     #[serde(default)]
     pub last_run: Option<Timestamp>,
+    /// The values of secrets that were last taken in; one that differs from now on makes a new revision.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<Name, SecretVersion>,
 }
 
 impl Rollout {

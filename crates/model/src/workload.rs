@@ -44,6 +44,7 @@ pub struct WorkloadSpec {
     pub priority: u8,
     /// Short form for one container named `app`; excludes `containers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[A-Za-z0-9._/:@+-]{1,512}$")]
     pub image: Option<String>,
     /// The containers, which share a network namespace and a node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -112,6 +113,19 @@ impl WorkloadSpec {
         }
     }
 
+    /// The volumes that are directories of their own on a node, for one instance at a time.
+    pub fn local_volumes(&self) -> impl Iterator<Item = &VolumeSpec> {
+        self.volumes.iter().filter(|volume| volume.host_path.is_none())
+    }
+
+    /// Whether old instances end before new ones start: one may exist at most, the user says so, or they would
+    /// write to the same volumes.
+    pub fn is_replaced_in_place(&self) -> bool {
+        self.singleton
+            || self.update.strategy == UpdateStrategy::Recreate
+            || self.local_volumes().next().is_some()
+    }
+
     /// Whether a change from `self` to `next` needs new instances (as against a change of scale or labels alone).
     pub fn needs_new_instances(&self, next: &Self) -> bool {
         let essence = |spec: &Self| Self {
@@ -147,6 +161,7 @@ pub struct Requests {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub struct HostPort {
     /// The port's number.
+    #[schema(maximum = 65535)]
     pub port: u16,
     /// The port's protocol.
     pub protocol: Protocol,
@@ -174,6 +189,7 @@ pub struct ContainerSpec {
     /// Unique in the workload.
     pub name: Name,
     /// Reference of the image, such as `web:1` or `registry.example/app@sha256:…`.
+    #[schema(pattern = "^[A-Za-z0-9._/:@+-]{1,512}$")]
     pub image: String,
     /// Replaces the image's entrypoint.
     #[serde(default)]
@@ -242,10 +258,11 @@ pub struct PortSpec {
     /// How ingress and probes refer to it.
     pub name: Name,
     /// The port inside the container.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 65535)]
     pub container_port: u16,
     /// The port of the node that leads to it, if any.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 65535)]
     pub host_port: Option<u16>,
     /// TCP or UDP.
     #[serde(default)]
@@ -342,8 +359,10 @@ fn three() -> u32 {
 #[serde(deny_unknown_fields)]
 pub struct HttpProbe {
     /// The path, starting with `/`.
+    #[schema(pattern = "^/")]
     pub path: String,
     /// The port inside the container.
+    #[schema(maximum = 65535)]
     pub port: u16,
 }
 
@@ -352,6 +371,7 @@ pub struct HttpProbe {
 #[serde(deny_unknown_fields)]
 pub struct TcpProbe {
     /// The port inside the container.
+    #[schema(maximum = 65535)]
     pub port: u16,
 }
 
@@ -360,6 +380,7 @@ pub struct TcpProbe {
 #[serde(deny_unknown_fields)]
 pub struct ExecProbe {
     /// The command and its arguments.
+    #[schema(min_items = 1)]
     pub command: Vec<String>,
 }
 
@@ -369,7 +390,8 @@ pub struct ExecProbe {
 pub struct MountSpec {
     /// Name of one of the workload's volumes.
     pub volume: Name,
-    /// Absolute path in the container.
+    /// Absolute path in the container, without `..`.
+    #[schema(pattern = "^/")]
     pub path: String,
     /// Whether the container may only read it.
     #[serde(default)]
@@ -481,9 +503,11 @@ pub enum DependencyCondition {
 #[serde(deny_unknown_fields)]
 pub struct IngressRule {
     /// The host name.
+    #[schema(pattern = "^[A-Za-z0-9.*-]{1,253}$")]
     pub host: String,
     /// Path prefix, starting with `/`.
     #[serde(default = "slash")]
+    #[schema(pattern = "^/")]
     pub path: String,
     /// Name of the container port.
     pub port: Name,

@@ -2,6 +2,8 @@
 //!
 //! On the machine that holds the state this is a few memory reads; on others it travels over the network.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use univrs_model::event::Event;
@@ -9,6 +11,7 @@ use univrs_model::ids::{InstanceId, NodeId};
 use univrs_model::instance::{InstanceOrder, Observation};
 use univrs_model::name::Name;
 use univrs_model::node::Node;
+use univrs_model::volume::Volume;
 
 /// Why the control plane did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,21 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// All orders of the node, whole, now and after each change. A slow reader gets the newest only.
     fn orders(&self, node: &NodeId) -> BoxStream<'static, Vec<InstanceOrder>>;
+
+    /// Every image that a workload or one of its kept versions names, in all organisations.
+    ///
+    /// # Errors
+    /// See [`ControlPlaneError`].
+    async fn images_named(&self) -> Result<BTreeSet<String>, ControlPlaneError>;
+
+    /// The volumes that the node is to remove, whole, now and after each change.
+    fn unwanted_volumes(&self, node: &NodeId) -> BoxStream<'static, Vec<Volume>>;
+
+    /// Says that nothing is left of a volume. May be said again.
+    ///
+    /// # Errors
+    /// See [`ControlPlaneError`].
+    async fn volume_removed(&self, node: &NodeId, volume: &Volume) -> Result<(), ControlPlaneError>;
 
     /// The last observations the node reported, so that it can go on where it was.
     ///

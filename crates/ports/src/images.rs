@@ -55,6 +55,15 @@ pub struct ImageSummary {
     pub created_at: jiff::Timestamp,
 }
 
+/// How full a disk is, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// All there is.
+    pub total: u64,
+    /// What may still be written.
+    pub available: u64,
+}
+
 /// When a registry is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PullPolicy {
@@ -174,6 +183,16 @@ pub trait Images: Send + Sync + 'static {
     /// # Errors
     /// When there is no such reference or the local store cannot be written.
     async fn remove(&self, reference: &str) -> Result<(), ImageError>;
+
+    /// How [`Images::list`] names what `reference` means; as given where names have one form only.
+    fn listed_as(&self, reference: &str) -> String {
+        reference.to_owned()
+    }
+
+    /// The disk that the store is on; `None` where nothing is known of it.
+    async fn space(&self) -> Option<DiskSpace> {
+        None
+    }
 
     /// Deletes content that no reference and none of `digests_in_use` names; answers the bytes freed.
     ///

@@ -7,4 +7,6 @@ pub mod images;
 pub mod network;
 pub mod node_access;
 pub mod runtime;
+pub mod seal;
+pub mod secrets;
 pub mod store;

@@ -138,8 +138,10 @@ pub trait Network: Send + Sync + 'static {
 /// What the name server and the ingress of a node know: a plain table, renewed whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceTable {
-    /// `<workload>` → addresses of instances that serve, for names under `.internal`.
-    pub names: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// Organisation → workload → addresses of instances that serve, for names under `.internal`.
+    pub names: BTreeMap<String, BTreeMap<String, Vec<Ipv4Addr>>>,
+    /// Address of an instance → its organisation: a name without one is meant in that of who asks.
+    pub homes: BTreeMap<Ipv4Addr, String>,
     /// HTTP routes, in no particular order.
     pub routes: Vec<Route>,
 }
@@ -151,7 +153,7 @@ pub struct Route {
     pub host: String,
     /// Path prefix.
     pub path: String,
-    /// The workload, for logs and metrics.
+    /// The workload, for logs and metrics; with its organisation unless that is the default one.
     pub workload: String,
     /// `address:port` of instances that may receive new requests.
     pub backends: Vec<std::net::SocketAddrV4>,

@@ -17,6 +17,7 @@ use univrs_model::ids::InstanceId;
 use univrs_model::name::Name;
 use univrs_model::node::RuntimeKind;
 use univrs_model::quantity::{Bytes, Cpu};
+use univrs_model::secret::SecretValue;
 use univrs_model::span::Span;
 
 use crate::images::PreparedImage;
@@ -63,6 +64,9 @@ pub struct Mount {
 pub enum MountSource {
     /// A file or directory of the host.
     Host(PathBuf),
+    /// A file of the host, in memory, that becomes the property of the container's user and is readable by nobody
+    /// else (mode 0400): a secret.
+    Owned(PathBuf),
     /// Memory, with a limit.
     Memory {
         /// The limit.
@@ -81,8 +85,11 @@ pub struct ContainerSpec {
     pub image: PreparedImage,
     /// The whole command line, never empty.
     pub command: Vec<String>,
-    /// The whole environment.
+    /// The environment that may be written down.
     pub env: BTreeMap<String, String>,
+    /// The environment that must not be: a runtime hands it to the container's programs without leaving it in any
+    /// file. A name in both has this value.
+    pub secret_env: BTreeMap<String, SecretValue>,
     /// Working directory, absolute.
     pub working_dir: String,
     /// `name`, `uid`, `name:group`, `uid:gid`; empty means root. Names are looked up in the image.
@@ -289,11 +296,12 @@ pub trait Runtime: Send + Sync + 'static {
     /// Which runtime this is.
     fn kind(&self) -> RuntimeKind;
 
-    /// Makes the namespaces for an instance, or answers those that exist.
+    /// Makes the namespaces for an instance, or answers those that exist. `hostname` is the name of the machine as
+    /// its containers will see it, the same as in their [`ContainerSpec`]: some runtimes fix it here.
     ///
     /// # Errors
     /// See [`RuntimeError`].
-    async fn open_sandbox(&self, instance: &InstanceId) -> Result<Sandbox, RuntimeError>;
+    async fn open_sandbox(&self, instance: &InstanceId, hostname: &str) -> Result<Sandbox, RuntimeError>;
 
     /// Removes an instance's containers (killing what still runs), logs and namespaces.
     ///

@@ -4,17 +4,20 @@
 //! stay: the next `up` starts the same workloads again.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use univrs_cli::DownArgs;
+use univrs_image::ImageStore;
 use univrs_network::NodeNetwork;
 use univrs_ports::runtime::Runtime;
 use univrs_runtime::oci::{OciOptions, OciRuntime};
 
 use crate::failure::Failure;
-use crate::identity::{DataDir, Held};
+use crate::identity::{DataDir, Held, Identity};
+use crate::up::containers;
 
 /// How long the daemon may take to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,15 +39,29 @@ pub(crate) async fn run(args: DownArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Removes what the node made in the kernel and in its run directory.
-pub(crate) async fn remove(dir: &DataDir, identity: &crate::identity::Identity) -> Result<(), Failure> {
+/// Removes what the node made in the kernel, in Docker and in its run directory.
+pub(crate) async fn remove(dir: &DataDir, identity: &Identity) -> Result<(), Failure> {
     let is_root = nix::unistd::geteuid().is_root();
+    if let Some(socket) = &identity.docker {
+        let images = Arc::new(ImageStore::open(&dir.images(), univrs_image::Options::default())?);
+        containers::connect(dir, identity, socket, &images).await?.purge().await?;
+        // From here on it may take another runtime.
+        dir.write_identity(&Identity { docker: None, ..identity.clone() })?;
+    }
     if dir.containers().exists() && is_root {
         let options = OciOptions::new(identity.node.clone(), dir.run_dir(&identity.node), dir.containers());
         OciRuntime::new(options)?.purge().await?;
     }
     if dir.network().exists() && is_root {
         NodeNetwork::purge_node(&identity.node, &dir.network()).await?;
+    }
+    if is_root {
+        let path = dir.secrets(&identity.node);
+        univrs_runtime::memory::close(&path).map_err(|source| Failure::File {
+            doing: "remove",
+            path,
+            source,
+        })?;
     }
     for leftover in [dir.instances(), dir.run_dir(&identity.node)] {
         match std::fs::remove_dir_all(&leftover) {

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use univrs_model::node::RuntimeKind;
+use univrs_network::ingress::TlsError;
 use univrs_ports::images::ImageError;
 use univrs_ports::network::NetworkError;
 use univrs_ports::runtime::RuntimeError;
@@ -28,6 +30,14 @@ pub(crate) enum Failure {
     DoesNotStop { pid: i32, seconds: u64 },
     #[error("the replicated state that was kept in {} is not there", path.display())]
     StateMissing { path: PathBuf },
+    #[error("the key that opens secrets, {}, cannot be used: {reason}", path.display())]
+    SecretsKey { path: PathBuf, reason: String },
+    #[error("the certificate of the ingress, {}, cannot be used", path.display())]
+    Certificate {
+        path: PathBuf,
+        #[source]
+        source: TlsError,
+    },
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -36,6 +46,10 @@ pub(crate) enum Failure {
     },
     #[error("this machine cannot run containers: {reason}")]
     NoRuntime { reason: String },
+    #[error("the containers of this node are in the {had:?} runtime")]
+    OtherRuntime { had: RuntimeKind },
+    #[error("DOCKER_HOST is `{value}`: containers have to run on this machine")]
+    DockerHost { value: String },
     #[error("`{name}` cannot be the name of a node")]
     NodeName {
         name: String,
@@ -73,8 +87,18 @@ impl Failure {
                 "run as root, or say --runtime simulated to rehearse without containers, or --role validator to run none"
                     .to_owned()
             }
+            Self::OtherRuntime { .. } => {
+                "to change it, run `univrs down` first; state, images and volumes stay".to_owned()
+            }
+            Self::DockerHost { .. } => "give a socket of this machine, such as unix:///var/run/docker.sock".to_owned(),
             Self::StateMissing { .. } => {
                 "bring the directory back from a backup; to begin anew, run `univrs down` and give an empty --data-dir".to_owned()
+            }
+            Self::SecretsKey { .. } => {
+                "bring the file back from a backup of the data directory, readable by its owner only".to_owned()
+            }
+            Self::Certificate { .. } => {
+                "give a PEM chain with --ingress-cert and its PEM key with --ingress-key".to_owned()
             }
             Self::NodeName { .. } => "give another --name".to_owned(),
             Self::DoesNotStop { pid, .. } => format!("look at its log; `kill -9 {pid}` loses nothing that was acknowledged"),

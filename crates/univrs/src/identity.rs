@@ -31,6 +31,9 @@ pub(crate) struct Identity {
     /// Whether the replicated state was once made here; from then on its absence is a loss, not a beginning.
     #[serde(default)]
     pub(crate) founded: bool,
+    /// Where the Docker Engine listens in which its containers are, if they are in one.
+    #[serde(default)]
+    pub(crate) docker: Option<PathBuf>,
 }
 
 /// The parts of a data directory.
@@ -70,6 +73,17 @@ impl DataDir {
 
     pub(crate) fn volumes(&self) -> PathBuf {
         self.root.join("volumes")
+    }
+
+    /// The private key that opens secrets: beside the store, never in it.
+    pub(crate) fn secrets_key(&self) -> PathBuf {
+        self.root.join("secrets.key")
+    }
+
+    /// Where the files of secrets lie while containers read them: in memory, and with the sockets because it goes
+    /// with the machine.
+    pub(crate) fn secrets(&self, node: &NodeId) -> PathBuf {
+        self.run_dir(node).join("secrets")
     }
 
     fn identity(&self) -> PathBuf {
@@ -125,6 +139,7 @@ impl DataDir {
             range: None,
             created_at: now,
             founded: false,
+            docker: None,
         };
         self.write_identity(&identity)?;
         Ok(identity)

@@ -24,7 +24,10 @@ fn main() -> ExitCode {
         return code;
     }
     match univrs_cli::parse(std::env::args_os()) {
-        Ok(Invocation::Up(args)) => block_on(up::run(*args)),
+        Ok(Invocation::Up(args)) => {
+            univrs_runtime::allocator::share_heaps();
+            block_on(up::run(*args))
+        }
         Ok(Invocation::Down(args)) => block_on(down::run(args)),
         Ok(Invocation::Client(command)) => {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {

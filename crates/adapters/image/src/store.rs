@@ -8,7 +8,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Semaphore, broadcast};
-use univrs_ports::images::{ImageError, ImageSummary, Images, PreparedImage, PullPolicy};
+use univrs_ports::images::{DiskSpace, ImageError, ImageSummary, Images, PreparedImage, PullPolicy};
 
 use crate::digest::Digest;
 use crate::disk::{Disk, storage};
@@ -279,6 +279,20 @@ impl Images for ImageStore {
         let this = self.clone();
         self.blocking(move || Ok(this.disk().records()?.iter().map(crate::disk::Record::summary).collect()))
             .await
+    }
+
+    fn listed_as(&self, reference: &str) -> String {
+        Name::parse(reference).map_or_else(|_| reference.to_owned(), |name| name.short())
+    }
+
+    async fn space(&self) -> Option<DiskSpace> {
+        let disk = nix::sys::statvfs::statvfs(self.disk().root()).ok()?;
+        let block = disk.fragment_size();
+        Some(DiskSpace {
+            // What is set aside for root counts as used: nobody should live on it.
+            total: (disk.blocks() - disk.blocks_free() + disk.blocks_available()).saturating_mul(block),
+            available: disk.blocks_available().saturating_mul(block),
+        })
     }
 
     async fn remove(&self, reference: &str) -> Result<(), ImageError> {

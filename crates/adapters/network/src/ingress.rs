@@ -17,3 +17,4 @@ pub use metrics::{IngressMetrics, WorkloadSnapshot};
 pub use options::IngressOptions;
 pub use server::{Ingress, IngressListener};
 pub use tls::{TlsError, server_config};
+pub use tokio_rustls::rustls::ServerConfig;

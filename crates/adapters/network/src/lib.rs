@@ -5,6 +5,7 @@
 //! renew, the name server to answer for names under `.internal` and the ingress to pass HTTP requests on.
 
 pub mod dns;
+mod docker_rules;
 pub mod ingress;
 mod inside;
 mod links;

@@ -61,6 +61,11 @@ impl Nft {
         Ok(self.tables()?.lines().any(|line| line.trim() == wanted))
     }
 
+    /// Whether there is the table in which the iptables program keeps its filter.
+    pub(crate) fn has_filter(&self) -> Result<bool, NetworkError> {
+        Ok(self.tables()?.lines().any(|line| line.trim() == "table ip filter"))
+    }
+
     /// Whether any table exists, ours or others'.
     pub(crate) fn any_table(&self) -> Result<bool, NetworkError> {
         Ok(!self.tables()?.trim().is_empty())

@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use univrs_model::ids::InstanceId;
 use univrs_ports::network::{AttachRequest, Attachment, NetworkError};
 
+use crate::docker_rules;
 use crate::inside::{configure, open_netns};
 use crate::links::{Inner, Links, failed};
 use crate::machine;
@@ -122,11 +123,27 @@ impl Worker {
                 tracing::warn!(%instance, %error, "could not restore the instance's link");
             }
         }
+        self.pass_docker();
         self.write_rules()
+    }
+
+    /// Lets the bridge's packets through Docker's rules. Without that instances still reach each other and the host.
+    fn pass_docker(&self) {
+        match docker_rules::open(&self.nft, &self.names.bridge) {
+            Ok(true) => tracing::info!(bridge = self.names.bridge, "let packets through Docker's rules"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "Docker's rules may drop packets between instances and other machines");
+            }
+        }
     }
 
     /// Whoever reloads a firewall may remove our table with the rest, and a bridge is removed as easily.
     async fn repair(&mut self) -> Result<(), NetworkError> {
+        if !self.purged {
+            // Docker may have been started, or its rules reloaded, meanwhile.
+            self.pass_docker();
+        }
         let whole = self.purged
             || (self.links.find(&self.names.bridge).await?.is_some() && self.nft.has(&self.names.table)?);
         if whole {
@@ -292,6 +309,7 @@ async fn remove_all(
     book: &Book,
 ) -> Result<(), NetworkError> {
     nft.remove(&names.table)?;
+    docker_rules::close(nft, &names.bridge)?;
     if let Some(bridge) = links.find(&names.bridge).await? {
         for link in links.all().await? {
             if link.controller == Some(bridge.index) {

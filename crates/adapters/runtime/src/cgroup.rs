@@ -76,6 +76,19 @@ impl Cgroups {
         dirs
     }
 
+    /// The group of a process, by its place under the controller that counts memory.
+    pub(crate) fn group_of(&self, pid: i32) -> Option<String> {
+        self.parse_group(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
+    }
+
+    fn parse_group(&self, text: &str) -> Option<String> {
+        text.lines().find_map(|line| {
+            let (controllers, group) = line.split_once(':')?.1.split_once(':')?;
+            let wanted = if self.is_unified() { "" } else { "memory" };
+            controllers.split(',').any(|one| one == wanted).then(|| group.to_owned())
+        })
+    }
+
     /// What the group uses now; `None` when it is gone.
     pub(crate) fn usage(&self, group: &str) -> Option<ContainerUsage> {
         let memory = self.dir("memory", group)?;
@@ -221,6 +234,14 @@ mod tests {
         assert_eq!(found.dir("memory", "/a/b").as_deref(), Some(Path::new("/sys/fs/cgroup/memory/a/b")));
         assert_eq!(found.dir("cpuacct", "/a").as_deref(), Some(Path::new("/sys/fs/cgroup/cpu,cpuacct/a")));
         assert_eq!(found.dir("pids", "/a"), None);
+    }
+
+    #[test]
+    fn a_process_is_in_a_group() {
+        let text = "5:memory:/docker/ab\n4:cpu,cpuacct:/docker/cd\n0::/init.scope\n";
+        assert_eq!(Cgroups::parse(HYBRID).parse_group(text).as_deref(), Some("/docker/ab"));
+        let unified = Cgroups::parse("30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+        assert_eq!(unified.parse_group(text).as_deref(), Some("/init.scope"));
     }
 
     #[test]

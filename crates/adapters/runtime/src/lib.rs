@@ -1,4 +1,5 @@
-//! Runtimes: OCI containers without a daemon, and a simulated runtime for tests and rehearsals.
+//! Runtimes: OCI containers without a daemon, containers of a Docker Engine that is there already, and a simulated
+//! runtime for tests and rehearsals.
 //!
 //! A container's processes are made and watched by a **shim**, a single-threaded process of its own that runs the
 //! same program under a hidden command (see [`shim`]). Rules that hold throughout:
@@ -13,9 +14,14 @@
 //!
 //! [`Runtime::purge`]: univrs_ports::runtime::Runtime::purge
 
+pub mod allocator;
+mod calls;
 mod cgroup;
+pub mod docker;
 mod layout;
 mod logfile;
+pub mod memory;
+mod netns;
 pub mod oci;
 mod overlay;
 mod record;
@@ -28,5 +34,6 @@ mod sys;
 mod teardown;
 mod users;
 
+pub use docker::{DockerOptions, DockerRuntime};
 pub use oci::{OciOptions, OciRuntime};
 pub use simulated::SimulatedRuntime;

@@ -23,6 +23,9 @@ pub(crate) struct Plan {
     pub(crate) layers: Vec<PathBuf>,
     pub(crate) command: Vec<String>,
     pub(crate) env: BTreeMap<String, String>,
+    /// The names of the variables that came to the shim by word of mouth; their values stand nowhere.
+    #[serde(default)]
+    pub(crate) secret_env: Vec<String>,
     pub(crate) working_dir: String,
     pub(crate) user: String,
     pub(crate) hostname: String,
@@ -47,6 +50,7 @@ impl Plan {
             layers: spec.image.layers.clone(),
             command: spec.command.clone(),
             env: spec.env.clone(),
+            secret_env: spec.secret_env.keys().cloned().collect(),
             working_dir: spec.working_dir.clone(),
             user: spec.user.clone(),
             hostname: spec.hostname.clone(),

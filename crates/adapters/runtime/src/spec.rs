@@ -1,9 +1,11 @@
 //! From a plan to the configuration that the OCI runtime specification describes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit};
 use serde_json::{Value, json};
+use univrs_model::quantity::Cpu;
 use univrs_ports::runtime::{Mount, MountSource};
 
 use crate::cgroup::Cgroups;
@@ -15,7 +17,7 @@ use crate::users::User;
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What root may do in a container. Against common practice it may not make device nodes: on machines with cgroup
 /// version 2 nothing would keep it from using them.
-const CAPABILITIES: [&str; 13] = [
+pub(crate) const CAPABILITIES: [&str; 13] = [
     "CAP_AUDIT_WRITE",
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -31,7 +33,7 @@ const CAPABILITIES: [&str; 13] = [
     "CAP_SYS_CHROOT",
 ];
 /// Tells about the host or lets the host be harmed; hidden.
-const MASKED: [&str; 14] = [
+pub(crate) const MASKED: [&str; 14] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -48,7 +50,8 @@ const MASKED: [&str; 14] = [
     "/sys/kernel/debug",
 ];
 /// May be read only.
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+pub(crate) const READ_ONLY: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 /// The controllers of cgroup version 1 that programs read their limits from.
 const SHOWN_CONTROLLERS: [&str; 5] = ["memory", "cpu", "cpuacct", "cpuset", "pids"];
 /// What the kernel takes.
@@ -108,17 +111,27 @@ pub(crate) fn working_dir(plan: &Plan) -> &str {
     if plan.working_dir.is_empty() { "/" } else { &plan.working_dir }
 }
 
+/// Weight among others, 1024 for a whole core.
+pub(crate) fn cpu_shares(request: Cpu) -> i64 {
+    let shares = request.as_millicores().saturating_mul(1024) / 1000;
+    i64::try_from(shares.clamp(2, 262_144)).unwrap_or(262_144)
+}
+
+/// Microseconds of processor time in every 100 ms. The kernel accepts no quota below one millisecond.
+pub(crate) fn cpu_quota(limit: Cpu) -> i64 {
+    i64::try_from(limit.as_millicores().saturating_mul(100).max(1000)).unwrap_or(i64::MAX)
+}
+
 fn resources(plan: &Plan) -> Value {
     let limits = &plan.limits;
     let mut resources = json!({
         "devices": [{ "allow": false, "type": "a", "access": "rwm" }],
-        "cpu": { "shares": (limits.cpu_request.as_millicores() * 1024 / 1000).clamp(2, 262_144) },
+        "cpu": { "shares": cpu_shares(limits.cpu_request) },
         "pids": { "limit": limits.pids },
     });
     if let Some(cpu) = limits.cpu {
-        // The kernel accepts no quota below one millisecond.
         resources["cpu"]["period"] = json!(100_000);
-        resources["cpu"]["quota"] = json!((cpu.as_millicores() * 100).max(1000));
+        resources["cpu"]["quota"] = json!(cpu_quota(cpu));
     }
     if let Some(memory) = limits.memory {
         resources["memory"] = json!({ "limit": memory.get() });
@@ -179,7 +192,7 @@ fn wanted_mount(wanted: &Mount) -> Value {
     let target = wanted.target.to_string_lossy();
     let mut options = vec!["nosuid".to_owned(), "nodev".to_owned()];
     match &wanted.source {
-        MountSource::Host(path) => {
+        MountSource::Host(path) | MountSource::Owned(path) => {
             options.push("rbind".to_owned());
             if wanted.read_only {
                 options.extend(["ro".to_owned(), "rro".to_owned()]);
@@ -198,10 +211,20 @@ fn wanted_mount(wanted: &Mount) -> Value {
 
 /// What is wrong with a plan, if that can be told before trying.
 pub(crate) fn problem(plan: &Plan) -> Option<String> {
-    if plan.hostname.len() > LONGEST_HOSTNAME {
+    container_problem(&plan.hostname, &plan.command, &plan.env, &plan.mounts)
+}
+
+/// The same for what a plan is made of.
+pub(crate) fn container_problem(
+    hostname: &str,
+    command: &[String],
+    env: &BTreeMap<String, String>,
+    mounts: &[Mount],
+) -> Option<String> {
+    if hostname.len() > LONGEST_HOSTNAME {
         return Some(format!("the host name is longer than {LONGEST_HOSTNAME} bytes"));
     }
-    command_problem(&plan.command, plan.env.iter()).or_else(|| plan.mounts.iter().find_map(mount_problem))
+    command_problem(command, env.iter()).or_else(|| mounts.iter().find_map(mount_problem))
 }
 
 /// What is wrong with a command line or its environment.
@@ -224,7 +247,7 @@ fn mount_problem(wanted: &Mount) -> Option<String> {
         return Some(format!("mount target `{}` is not an absolute path below /", wanted.target.display()));
     }
     match &wanted.source {
-        MountSource::Host(path) if !path.exists() => {
+        MountSource::Host(path) | MountSource::Owned(path) if !path.exists() => {
             Some(format!("mount source {} does not exist", path.display()))
         }
         MountSource::Memory { size } if size.get() == 0 => {

@@ -68,3 +68,17 @@ pub(crate) fn restrict(program: &mut [nix::libc::sock_filter]) -> nix::Result<()
     };
     nix::errno::Errno::result(result).map(drop)
 }
+
+/// Bounds how many separate heaps the allocator of the C library keeps for threads.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn limit_heaps(most: i32) {
+    // SAFETY: the call sets a number inside the allocator and touches nothing else; it refuses what it cannot set.
+    unsafe { nix::libc::mallopt(nix::libc::M_ARENA_MAX, most) };
+}
+
+/// Gives pages that hold nothing back to the system.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn trim_heaps() {
+    // SAFETY: the allocator locks its heaps one by one and returns pages that no allocation uses.
+    unsafe { nix::libc::malloc_trim(0) };
+}

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
@@ -19,6 +19,16 @@ pub(crate) fn look_up(root: &Path, wanted: &str) -> Result<User, String> {
     let passwd = read_inside(root, "/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
     let group = read_inside(root, "/etc/group").map_err(|error| format!("/etc/group: {error}"))?;
     resolve(&passwd, &group, wanted)
+}
+
+/// The same in an image whose layers, base first, are not mounted: the topmost file of each counts.
+pub(crate) fn look_up_in_layers(layers: &[PathBuf], wanted: &str) -> Result<User, String> {
+    let topmost = |path: &str| {
+        let mut texts = layers.iter().rev().map(|layer| read_inside(layer, path));
+        let found = texts.find(|text| !matches!(text, Ok(text) if text.is_empty()));
+        found.unwrap_or_else(|| Ok(String::new())).map_err(|error| format!("{path}: {error}"))
+    };
+    resolve(&topmost("/etc/passwd")?, &topmost("/etc/group")?, wanted)
 }
 
 /// The text of a file as someone sees it whose root is `root`; empty when there is none.

@@ -32,8 +32,14 @@
 //!
 //! # To other members
 //!
-//! The store opens no listener. [`Transport`] sends frames and [`PeerHandler`] answers them; [`Loopback`] and
-//! [`TcpTransport`] are for tests and single machines, and mutual TLS is the cluster's business.
+//! The store opens no listener. [`Transport`] sends frames and [`PeerHandler`] answers them. Over a network that is
+//! [`wire::WireTransport`] and [`wire::MemberService`], which leave names and certificates to who connects them;
+//! [`Loopback`] joins members in one process.
+//!
+//! # To clients
+//!
+//! [`wire::StoreService`] serves the store to nodes that do not replicate it, and [`wire::RemoteStore`] is the same
+//! port there.
 //!
 //! # What it keeps
 //!
@@ -57,7 +63,8 @@ mod suite;
 mod transport;
 mod types;
 mod wal;
+pub mod wire;
 
 pub use disk::{FileSystemSpace, Space};
 pub use store::{Options, RaftStore, exists, restore};
-pub use transport::{Loopback, NoTransport, PeerHandler, TcpTransport, Transport, TransportError, serve_tcp};
+pub use transport::{Loopback, NoTransport, PeerHandler, Transport, TransportError};

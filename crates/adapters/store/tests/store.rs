@@ -16,3 +16,5 @@ mod single;
 mod space;
 #[path = "store/support.rs"]
 mod support;
+#[path = "store/wire.rs"]
+mod wire;

@@ -3,17 +3,21 @@
 use univrs_authz::{Action, Authorizer, Object};
 use univrs_model::caller::{Caller, Grant, Principal};
 use univrs_model::ids::TokenId;
-use univrs_model::name::Name;
 
-const WEB: Object<'_> = Object { kind: "workload", org: "default", name: "web" };
+const WEB: Object<'_> = Object { kind: "workload", org: Some("default"), name: "web" };
 
 fn main() {
     divan::main();
 }
 
+fn token(grant: Grant) -> Principal {
+    let org = Some(univrs_model::name::Name::default_org());
+    Principal::Token { id: TokenId::from_bits(7), grant, direct: false, org }
+}
+
 fn measure(bencher: divan::Bencher<'_, '_>, principal: Principal, action: Action) {
     let authorizer = Authorizer::new().expect("the built-in rules are good");
-    let caller = Caller { principal, org: Name::default_org() };
+    let caller = Caller { principal, ..Caller::local_admin() };
     bencher.bench_local(|| authorizer.decide(&caller, action, &WEB));
 }
 
@@ -24,13 +28,13 @@ fn local_admin_is_allowed(bencher: divan::Bencher<'_, '_>) {
 
 #[divan::bench]
 fn token_is_allowed(bencher: divan::Bencher<'_, '_>) {
-    let principal = Principal::Token { id: TokenId::from_bits(7), grant: Grant::Operate };
+    let principal = token(Grant::Operate);
     measure(bencher, principal, Action::WorkloadWrite);
 }
 
 #[divan::bench]
 fn token_is_denied(bencher: divan::Bencher<'_, '_>) {
-    let principal = Principal::Token { id: TokenId::from_bits(7), grant: Grant::Observe };
+    let principal = token(Grant::Observe);
     measure(bencher, principal, Action::WorkloadWrite);
 }
 

@@ -2,8 +2,17 @@
 
 use std::fmt;
 
+/// Whose a thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// It is the cluster's: shared by all organisations, changed by none of them.
+    Cluster,
+    /// It is an organisation's.
+    Organisation,
+}
+
 macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+    ($($(#[$doc:meta])* $name:ident = $text:literal of $owner:ident,)*) => {
         /// What is to be done with an object. The list only grows: the audit log keeps these names for ever.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Action {
@@ -20,65 +29,72 @@ macro_rules! actions {
                     $(Self::$name => $text,)*
                 }
             }
+
+            /// Whose the things are that it is done with.
+            pub const fn owner(self) -> Owner {
+                match self {
+                    $(Self::$name => Owner::$owner,)*
+                }
+            }
         }
     };
 }
 
 actions! {
     /// Read the state of the cluster as a whole.
-    ClusterRead = "cluster_read",
+    ClusterRead = "cluster_read" of Cluster,
     /// Read nodes.
-    NodeRead = "node_read",
+    NodeRead = "node_read" of Cluster,
     /// Cordon, drain, label, add and remove nodes.
-    NodeWrite = "node_write",
+    NodeWrite = "node_write" of Cluster,
     /// Read workloads and their revisions.
-    WorkloadRead = "workload_read",
+    WorkloadRead = "workload_read" of Organisation,
     /// Create, change, scale, roll back and delete workloads.
-    WorkloadWrite = "workload_write",
+    WorkloadWrite = "workload_write" of Organisation,
     /// Run commands in instances and forward ports to them.
-    WorkloadExec = "workload_exec",
+    WorkloadExec = "workload_exec" of Organisation,
     /// Read what instances print.
-    WorkloadLogs = "workload_logs",
+    WorkloadLogs = "workload_logs" of Organisation,
     /// Read instances.
-    InstanceRead = "instance_read",
+    InstanceRead = "instance_read" of Organisation,
     /// Read images.
-    ImageRead = "image_read",
+    ImageRead = "image_read" of Cluster,
     /// Build, pull, push, tag and delete images.
-    ImageWrite = "image_write",
+    ImageWrite = "image_write" of Cluster,
     /// Read the event log.
-    EventRead = "event_read",
+    EventRead = "event_read" of Organisation,
     /// Read the audit log.
-    AuditRead = "audit_read",
+    AuditRead = "audit_read" of Organisation,
     /// Read the names of secrets, never their values.
-    SecretRead = "secret_read",
+    SecretRead = "secret_read" of Organisation,
     /// Set and delete secrets.
-    SecretWrite = "secret_write",
+    SecretWrite = "secret_write" of Organisation,
     /// Read tokens, never their secrets.
-    TokenRead = "token_read",
+    TokenRead = "token_read" of Organisation,
     /// Make and revoke tokens.
-    TokenWrite = "token_write",
+    TokenWrite = "token_write" of Organisation,
     /// Read organisations.
-    OrgRead = "org_read",
+    OrgRead = "org_read" of Organisation,
     /// Create, change and delete organisations.
-    OrgWrite = "org_write",
+    OrgWrite = "org_write" of Cluster,
     /// Read long changes.
-    OperationRead = "operation_read",
+    OperationRead = "operation_read" of Organisation,
     /// Begin and cancel long changes.
-    OperationWrite = "operation_write",
+    OperationWrite = "operation_write" of Organisation,
     /// Approve plans that wait to be applied.
-    PlanApprove = "plan_approve",
+    PlanApprove = "plan_approve" of Organisation,
     /// Read volumes.
-    VolumeRead = "volume_read",
+    VolumeRead = "volume_read" of Organisation,
     /// Create, change and delete volumes.
-    VolumeWrite = "volume_write",
-    /// Bind directories of a node into instances.
-    VolumeBind = "volume_bind",
+    VolumeWrite = "volume_write" of Organisation,
+    /// Bind directories of a node into instances: they are the node's, and hold what other organisations keep there.
+    VolumeBind = "volume_bind" of Cluster,
     /// Read measurements.
-    MetricsRead = "metrics_read",
+    MetricsRead = "metrics_read" of Cluster,
     /// Read backups.
-    BackupRead = "backup_read",
+    BackupRead = "backup_read" of Cluster,
     /// Make, restore and delete backups.
-    BackupWrite = "backup_write",
+    BackupWrite = "backup_write" of Cluster,
 }
 
 impl fmt::Display for Action {

@@ -20,8 +20,8 @@ const GRANTS: [Grant; 3] = [Grant::Observe, Grant::Operate, Grant::Admin];
 pub struct Object<'a> {
     /// What kind of thing, such as `workload`.
     pub kind: &'a str,
-    /// The organisation it belongs to.
-    pub org: &'a str,
+    /// The organisation it belongs to; none when it belongs to the cluster.
+    pub org: Option<&'a str>,
     /// Its name; empty when all of the kind are meant.
     pub name: &'a str,
 }
@@ -31,9 +31,14 @@ pub struct Object<'a> {
 pub struct Decision {
     /// Whether it may be done.
     pub allow: bool,
-    /// The id of the rule that permits it, or a sentence that says what is missing.
+    /// The id of the rule that permits or forbids it; [`DEFAULT_DENY`] when none does either.
+    pub rule: String,
+    /// What is missing, in a sentence; empty when it may be done.
     pub reason: String,
 }
+
+/// Stands for the rule that nothing is permitted unless a rule says so.
+pub const DEFAULT_DENY: &str = "default_deny";
 
 /// The rules, ready to be asked. Asking does not change it, so one serves all threads.
 pub struct Authorizer {
@@ -78,23 +83,27 @@ impl Authorizer {
 
     /// Whether `caller` may do `action` with `object`. Whatever goes wrong denies.
     pub fn decide(&self, caller: &Caller, action: Action, object: &Object<'_>) -> Decision {
-        let deny = |reason| Decision { allow: false, reason };
+        let deny = |rule: &str, reason| Decision { allow: false, rule: rule.to_owned(), reason };
         let response = match self.ask(caller, action, object) {
             Ok(response) => response,
-            Err(fault) => return deny(format!("the policy could not be asked: {fault}")),
+            Err(fault) => return deny(DEFAULT_DENY, format!("the policy could not be asked: {fault}")),
         };
         let diagnostics = response.diagnostics();
         // A rule that fails is skipped by the engine; a skipped `forbid` must not let anyone pass.
         if let Some(fault) = diagnostics.errors().next() {
-            return deny(format!("the policy could not be asked: {fault}"));
+            return deny(DEFAULT_DENY, format!("the policy could not be asked: {fault}"));
         }
         // The engine gives the rules in no fixed order.
         let rules: BTreeSet<&str> = diagnostics.reason().map(AsRef::as_ref).collect();
         match (response.decision(), rules.first()) {
-            (Verdict::Allow, Some(rule)) => Decision { allow: true, reason: (*rule).to_owned() },
-            (Verdict::Allow, None) => deny("the policy names no rule that permits it".to_owned()),
-            (Verdict::Deny, Some(rule)) => deny(forbidden(rule, caller, object)),
-            (Verdict::Deny, None) => deny(self.missing(caller, action)),
+            (Verdict::Allow, Some(rule)) => {
+                Decision { allow: true, rule: (*rule).to_owned(), reason: String::new() }
+            }
+            (Verdict::Allow, None) => {
+                deny(DEFAULT_DENY, "the policy names no rule that permits it".to_owned())
+            }
+            (Verdict::Deny, Some(rule)) => deny(rule, forbidden(rule, caller, object)),
+            (Verdict::Deny, None) => deny(DEFAULT_DENY, self.missing(caller, action)),
         }
     }
 
@@ -111,10 +120,11 @@ impl Authorizer {
     }
 
     fn object(&self, object: &Object<'_>) -> Result<Entity, EntityAttrEvaluationError> {
-        let attributes = [("kind", object.kind), ("org", object.org), ("name", object.name)];
+        let org = object.org.map(|org| ("org", org));
+        let attributes = [("kind", object.kind), ("name", object.name)].into_iter().chain(org);
         Entity::new(
             uid(&self.types.object, &format!("{}/{}", object.kind, object.name)),
-            attributes.into_iter().map(|(key, value)| (key.to_owned(), text(value))).collect(),
+            attributes.map(|(key, value)| (key.to_owned(), text(value))).collect(),
             None.into_iter().collect(),
         )
     }
@@ -126,9 +136,9 @@ impl Authorizer {
                 uid(&types.local_admin, "local"),
                 self.grants(Grant::Admin).collect(),
             )),
-            Principal::Token { id, grant } => Entity::new(
+            Principal::Token { id, grant, org, .. } => Entity::new(
                 uid(&types.token, id.as_str()),
-                Some(("org".to_owned(), text(caller.org.as_str()))).into_iter().collect(),
+                org.iter().map(|org| ("org".to_owned(), text(org.as_str()))).collect(),
                 self.grants(*grant).collect(),
             ),
             Principal::Assistant { grant } => {
@@ -149,11 +159,11 @@ impl Authorizer {
 
     /// The least grant that permits an action, asked of the rules themselves.
     fn least_grant(&self, action: Action) -> Option<Grant> {
-        let object = Object { kind: "", org: "default", name: "" };
+        let object = Object { kind: "", org: None, name: "" };
         GRANTS.into_iter().find(|grant| {
             let id = univrs_model::ids::TokenId::from_bits(0);
-            let principal = Principal::Token { id, grant: *grant };
-            let caller = Caller { principal, org: univrs_model::name::Name::default_org() };
+            let principal = Principal::Token { id, grant: *grant, direct: false, org: None };
+            let caller = Caller { principal, ..Caller::local_admin() };
             self.decide(&caller, action, &object).allow
         })
     }
@@ -220,10 +230,12 @@ const fn position(action: Action) -> usize {
 
 /// Why a rule that forbids applies.
 fn forbidden(rule: &str, caller: &Caller, object: &Object<'_>) -> String {
-    if rule == "own_organisation" {
-        format!("token is of organisation {}; the object belongs to {}", caller.org, object.org)
-    } else {
-        format!("forbidden by {rule}")
+    let Principal::Token { org: Some(own), .. } = &caller.principal else {
+        return format!("forbidden by {rule}");
+    };
+    match object.org {
+        Some(org) => format!("token is of organisation {own}; the object belongs to {org}"),
+        None => format!("token is of organisation {own}; the object belongs to the cluster"),
     }
 }
 
@@ -252,7 +264,7 @@ mod tests {
     use crate::error::PolicyError;
     use crate::rules;
 
-    const OBJECT: Object<'_> = Object { kind: "workload", org: "default", name: "web" };
+    const OBJECT: Object<'_> = Object { kind: "workload", org: Some("default"), name: "web" };
 
     #[test]
     fn a_rule_that_fails_denies() {
@@ -295,19 +307,27 @@ mod tests {
         let schema = rules::read_schema(rules::SCHEMA).unwrap();
         let principals = [
             Principal::LocalAdmin,
-            Principal::Token { id: TokenId::from_bits(1), grant: Grant::Admin },
+            Principal::Token { id: TokenId::from_bits(1), grant: Grant::Admin, direct: false, org: None },
+            Principal::Token {
+                id: TokenId::from_bits(2),
+                grant: Grant::Admin,
+                direct: true,
+                org: Some(univrs_model::name::Name::default_org()),
+            },
             Principal::Assistant { grant: Grant::Admin },
             Principal::Control { r#loop: "rollout".to_owned() },
             Principal::Node { id: NodeId::from_bits(1) },
         ];
         for principal in principals {
             let caller = Caller { principal, ..Caller::local_admin() };
-            let (who, what) = (rules.principal(&caller).unwrap(), rules.object(&OBJECT).unwrap());
-            let (subject, target) = (who.uid(), what.uid());
-            Entities::from_entities([who, what], Some(&schema)).unwrap();
-            for action in &rules.actions {
-                let request = (subject.clone(), action.clone(), target.clone());
-                Request::new(request.0, request.1, request.2, Context::empty(), Some(&schema)).unwrap();
+            for object in [OBJECT, Object { org: None, ..OBJECT }] {
+                let (who, what) = (rules.principal(&caller).unwrap(), rules.object(&object).unwrap());
+                let (subject, target) = (who.uid(), what.uid());
+                Entities::from_entities([who, what], Some(&schema)).unwrap();
+                for action in &rules.actions {
+                    let request = (subject.clone(), action.clone(), target.clone());
+                    Request::new(request.0, request.1, request.2, Context::empty(), Some(&schema)).unwrap();
+                }
             }
         }
     }

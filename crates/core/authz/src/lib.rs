@@ -9,17 +9,18 @@
 //! use univrs_model::caller::Caller;
 //!
 //! let authorizer = Authorizer::new()?;
-//! let web = Object { kind: "workload", org: "default", name: "web" };
+//! let web = Object { kind: "workload", org: Some("default"), name: "web" };
 //! let decision = authorizer.decide(&Caller::local_admin(), Action::WorkloadWrite, &web);
 //! assert!(decision.allow);
-//! assert_eq!(decision.reason, "operate");
+//! assert_eq!(decision.rule, "operate");
 //! # Ok::<(), univrs_authz::PolicyError>(())
 //! ```
 //!
 //! Invariants, each with a test:
 //! - AUT-1: what a lesser grant may do, every greater one may do; someone on this machine may do what an
 //!   administrator may, in every organisation.
-//! - AUT-2: a token never reaches an object of another organisation.
+//! - AUT-2: a token of an organisation never reaches an object of another one, and changes nothing that belongs to
+//!   the cluster.
 //! - AUT-3: every [`Action`] is in the schema and is named by a rule that permits it.
 
 mod action;
@@ -27,6 +28,6 @@ mod authorizer;
 mod error;
 mod rules;
 
-pub use action::Action;
-pub use authorizer::{Authorizer, Decision, Object};
+pub use action::{Action, Owner};
+pub use authorizer::{Authorizer, DEFAULT_DENY, Decision, Object};
 pub use error::PolicyError;

@@ -64,7 +64,16 @@ mod tests {
         ids.sort();
         assert_eq!(
             ids,
-            ["admin", "approval_by_people", "control_loop", "node", "observe", "operate", "own_organisation"]
+            [
+                "admin",
+                "approval_by_people",
+                "cluster_objects",
+                "control_loop",
+                "node",
+                "observe",
+                "operate",
+                "own_organisation"
+            ]
         );
     }
 
@@ -81,7 +90,7 @@ mod tests {
             r#"@id("a") permit (principal is Node, action, resource) when { resource.size > 1 };"#;
         assert!(matches!(fault(attribute), PolicyError::Invalid { .. }));
         let never =
-            r#"@id("a") permit (principal is Node, action, resource) when { resource.org == principal };"#;
+            r#"@id("a") permit (principal is Node, action, resource) when { resource.kind == principal };"#;
         assert!(matches!(fault(never), PolicyError::Invalid { .. }));
         assert!(matches!(read_schema("entity"), Err(PolicyError::Schema { .. })));
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use expect_test::{Expect, expect};
+use proptest::prelude::*;
 use univrs_authz::{Action, Authorizer, Object};
 use univrs_model::caller::{Caller, Grant, Principal};
 use univrs_model::ids::{NodeId, TokenId};
@@ -18,20 +19,35 @@ fn org(name: &str) -> Name {
 }
 
 fn token(grant: Grant, in_org: &str) -> Caller {
-    Caller { principal: Principal::Token { id: TokenId::from_bits(7), grant }, org: org(in_org) }
+    let principal =
+        Principal::Token { id: TokenId::from_bits(7), grant, direct: false, org: Some(org(in_org)) };
+    Caller { principal, org: org(in_org), request: None }
+}
+
+fn cluster_token(grant: Grant) -> Caller {
+    let principal = Principal::Token { id: TokenId::from_bits(7), grant, direct: false, org: None };
+    Caller { principal, ..Caller::local_admin() }
 }
 
 fn node(in_org: &str) -> Caller {
-    Caller { principal: Principal::Node { id: NodeId::from_bits(7) }, org: org(in_org) }
+    Caller { principal: Principal::Node { id: NodeId::from_bits(7) }, org: org(in_org), request: None }
 }
 
 fn web(in_org: &str) -> Object<'_> {
-    Object { kind: "workload", org: in_org, name: "web" }
+    Object { kind: "workload", org: Some(in_org), name: "web" }
 }
+
+fn of_cluster() -> Object<'static> {
+    Object { kind: "node", org: None, name: "one" }
+}
+
+/// What a token of an organisation may do with what belongs to the cluster.
+const SHARED: [Action; 4] = [Action::ClusterRead, Action::NodeRead, Action::ImageRead, Action::EventRead];
 
 fn check_reason(caller: &Caller, action: Action, object: &Object<'_>, expected: &Expect) {
     let decision = rules().decide(caller, action, object);
-    expected.assert_eq(&format!("{}: {}", if decision.allow { "allow" } else { "deny" }, decision.reason));
+    let verdict = if decision.allow { "allow" } else { "deny" };
+    expected.assert_eq(&format!("{verdict} by {}: {}", decision.rule, decision.reason));
 }
 
 #[test]
@@ -52,7 +68,7 @@ fn every_caller_and_every_action() {
     for action in Action::ALL {
         let cell = |caller| {
             let decision = rules.decide(caller, *action, &web("default"));
-            if decision.allow { decision.reason } else { "-".to_owned() }
+            if decision.allow { decision.rule } else { "-".to_owned() }
         };
         let [a, b, c, d, e, f] = callers.each_ref().map(cell);
         table.push_str(&format!("{action:<16} {a:<8} {b:<8} {c:<8} {d:<8} {e:<13} {f}\n"));
@@ -99,7 +115,37 @@ fn greater_grants_may_do_what_lesser_ones_may() {
         assert!(observe <= operate && operate <= admin, "{action}");
         assert!(admin, "no grant permits {action}");
         assert_eq!(admin, may(&Caller::local_admin()), "{action}");
+        for grant in GRANTS {
+            let wide = rules.decide(&cluster_token(grant), *action, &web("default"));
+            assert_eq!(wide, rules.decide(&token(grant, "default"), *action, &web("default")), "{action}");
+        }
     }
+}
+
+#[test]
+fn a_token_of_the_cluster_reaches_all_that_its_grant_allows() {
+    let rules = rules();
+    for (action, grant) in Action::ALL.iter().flat_map(|action| GRANTS.map(|grant| (action, grant))) {
+        let caller = cluster_token(grant);
+        let here = rules.decide(&caller, *action, &web("default"));
+        assert_eq!(here, rules.decide(&caller, *action, &web("acme")), "{action}");
+        assert_eq!(here, rules.decide(&caller, *action, &of_cluster()), "{action}");
+    }
+}
+
+#[test]
+fn an_organisation_only_looks_at_what_belongs_to_the_cluster() {
+    let rules = rules();
+    for action in Action::ALL {
+        let allowed = rules.decide(&token(Grant::Admin, "default"), *action, &of_cluster()).allow;
+        assert_eq!(allowed, SHARED.contains(action), "{action}");
+    }
+    check_reason(
+        &token(Grant::Admin, "acme"),
+        Action::NodeWrite,
+        &of_cluster(),
+        &expect!["deny by cluster_objects: token is of organisation acme; the object belongs to the cluster"],
+    );
 }
 
 #[test]
@@ -120,7 +166,7 @@ fn a_token_never_leaves_its_organisation() {
         &token(Grant::Admin, "acme"),
         Action::WorkloadRead,
         &web("default"),
-        &expect!["deny: token is of organisation acme; the object belongs to default"],
+        &expect!["deny by own_organisation: token is of organisation acme; the object belongs to default"],
     );
 }
 
@@ -129,7 +175,7 @@ fn someone_on_the_machine_acts_in_every_organisation() {
     let rules = rules();
     for action in Action::ALL {
         for (acts_in, object) in [("default", "acme"), ("acme", "default"), ("acme", "acme")] {
-            let caller = Caller { principal: Principal::LocalAdmin, org: org(acts_in) };
+            let caller = Caller { org: org(acts_in), ..Caller::local_admin() };
             assert!(rules.decide(&caller, *action, &web(object)).allow, "{action}");
         }
     }
@@ -153,20 +199,20 @@ fn a_denial_says_what_is_missing() {
         &token(Grant::Observe, "default"),
         Action::WorkloadWrite,
         &object,
-        &expect!["deny: token grants observe; workload_write needs operate"],
+        &expect!["deny by default_deny: token grants observe; workload_write needs operate"],
     );
     check_reason(
         &token(Grant::Operate, "default"),
         Action::TokenWrite,
         &object,
-        &expect!["deny: token grants operate; token_write needs admin"],
+        &expect!["deny by default_deny: token grants operate; token_write needs admin"],
     );
     check_reason(
         &node("default"),
         Action::WorkloadWrite,
         &object,
         &expect![
-            "deny: node nd_922222222222 is not among those who may do this; workload_write needs operate"
+            "deny by default_deny: node nd_922222222222 is not among those who may do this; workload_write needs operate"
         ],
     );
     let rollout = Caller::control("rollout", Name::default_org());
@@ -174,7 +220,9 @@ fn a_denial_says_what_is_missing() {
         &rollout,
         Action::PlanApprove,
         &object,
-        &expect!["deny: control loop rollout is not among those who may do this; plan_approve needs admin"],
+        &expect![
+            "deny by default_deny: control loop rollout is not among those who may do this; plan_approve needs admin"
+        ],
     );
 }
 
@@ -182,7 +230,7 @@ fn a_denial_says_what_is_missing() {
 fn names_cannot_pass_for_more_than_they_are() {
     let rules = rules();
     let odd = "\" } || true || { \"admin";
-    let object = Object { kind: odd, org: odd, name: odd };
+    let object = Object { kind: odd, org: Some(odd), name: odd };
     for action in Action::ALL {
         assert!(!rules.decide(&token(Grant::Admin, "default"), *action, &object).allow);
         assert!(rules.decide(&Caller::local_admin(), *action, &object).allow);
@@ -217,6 +265,43 @@ fn an_ai_operator_may_do_what_a_token_of_its_mode_may_and_approves_nothing() {
             let may = rules.decide(&operator, *action, &web("default")).allow;
             let token = rules.decide(&token(grant, "default"), *action, &web("default")).allow;
             assert_eq!(may, token && *action != Action::PlanApprove, "{grant:?} {action}");
+        }
+    }
+}
+
+/// An organisation that tokens and objects may have, or none.
+fn any_org() -> impl Strategy<Value = Option<&'static str>> {
+    prop::sample::select(vec![None, Some("default"), Some("acme"), Some("acme2")])
+}
+
+proptest! {
+    /// AUT-1 and AUT-2 for any token, action and object.
+    #[test]
+    fn tokens_stay_within_their_grant_and_organisation(
+        grant in prop::sample::select(GRANTS.to_vec()),
+        action in prop::sample::select(Action::ALL.to_vec()),
+        direct in any::<bool>(),
+        of in any_org(),
+        acts_in in prop::sample::select(vec!["default", "acme", "other"]),
+        owner in any_org(),
+        name in "[a-z\"|]{0,8}",
+    ) {
+        thread_local!(static RULES: Authorizer = rules());
+        let caller = |grant, of: Option<&str>| Caller {
+            principal: Principal::Token { id: TokenId::from_bits(7), grant, direct, org: of.map(org) },
+            org: org(acts_in),
+            request: None,
+        };
+        let object = Object { kind: "any", org: owner, name: &name };
+        let may = |caller: &Caller| RULES.with(|rules| rules.decide(caller, action, &object).allow);
+        if may(&caller(grant, of)) {
+            prop_assert!(of.is_none() || of == owner || (owner.is_none() && SHARED.contains(&action)));
+            let looks = action.as_str().ends_with("_read");
+            prop_assert!(grant > Grant::Observe || looks);
+            prop_assert!(GRANTS.into_iter().filter(|more| *more > grant).all(|more| may(&caller(more, of))));
+            prop_assert!(may(&caller(grant, None)), "a token of the cluster may do no less");
+            let on_the_machine = Caller { org: org(acts_in), ..Caller::local_admin() };
+            prop_assert!(may(&on_the_machine));
         }
     }
 }

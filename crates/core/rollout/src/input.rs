@@ -8,6 +8,7 @@ use univrs_model::ids::{InstanceId, NodeId};
 use univrs_model::instance::{Assignment, Instance};
 use univrs_model::name::Name;
 use univrs_model::rollout::{Rollout, Workload};
+use univrs_model::secret::SecretVersion;
 
 /// Everything that decides about one workload.
 #[derive(Clone, Debug)]
@@ -21,6 +22,9 @@ pub struct RolloutInput {
     pub instances: Vec<Instance>,
     /// The workloads that this one waits for; a missing name counts as one that does not exist.
     pub dependencies: BTreeMap<Name, DependencyState>,
+    /// The newest value of each secret that the workload or one of its kept versions uses; a missing name is a
+    /// secret that does not exist.
+    pub secrets: BTreeMap<Name, SecretVersion>,
     /// For daemons: the nodes that should have an instance. A node whose lease ran out stays in the list until
     /// it is removed, so that a short absence moves nothing.
     pub eligible_nodes: Vec<NodeId>,

@@ -108,7 +108,7 @@ fn forget(work: &mut Work<'_>) {
     work.forget = ids;
 }
 
-/// Whether a start must wait for another workload. Only what has nothing running yet, or is changing, waits: a
+/// Whether a start must wait for another workload or a secret. Only what has nothing running yet, or is changing, waits: a
 /// dependency that stumbles later does not keep a running workload from being mended.
 fn is_blocked(work: &mut Work<'_>) -> bool {
     let cold = !work.rollout.settled || !work.live().any(Work::serves);
@@ -132,6 +132,15 @@ fn is_blocked(work: &mut Work<'_>) -> bool {
             });
             return true;
         }
+    }
+    if let Some(uses) = spec.secrets.iter().find(|uses| !work.input.secrets.contains_key(&uses.name)) {
+        let name = &uses.name;
+        let wait = format!("waiting for secret {name}, which does not exist: `univrs secret set {name}`");
+        if !work.rollout.message.contains(&wait) {
+            work.event(EventKind::WorkloadWaiting, Severity::Warning, wait.clone());
+        }
+        work.waits = Some(wait);
+        return true;
     }
     // The deadline counts from when the wait was over.
     if work.rollout.message.starts_with("waiting for ") && !work.rollout.settled {

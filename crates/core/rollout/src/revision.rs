@@ -4,16 +4,19 @@
 //! - Any other change (scale, priority, update policy, ingress, labels, schedule) is taken into the target.
 //! - A rollback targets the kept revision itself, under its own number: what already runs of it stays. Scale and
 //!   update policy remain the user's present ones.
+//! - A secret with `on_change = restart` that gets another value makes a revision of the same spec. Every revision
+//!   names the values its instances start with, so that a revert brings back those that were proven.
 //! - After an automatic revert the target stays the proven revision until the user changes what is run, or
 //!   applies the failed document once more unchanged, which tries it again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use univrs_model::event::{EventKind, Severity};
 use univrs_model::instance::Instance;
+use univrs_model::name::Name;
 use univrs_model::rollout::{KEPT_REVISIONS, Rollout, WorkloadRevision, WorkloadStatus};
-use univrs_model::workload::WorkloadSpec;
+use univrs_model::workload::{OnChange, SecretUse, WorkloadKind, WorkloadSpec};
 
 use crate::input::RolloutInput;
 
@@ -38,9 +41,11 @@ pub(crate) fn take_in(input: &RolloutInput) -> (Rollout, Vec<Note>) {
             progress: 0,
             settled: false,
             last_run: None,
+            secrets: BTreeMap::new(),
         };
         add(&mut rollout, input);
         notes.push(started(&rollout));
+        take_in_secrets(&mut rollout, input, &mut notes);
         return (rollout, notes);
     };
     let mut rollout = known.clone();
@@ -48,7 +53,43 @@ pub(crate) fn take_in(input: &RolloutInput) -> (Rollout, Vec<Note>) {
         rollout.generation = workload.generation;
         change(&mut rollout, input, &mut notes);
     }
+    take_in_secrets(&mut rollout, input, &mut notes);
     (rollout, notes)
+}
+
+/// Notes the values of secrets, and makes a revision when one that was known has changed.
+fn take_in_secrets(rollout: &mut Rollout, input: &RolloutInput, notes: &mut Vec<Note>) {
+    let number = rollout.target;
+    let Some(target) = rollout.revisions.iter_mut().find(|revision| revision.number == number) else {
+        return;
+    };
+    // Work that ends is not done again for it: the next run starts with the newest value.
+    let stays = matches!(target.spec.kind, WorkloadKind::Service | WorkloadKind::Daemon);
+    let restart = |uses: &SecretUse| uses.on_change == OnChange::Restart;
+    let mut changed = Vec::new();
+    for name in target.spec.secrets.iter().filter(|uses| restart(uses)).map(|uses| &uses.name) {
+        let Some(newest) = input.secrets.get(name) else { continue };
+        match rollout.secrets.insert(name.clone(), newest.clone()) {
+            Some(known) if known != *newest && stays => changed.push(name.clone()),
+            Some(known) if known != *newest => drop(target.secrets.insert(name.clone(), newest.clone())),
+            Some(_) | None => {
+                target.secrets.entry(name.clone()).or_insert_with(|| newest.clone());
+            }
+        }
+    }
+    // What is used no more is forgotten, so that using it again is a beginning and not a change.
+    let spec = Arc::clone(&target.spec);
+    rollout.secrets.retain(|name, _| spec.secrets.iter().any(|uses| restart(uses) && uses.name == *name));
+    if changed.is_empty() {
+        return;
+    }
+    add_revision(rollout, input, spec);
+    let names: Vec<&str> = changed.iter().map(Name::as_str).collect();
+    notes.push((
+        EventKind::RolloutStarted,
+        Severity::Info,
+        format!("rolling out version {} with a new value of {}", rollout.target, names.join(", ")),
+    ));
 }
 
 fn change(rollout: &mut Rollout, input: &RolloutInput, notes: &mut Vec<Note>) {
@@ -113,14 +154,19 @@ fn started(rollout: &Rollout) -> Note {
 
 /// Makes a revision of the present spec and aims at it.
 fn add(rollout: &mut Rollout, input: &RolloutInput) {
+    add_revision(rollout, input, Arc::clone(&input.workload.spec));
+}
+
+fn add_revision(rollout: &mut Rollout, input: &RolloutInput, spec: Arc<WorkloadSpec>) {
+    let secrets = spec
+        .secrets
+        .iter()
+        .filter(|uses| uses.on_change == OnChange::Restart)
+        .filter_map(|uses| Some((uses.name.clone(), input.secrets.get(&uses.name)?.clone())))
+        .collect();
     rollout.last_revision += 1;
     let number = rollout.last_revision;
-    rollout.revisions.push(WorkloadRevision {
-        number,
-        spec: Arc::clone(&input.workload.spec),
-        created_at: input.now,
-        proven: false,
-    });
+    rollout.revisions.push(WorkloadRevision { number, spec, created_at: input.now, proven: false, secrets });
     aim(rollout, number, input);
 }
 

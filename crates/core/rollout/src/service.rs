@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use univrs_model::Timestamp;
 use univrs_model::ids::{InstanceId, NodeId};
 use univrs_model::instance::{Desired, Instance, Phase};
-use univrs_model::workload::{OnReconnect, RestartWhen, UpdateStrategy};
+use univrs_model::workload::{OnReconnect, RestartWhen};
 
 use crate::backoff::{broke, retry_at};
 use crate::work::Work;
@@ -23,7 +23,7 @@ pub(crate) struct Held {
 pub(crate) fn services(work: &mut Work<'_>, held: Held) {
     let done = done_slots(work);
     let wanted = (work.spec.replicas as usize).saturating_sub(done.len());
-    let in_place = work.spec.singleton || work.spec.update.strategy == UpdateStrategy::Recreate;
+    let in_place = work.spec.is_replaced_in_place();
     let floor = if in_place { 0 } else { wanted.saturating_sub(work.spec.update.max_unavailable as usize) };
     let held = Held { failed: held.failed && work.live().any(|i| work.is_outdated(i)), ..held };
 

@@ -2,14 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has to stop")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use univrs_model::ids::{InstanceId, NodeId, WorkloadId};
+use univrs_model::ids::{InstanceId, NodeId, SecretId, WorkloadId};
 use univrs_model::instance::{Assignment, Desired, Health, InstanceOrder, Observation, Phase};
 use univrs_model::name::Name;
+use univrs_model::secret::SecretVersion;
 use univrs_model::span::Span;
 use univrs_rollout::life::{
     ContainerSeen, LifeStep, Memory, Preparation, ProbeResult, ProbeSeen, Seen, Trouble, dispose, next,
@@ -47,7 +49,7 @@ impl Node {
             lost: false,
         };
         Self {
-            order: InstanceOrder { assignment, spec: Arc::new(spec) },
+            order: InstanceOrder { assignment, spec: Arc::new(spec), secrets: BTreeMap::new() },
             seen: Seen::default(),
             memory: Memory::default(),
             observation: None,
@@ -109,9 +111,14 @@ impl Node {
                 let running = ContainerSeen::Running { attempt: *attempt, since: self.now };
                 self.log.push(format!("{}ms start {name} {attempt}", self.now.as_millisecond()));
                 self.seen.containers.insert(name.clone(), running);
+                self.seen.secrets.insert(name.clone(), self.order.secrets.clone());
                 self.seen.probes.remove(name);
             }
             LifeStep::StopContainer { name, .. } => self.exit(name.as_str(), 143),
+            LifeStep::RenewSecrets { name } => {
+                self.log.push(format!("{}ms renew {name}", self.now.as_millisecond()));
+                self.seen.secrets.insert(name.clone(), self.order.secrets.clone());
+            }
             LifeStep::Probe { name } => {
                 let result = ProbeResult { at: self.now, passed: self.healthy, message: "refused".into() };
                 self.seen.probes.insert(name.clone(), ProbeSeen { in_flight: false, last: Some(result) });
@@ -174,6 +181,25 @@ fn web(extra: serde_json::Value) -> serde_json::Value {
     let mut spec = serde_json::json!({"name": "web", "image": "web:1"});
     spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     spec
+}
+
+#[test]
+fn a_new_value_is_signalled_only_where_that_is_wanted() {
+    let version = |version| SecretVersion { secret: SecretId::from_bits(1), version };
+    for (on_change, renewals) in [("signal", 1), ("none", 0), ("restart", 0)] {
+        let mut node = Node::new(web(serde_json::json!({
+            "secrets": [{"name": "db", "file": "/run/db", "on_change": on_change}]
+        })));
+        node.order.secrets.insert("db".parse().unwrap(), version(1));
+        node.settle();
+        node.order.secrets.insert("db".parse().unwrap(), version(2));
+        node.settle();
+        node.order.secrets.clear();
+        node.settle();
+        let told = node.log.iter().filter(|line| line.ends_with("renew app")).count();
+        assert_eq!(told, renewals, "{on_change}: a value that is gone signals nothing");
+        assert_eq!(node.observation.as_ref().unwrap().restarts, 0);
+    }
 }
 
 #[test]
@@ -429,5 +455,21 @@ proptest! {
         let running = node.seen.containers.values().any(|seen| matches!(seen, ContainerSeen::Running { .. }));
         prop_assert!(!running);
         prop_assert_eq!(node.seen.network, Preparation::Missing);
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_neither_restarts_nor_ends_anything() {
+    let day = 24 * 60 * 60 * 1000;
+    for jump in [day, -day, 400 * day, -400 * day] {
+        let mut node = Node::new(web(serde_json::json!({})));
+        node.settle();
+        let started = node.observation.as_ref().unwrap().started_at;
+        node.wait(5000);
+        node.settle();
+        node.wait(jump);
+        node.settle();
+        let seen = node.observation.clone().unwrap();
+        assert_eq!((seen.phase, seen.restarts, seen.started_at), (Phase::Running, 0, started), "{jump}");
     }
 }

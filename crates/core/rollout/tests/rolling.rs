@@ -5,10 +5,11 @@
 mod world;
 
 use proptest::prelude::*;
-use univrs_model::ids::NodeId;
+use univrs_model::ids::{NodeId, SecretId};
 use univrs_model::instance::Phase;
 use univrs_model::rollout::WorkloadStatus;
-use univrs_model::workload::{UpdateStrategy, WorkloadSpec};
+use univrs_model::secret::SecretVersion;
+use univrs_model::workload::WorkloadSpec;
 
 use crate::world::{World, spec};
 
@@ -28,7 +29,7 @@ fn plan_within_bounds(world: &mut World, ceiling_before: &mut usize) {
     let serving_before = world.serving();
     world.plan();
     let spec = world.workload.spec.clone();
-    let in_place = spec.singleton || spec.update.strategy == UpdateStrategy::Recreate;
+    let in_place = spec.is_replaced_in_place();
     let replicas = spec.replicas as usize;
     let floor = if in_place { 0 } else { replicas.saturating_sub(spec.update.max_unavailable as usize) };
     assert!(world.serving() >= serving_before.min(floor), "ROL-1: {} serve of {floor}", world.serving());
@@ -177,5 +178,131 @@ proptest! {
             world.wait(700);
         }
         prop_assert!(world.removed && world.instances.is_empty());
+    }
+}
+
+fn value(version: u64) -> SecretVersion {
+    SecretVersion { secret: SecretId::from_bits(1), version }
+}
+
+fn with_secret(on_change: &str) -> World {
+    let mut wanted = service(2, 1, 0, false, true);
+    let uses = serde_json::json!({"name": "db", "env": "DB", "file": "/run/db", "on_change": on_change});
+    wanted.secrets = vec![serde_json::from_value(uses).unwrap()];
+    World::new(wanted, 11)
+}
+
+#[test]
+fn a_missing_secret_is_waited_for_and_said_once() {
+    let mut world = with_secret("restart");
+    world.calm(200);
+    assert_eq!(
+        (world.instances.len(), world.status()),
+        (0, WorkloadStatus::Pending),
+        "nothing is started in vain"
+    );
+    let rollout = world.rollout.clone().unwrap();
+    assert!(
+        rollout.message.starts_with("waiting for secret db, which does not exist"),
+        "{}",
+        rollout.message
+    );
+    let told = world.log.iter().filter(|line| line.starts_with("WorkloadWaiting")).count();
+    assert_eq!(told, 1, "{:#?}", world.log);
+    world.secrets.insert("db".parse().unwrap(), value(1));
+    world.calm(60);
+    as_wanted(&world);
+    let rollout = world.rollout.unwrap();
+    assert_eq!((rollout.target, rollout.revisions[0].secrets.get("db").cloned()), (1, Some(value(1))));
+}
+
+#[test]
+fn a_new_value_rolls_the_workload_within_its_floor() {
+    let mut world = with_secret("restart");
+    world.secrets.insert("db".parse().unwrap(), value(1));
+    world.calm(60);
+    world.secrets.insert("db".parse().unwrap(), value(2));
+    let mut ceiling = world.not_ended();
+    for _ in 0..60 {
+        plan_within_bounds(&mut world, &mut ceiling);
+        world.live();
+        world.wait(1000);
+    }
+    as_wanted(&world);
+    let rollout = world.rollout.as_ref().unwrap();
+    assert_eq!(rollout.target, 2);
+    assert_eq!(rollout.revision(2).unwrap().secrets.get("db"), Some(&value(2)));
+    assert_eq!(
+        rollout.revision(1).unwrap().secrets.get("db"),
+        Some(&value(1)),
+        "a revert would bring it back"
+    );
+}
+
+#[test]
+fn a_value_that_breaks_the_workload_is_reverted_once() {
+    let mut world = with_secret("restart");
+    world.secrets.insert("db".parse().unwrap(), value(1));
+    world.calm(60);
+    let proven: Vec<_> = world.instances.iter().map(|i| i.assignment.id.clone()).collect();
+    world.secrets.insert("db".parse().unwrap(), value(2));
+    world.plan();
+    // Whatever starts with the new value fails its checks.
+    for _ in 0..120 {
+        world.live();
+        let now = world.now;
+        for instance in world.instances.iter_mut().filter(|i| i.assignment.workload_revision == 2) {
+            if let Some(seen) = instance.observation.as_mut().filter(|seen| seen.phase == Phase::Running) {
+                seen.health = univrs_model::instance::Health::Failing;
+                seen.health_since = now;
+            }
+        }
+        world.wait(1000);
+        world.plan();
+    }
+    as_wanted(&world);
+    let rollout = world.rollout.as_ref().unwrap();
+    assert_eq!((rollout.target, rollout.reverted_from, rollout.last_revision), (1, Some(2), 2));
+    assert!(
+        proven.iter().all(|id| world.instances.iter().any(|i| i.assignment.id == *id)),
+        "they kept serving"
+    );
+}
+
+#[test]
+fn signals_and_work_that_ended_make_no_new_version() {
+    let mut world = with_secret("signal");
+    world.secrets.insert("db".parse().unwrap(), value(1));
+    world.calm(60);
+    world.secrets.insert("db".parse().unwrap(), value(2));
+    world.calm(60);
+    assert_eq!(world.rollout.as_ref().unwrap().last_revision, 1);
+
+    let mut world = with_secret("restart");
+    world.change(|spec| spec.kind = univrs_model::workload::WorkloadKind::Job);
+    world.secrets.insert("db".parse().unwrap(), value(1));
+    world.plan();
+    world.secrets.insert("db".parse().unwrap(), value(2));
+    world.plan();
+    let rollout = world.rollout.unwrap();
+    assert_eq!((rollout.last_revision, rollout.revisions[0].secrets.get("db").cloned()), (1, Some(value(2))));
+}
+
+#[test]
+fn a_clock_that_jumps_ends_nothing_that_serves() {
+    let day = 24 * 60 * 60 * 1000;
+    for jump in [day, -day, 400 * day, -400 * day] {
+        let mut world = World::new(service(3, 1, 0, false, true), 5);
+        world.calm(60);
+        let before: Vec<_> = world.instances.iter().map(|i| i.assignment.id.clone()).collect();
+        world.wait(jump);
+        world.calm(60);
+        as_wanted(&world);
+        let after: Vec<_> = world.instances.iter().map(|i| i.assignment.id.clone()).collect();
+        assert_eq!(before, after, "{jump}");
+        // A change that comes after the jump ends as any other.
+        world.change(|spec| spec.containers[0].image = "web:2".into());
+        world.calm(200);
+        as_wanted(&world);
     }
 }

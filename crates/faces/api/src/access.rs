@@ -1,66 +1,141 @@
-//! Who may come in: the caller of a request, and the checks that keep other web sites out.
+//! Who may come in: the caller of a request, what it may do at all, and the checks that keep other web sites out.
 //!
-//! Bound to loopback, whoever reaches the API is the local administrator, so the browser is the danger: a page of
-//! another site may send requests here. `Host` must name this machine (against DNS rebinding) and `Origin`, when
-//! present, must be ours. Bound elsewhere, every path but the probes wants a token.
+//! A token, in `Authorization: Bearer` or for a WebSocket in `Sec-WebSocket-Protocol: univrs.bearer.<token>`, says who
+//! asks. Without one, whoever reaches an API that is bound to loopback is the local administrator, so the browser is
+//! the danger: a page of another site may send requests here. `Host` must name this machine (against DNS rebinding)
+//! and `Origin`, when present, must be ours. Bound elsewhere, every path but the probes wants a token.
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
 use univrs_model::caller::{Caller, Grant, Principal};
 use univrs_model::field::FieldError;
-use univrs_model::name::Name;
+use univrs_model::ids::RequestId;
+use univrs_model::name::{InvalidName, Name};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+use crate::actions::{self, Access, Route};
 use crate::problem::Problem;
 
-/// Paths that anyone may ask.
-const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+/// What the protocol of a WebSocket that carries a token begins with.
+const SOCKET_PREFIX: &str = "univrs.bearer.";
+/// Names the request in the reply, as the audit log does.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Puts the [`Caller`] into the request, or refuses it.
 pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    if OPEN_PATHS.contains(&request.uri().path()) {
-        return next.run(request).await;
-    }
-    match caller(&app, &request) {
+    let id = RequestId::from_bits(rand::random());
+    let offered =
+        socket_protocol(request.headers()).and_then(|protocol| HeaderValue::from_str(protocol).ok());
+    let mut response = match caller(&app, &request, &id) {
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
             next.run(request).await
         }
         Err(problem) => (*problem).into_response(),
+    };
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(protocol) = offered
+    {
+        // A browser gives up when none of the protocols it offered is taken.
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    response
+}
+
+/// The caller, who may do what the route is for; none where nobody is asked.
+fn caller(app: &App, request: &Request, id: &RequestId) -> Result<Option<Caller>, Box<Problem>> {
+    let pattern = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = pattern.map(|pattern| (pattern, actions::route(request.method(), pattern)));
+    if let Some((_, Route::Known(Access::Open))) = route {
+        return Ok(None);
+    }
+    let principal = principal(app, request)?;
+    if let Some((_, Route::NoSuchMethod(methods))) = route {
+        return Err(Box::new(Problem::no_such_method(methods)));
+    }
+    let caller = app.control.enter(principal, wanted_org(request)?, id.clone()).map_err(boxed)?;
+    match route {
+        // That there is no such path, and which methods a path has, is nobody's secret.
+        None | Some((_, Route::Known(Access::Open) | Route::NoSuchMethod(_))) => {}
+        Some((pattern, Route::Known(Access::Needs(action, kind)))) => {
+            let object = actions::object(kind, pattern, request.uri().path());
+            app.control.allow(&caller, action, &object).map_err(boxed)?;
+        }
+        Some((pattern, Route::Unlisted)) => {
+            tracing::error!(method = %request.method(), pattern, "no action is listed for this route");
+            return Err(Box::new(Problem::new(
+                StatusCode::FORBIDDEN,
+                "denied",
+                "Not allowed",
+                format!("no action is listed for {} {pattern}, so nobody may use it", request.method()),
+            )));
+        }
+    }
+    Ok(Some(caller))
+}
+
+fn boxed(error: univrs_control::Error) -> Box<Problem> {
+    Box::new(error.into())
+}
+
+fn principal(app: &App, request: &Request) -> Result<Principal, Box<Problem>> {
+    let unauthenticated = |detail: &str, hint: &str| {
+        let status = StatusCode::UNAUTHORIZED;
+        Box::new(Problem::new(status, "unauthenticated", "A token is needed", detail).hint(hint))
+    };
+    match presented(request.headers()) {
+        Some(Ok(token)) => in_mode(app.control.authenticate(token).map_err(boxed)?, request),
+        Some(Err(detail)) => Err(unauthenticated(detail, "send `Authorization: Bearer <token>`")),
+        None if app.loopback => {
+            check_site(request.headers())?;
+            in_mode(Principal::LocalAdmin, request)
+        }
+        None => Err(unauthenticated(
+            "this API is not bound to loopback and the request carries no token",
+            "make a token on the machine itself with `univrs token create`, and give it as `--token`",
+        )),
     }
 }
 
-fn caller(app: &App, request: &Request) -> Result<Caller, Box<Problem>> {
-    if !app.loopback {
-        return Err(Box::new(
-            Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "unauthenticated",
-                "A token is needed",
-                "this API is not bound to loopback and the request carries no valid token",
-            )
-            .hint("use the API on the machine itself, at 127.0.0.1"),
-        ));
+/// The token that a request carries, if it carries one; an error when it carries something else in its place.
+fn presented(headers: &HeaderMap) -> Option<Result<&str, &'static str>> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let text = value.to_str().unwrap_or("?");
+        let token = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        return Some(
+            token.map(|(_, token)| token.trim()).ok_or("the scheme of `Authorization` is not Bearer"),
+        );
     }
-    check_site(request.headers())?;
+    socket_protocol(headers)?.strip_prefix(SOCKET_PREFIX).map(Ok)
+}
+
+/// The protocol that carries a token, if it is among those that are offered.
+fn socket_protocol(headers: &HeaderMap) -> Option<&str> {
+    let offered =
+        headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    offered.flat_map(|list| list.split(',')).map(str::trim).find(|one| one.starts_with(SOCKET_PREFIX))
+}
+
+/// The organisation that a request names in its query or header, if it does.
+fn wanted_org(request: &Request) -> Result<Option<Name>, Box<Problem>> {
     let query = request.uri().query().unwrap_or("");
     let from_query = query.split('&').find_map(|pair| pair.strip_prefix("org="));
     let from_header = request.headers().get("x-univrs-org").map(|value| value.to_str().unwrap_or("?"));
-    let org = match from_header.or(from_query) {
-        None => Name::default_org(),
-        Some(text) => text.parse().map_err(|error: univrs_model::name::InvalidName| {
-            Box::new(Problem::from(FieldError::new("org", error.to_string())))
-        })?,
-    };
-    let principal = in_mode(Principal::LocalAdmin, request)?;
-    Ok(Caller { principal, org })
+    let Some(text) = from_header.or(from_query) else { return Ok(None) };
+    let fault = |error: InvalidName| Box::new(Problem::from(FieldError::new("org", error.to_string())));
+    text.parse().map(Some).map_err(fault)
 }
 
 /// The header by which an AI operator's client says how much it may do.
@@ -151,7 +226,30 @@ fn is_loopback_name(authority: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_loopback_name;
+    use axum::http::{HeaderMap, HeaderValue};
+
+    use super::{is_loopback_name, presented};
+
+    #[test]
+    fn a_token_comes_by_header_or_by_protocol() {
+        let read = |name: &'static str, values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            presented(&headers).map(|found| found.map(str::to_owned).ok())
+        };
+        let found = |token: &str| Some(Some(token.to_owned()));
+        assert_eq!(read("authorization", &["Bearer t"]), found("t"));
+        assert_eq!(read("authorization", &["bearer  t"]), found("t"));
+        assert_eq!(read("authorization", &["Basic t"]), Some(None));
+        assert_eq!(read("authorization", &["Bearer"]), Some(None));
+        assert_eq!(read("sec-websocket-protocol", &["univrs.bearer.t"]), found("t"));
+        assert_eq!(read("sec-websocket-protocol", &["chat, univrs.bearer.t"]), found("t"));
+        assert_eq!(read("sec-websocket-protocol", &["chat", "univrs.bearer.t"]), found("t"));
+        assert_eq!(read("sec-websocket-protocol", &["chat"]), None);
+        assert_eq!(read("host", &["localhost"]), None);
+    }
 
     #[test]
     fn only_loopback_names_are_ours() {

@@ -130,10 +130,35 @@ fn parse_etag(value: &axum::http::HeaderValue) -> Result<Option<u64>, Problem> {
     if text == "*" {
         return Ok(None);
     }
-    text.trim_start_matches("W/").trim_matches('"').parse().map(Some).map_err(|_| {
+    let quoted = text.strip_prefix("W/").unwrap_or(text);
+    let number = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let number = if text.starts_with("W/") { number } else { number.or(Some(text)) };
+    let plain = number.filter(|digits| {
+        (1..=18).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit())
+    });
+    plain.and_then(|digits| digits.parse().ok()).map(Some).ok_or_else(|| {
         Problem::from(
             FieldError::new("If-Match", format!("`{}` is not a revision", text.escape_default()))
                 .hint("send the `ETag` of the object as it was read"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::parse_etag;
+
+    #[test]
+    fn an_etag_is_a_revision() {
+        let parse = |text: &str| parse_etag(&HeaderValue::from_str(text).unwrap()).ok();
+        assert_eq!(parse("*"), Some(None));
+        for good in ["\"17\"", "W/\"17\"", "17", " \"17\" "] {
+            assert_eq!(parse(good), Some(Some(17)), "{good}");
+        }
+        for bad in ["", "\"17", "17\"", "W/17", "+17", "\"\"", "abc", "9999999999999999999", "W/*"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
 }

@@ -76,6 +76,10 @@ impl From<ImageSummary> for ImageView {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PullBody {
     /// Its reference.
+    #[schema(
+        pattern = "^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(\\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(:[0-9]{1,5})?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$",
+        max_length = 200
+    )]
     reference: String,
 }
 
@@ -84,9 +88,17 @@ pub(crate) struct PullBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PushBody {
     /// The image on this machine.
+    #[schema(
+        pattern = "^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(\\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(:[0-9]{1,5})?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$",
+        max_length = 200
+    )]
     reference: String,
     /// The reference at the registry; the same when absent.
     #[serde(default)]
+    #[schema(
+        pattern = "^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(\\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(:[0-9]{1,5})?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$",
+        max_length = 200
+    )]
     to: Option<String>,
 }
 
@@ -96,6 +108,10 @@ pub(crate) struct PushBody {
 pub(crate) struct SelfBody {
     /// Its reference; `univrs/orchestrator:dev` when absent.
     #[serde(default)]
+    #[schema(
+        pattern = "^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(\\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(:[0-9]{1,5})?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$",
+        max_length = 200
+    )]
     tag: Option<String>,
 }
 
@@ -105,6 +121,10 @@ pub(crate) struct SelfBody {
 #[into_params(parameter_in = Query)]
 pub(crate) struct ImageQuery {
     /// Its reference.
+    #[param(
+        pattern = "^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(\\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(:[0-9]{1,5})?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$",
+        max_length = 200
+    )]
     reference: String,
     /// The organisation; also as the header `X-Univrs-Org`.
     #[param(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
@@ -118,15 +138,31 @@ pub(crate) struct ImageQuery {
 #[into_params(parameter_in = Query)]
 pub(crate) struct ExportQuery {
     /// Its reference.
+    #[param(
+        pattern = "^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(\\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(:[0-9]{1,5})?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$",
+        max_length = 200
+    )]
     reference: String,
     /// `docker-archive` or `oci-layout`.
     #[serde(default)]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^(docker-archive|oci-layout)$")]
     format: ArchiveFormat,
     /// The organisation; also as the header `X-Univrs-Org`.
     #[param(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
     org: Option<String>,
+}
+
+/// Changes the images: asks the policy, does the work, and leaves one audit entry.
+async fn write<T>(
+    app: &App,
+    caller: &Caller,
+    reference: Option<&str>,
+    summary: String,
+    work: impl Future<Output = Result<T, ImageError>> + Send,
+) -> Result<T, Problem> {
+    let object = reference.map_or_else(|| "image".to_owned(), |reference| format!("image/{reference}"));
+    Ok(app.control.audited(caller, Action::ImageWrite, &object, summary, work).await??)
 }
 
 /// The images on this machine, by reference.
@@ -152,8 +188,8 @@ async fn remove(
     Extension(caller): Extension<Caller>,
     Query(query): Query<ImageQuery>,
 ) -> Result<StatusCode, Problem> {
-    app.control.allow(&caller, Action::ImageWrite, &format!("image/{}", query.reference))?;
-    app.images.remove(&query.reference).await?;
+    let summary = format!("removed image {}", query.reference);
+    write(&app, &caller, Some(&query.reference), summary, app.images.remove(&query.reference)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -165,8 +201,9 @@ async fn pull(
     Extension(caller): Extension<Caller>,
     body: Json<PullBody>,
 ) -> Result<Reply<ImageView>, Problem> {
-    app.control.allow(&caller, Action::ImageWrite, &format!("image/{}", body.value.reference))?;
-    Ok(Reply(app.images.pull(&body.value.reference).await?.into()))
+    let reference = &body.value.reference;
+    let summary = format!("pulled image {reference}");
+    Ok(Reply(write(&app, &caller, Some(reference), summary, app.images.pull(reference)).await?.into()))
 }
 
 /// Sends an image to a registry.
@@ -178,8 +215,9 @@ async fn push(
     body: Json<PushBody>,
 ) -> Result<StatusCode, Problem> {
     let PushBody { reference, to } = body.value;
-    app.control.allow(&caller, Action::ImageWrite, &format!("image/{reference}"))?;
-    app.images.push(&reference, to.as_deref().unwrap_or(&reference)).await?;
+    let to = to.as_deref().unwrap_or(&reference);
+    let summary = format!("pushed image {reference} as {to}");
+    write(&app, &caller, Some(&reference), summary, app.images.push(&reference, to)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -192,8 +230,8 @@ async fn pack_self(
     body: Json<SelfBody>,
 ) -> Result<Reply<ImageView>, Problem> {
     let tag = body.value.tag.as_deref().unwrap_or(SELF_TAG);
-    app.control.allow(&caller, Action::ImageWrite, &format!("image/{tag}"))?;
-    Ok(Reply(app.images.pack_self(tag).await?.into()))
+    let summary = format!("packed the running program as image {tag}");
+    Ok(Reply(write(&app, &caller, Some(tag), summary, app.images.pack_self(tag)).await?.into()))
 }
 
 /// Takes in the images of an archive, in the shape of `docker save` or an OCI layout.
@@ -205,9 +243,9 @@ async fn import(
     Extension(caller): Extension<Caller>,
     body: Body,
 ) -> Result<Reply<Vec<ImageView>>, Problem> {
-    app.control.allow(&caller, Action::ImageWrite, "image")?;
     let bytes = body.into_data_stream().map_err(std::io::Error::other);
-    let images = app.images.import(Box::new(StreamReader::new(bytes))).await?;
+    let work = app.images.import(Box::new(StreamReader::new(bytes)));
+    let images = write(&app, &caller, None, "imported an archive of images".to_owned(), work).await?;
     Ok(Reply(images.into_iter().map(ImageView::from).collect()))
 }
 

@@ -4,6 +4,7 @@
 //! Errors become problem documents in `problem.rs` alone; who may come in is decided in `access.rs`.
 
 mod access;
+mod actions;
 mod body;
 mod history;
 mod images;
@@ -11,13 +12,18 @@ mod mcp;
 mod metrics;
 mod nodes;
 mod operations;
+mod orgs;
 mod page;
 mod plans;
 mod probes;
 mod problem;
 mod problems;
 mod reach;
+mod schemas;
+mod secrets;
 mod sockets;
+mod tokens;
+mod volumes;
 mod workloads;
 
 use std::sync::Arc;
@@ -63,7 +69,10 @@ pub struct App {
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Univrs",
-    description = "Machines from any cloud as one self-healing computer.",
+    description = "Machines from any cloud as one self-healing computer.\n\nOn loopback no token is needed. Elsewhere \
+        send `Authorization: Bearer <token>`, or for a WebSocket `Sec-WebSocket-Protocol: univrs.bearer.<token>`. \
+        `x-univrs-action` says which action of the policy an operation needs. `X-Univrs-Org`, or `org` in the query, \
+        chooses the organisation for who may act in several.",
     license(name = "Apache-2.0", identifier = "Apache-2.0")
 ))]
 struct Document;
@@ -75,6 +84,10 @@ fn routes() -> OpenApiRouter<App> {
         .merge(workloads::router())
         .merge(reach::router())
         .merge(images::router())
+        .merge(orgs::router())
+        .merge(tokens::router())
+        .merge(secrets::router())
+        .merge(volumes::router())
         .merge(history::router())
         .merge(operations::router())
         .merge(plans::router())
@@ -87,6 +100,7 @@ fn routes() -> OpenApiRouter<App> {
 /// The OpenAPI document, as it is committed and served.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = routes().split_for_parts().1;
+    actions::describe(&mut document);
     for (path, item) in &mut document.paths.paths {
         let methods = [
             ("get", &mut item.get),
@@ -101,6 +115,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             }
         }
     }
+    schemas::complete(&mut document);
     document
 }
 
@@ -179,11 +194,5 @@ async fn no_such_path(uri: axum::http::Uri) -> Problem {
 }
 
 async fn no_such_method() -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "Not possible with this path",
-        "this path does not know that method",
-    )
-    .hint("GET /api/openapi.json lists what each path knows")
+    Problem::no_such_method(Vec::new())
 }

@@ -45,6 +45,8 @@ pub struct Metrics {
     nodes: Family<StatusLabels, Gauge>,
     capacity: Family<ResourceLabels, Gauge<f64, AtomicU64>>,
     revision: Gauge,
+    images_removed: Counter,
+    image_bytes_freed: Counter,
 }
 
 impl Default for Metrics {
@@ -77,7 +79,31 @@ impl Default for Metrics {
             "Revision of the replicated state that this process has seen",
             revision.clone(),
         );
-        Self { registry, requests, latency, instances, workloads, nodes, capacity, revision }
+        let images_removed = Counter::default();
+        registry.register(
+            "images_removed",
+            "Image references removed because nobody needs them",
+            images_removed.clone(),
+        );
+        let image_bytes_freed = Counter::default();
+        registry.register_with_unit(
+            "image_store_freed",
+            "Space that removed images gave back",
+            Unit::Bytes,
+            image_bytes_freed.clone(),
+        );
+        Self {
+            registry,
+            requests,
+            latency,
+            instances,
+            workloads,
+            nodes,
+            capacity,
+            revision,
+            images_removed,
+            image_bytes_freed,
+        }
     }
 }
 
@@ -87,6 +113,12 @@ impl Metrics {
         let labels = RequestLabels { method: method.to_owned(), route: route.to_owned(), status };
         self.requests.get_or_create(&labels).inc();
         self.latency.observe(took.as_secs_f64());
+    }
+
+    /// Counts images that were removed because nobody needs them, and the bytes that became free.
+    pub fn images_collected(&self, images: u64, bytes: u64) {
+        self.images_removed.inc_by(images);
+        self.image_bytes_freed.inc_by(bytes);
     }
 
     /// All series as text.

@@ -39,17 +39,25 @@ pub(crate) struct PageQuery {
     pub(crate) org: Option<String>,
 }
 
+/// The number of items wanted.
+///
+/// # Errors
+/// When it is not between 1 and [`LARGEST_PAGE`].
+pub(crate) fn checked_limit(limit: Option<usize>) -> Result<usize, Problem> {
+    match limit {
+        None => Ok(100),
+        Some(limit @ 1..=LARGEST_PAGE) => Ok(limit),
+        Some(_) => Err(FieldError::new("limit", format!("a page has 1 to {LARGEST_PAGE} items")).into()),
+    }
+}
+
 impl PageQuery {
     /// The number of items wanted.
     ///
     /// # Errors
     /// When it is not between 1 and [`LARGEST_PAGE`].
     pub(crate) fn limit(&self) -> Result<usize, Problem> {
-        match self.limit {
-            None => Ok(100),
-            Some(limit @ 1..=LARGEST_PAGE) => Ok(limit),
-            Some(_) => Err(FieldError::new("limit", format!("a page has 1 to {LARGEST_PAGE} items")).into()),
-        }
+        checked_limit(self.limit)
     }
 
     /// Whether an object with these labels is wanted.

@@ -1,13 +1,17 @@
 //! `/healthz`, `/readyz` and `/metrics`: plain answers for machines.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use univrs_authz::Action;
+use univrs_model::caller::Caller;
 use univrs_ports::store::{Consistency, Page, Prefix};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+use crate::problem::Problem;
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -35,7 +39,11 @@ async fn readyz(State(app): State<App>) -> (StatusCode, String) {
 
 /// Prometheus text.
 #[utoipa::path(get, path = "/metrics", tag = "probes", responses((status = OK, body = String, content_type = "text/plain")))]
-async fn metrics(State(app): State<App>) -> impl IntoResponse {
+async fn metrics(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<impl IntoResponse, Problem> {
+    app.control.allow(&caller, Action::MetricsRead, "metrics")?;
     let text = app.metrics.render(&app.control.mirror().state());
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }

@@ -34,6 +34,9 @@ pub struct Problem {
     /// All faults of the input, when there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// For the header `Allow`.
+    #[serde(skip)]
+    methods: Vec<&'static str>,
 }
 
 impl Problem {
@@ -48,6 +51,7 @@ impl Problem {
             field: None,
             hint: None,
             errors: Vec::new(),
+            methods: Vec::new(),
         }
     }
 
@@ -56,6 +60,20 @@ impl Problem {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The problem of a method that a path does not have, which has only `methods`.
+    pub(crate) fn no_such_method(methods: Vec<&'static str>) -> Self {
+        let detail = "this path does not know that method";
+        let mut problem = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "Not possible with this path",
+            detail,
+        )
+        .hint("GET /api/openapi.json lists what each path knows");
+        problem.methods = methods;
+        problem
     }
 
     /// The problem of an input with these faults.
@@ -74,10 +92,16 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let allowed = HeaderValue::from_str(&self.methods.join(", ")).ok();
         let mut response = (status, Json(self)).into_response();
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::METHOD_NOT_ALLOWED
+            && let Some(allowed) = allowed.filter(|allowed| !allowed.is_empty())
+        {
+            response.headers_mut().insert(header::ALLOW, allowed);
+        }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -98,6 +122,10 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
         match error {
+            Error::Unauthenticated { .. } => {
+                Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "The token is not good", detail)
+                    .hint("make another with `univrs token create`")
+            }
             Error::Denied { .. } => Self::new(StatusCode::FORBIDDEN, "denied", "Not allowed", detail),
             Error::NotFound { near, .. } => {
                 let problem = Self::new(StatusCode::NOT_FOUND, "not_found", "No such object", detail);
@@ -110,10 +138,12 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::CONFLICT, "ambiguous", "The name stands for several objects", detail)
                     .hint("write more of the id")
             }
-            Error::Exists { kind, name } => {
+            Error::Exists { kind: "workload", name } => {
                 Self::new(StatusCode::CONFLICT, "exists", "The name is taken", detail)
-                    .hint(format!("change it with PUT /api/{kind}s/{name}, or choose another name"))
+                    .hint(format!("change it with PUT /api/workloads/{name}, or choose another name"))
             }
+            Error::Exists { .. } => Self::new(StatusCode::CONFLICT, "exists", "The name is taken", detail)
+                .hint("choose another name"),
             Error::Stale { .. } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "stale", "The object has changed", detail)
                     .hint("read it again and repeat the change on what you find")
@@ -136,7 +166,7 @@ impl From<Error> for Problem {
             }
             Error::PlanRefused { refusal, .. } => of_plan(&refusal, detail),
             // A planning call that was not asked for its plan: a fault of ours.
-            Error::Planned(_) | Error::Unreadable { .. } => internal(&error),
+            Error::Planned(_) | Error::Unreadable { .. } | Error::Seal(_) => internal(&error),
             Error::Store(ref source) => of_store(source).unwrap_or_else(|| internal(&error)),
             Error::Access(access) => of_access(&access),
         }

@@ -15,6 +15,7 @@ use univrs_model::caller::Caller;
 use univrs_model::field::FieldError;
 use univrs_model::ids::InstanceId;
 use univrs_model::name::Name;
+use univrs_ports::node_access::Connection;
 use univrs_ports::runtime::{ExecSession, ExecSpec, LogQuery, LogStream};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -124,8 +125,13 @@ async fn logs(
         Ok::<_, std::convert::Infallible>(Bytes::from(line + "\n"))
     });
     let kind = if json { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
-    // A follower that goes away must not keep the server from stopping: the stream ends with the server.
-    let stop = app.shutdown.clone().cancelled_owned();
+    // A follower must not keep the server from stopping, nor outlive its token.
+    let stop = async move {
+        tokio::select! {
+            () = app.shutdown.cancelled() => {}
+            () = app.control.until_ended(&caller) => {}
+        }
+    };
     Ok(([(header::CONTENT_TYPE, kind)], Body::from_stream(bytes.take_until(stop))).into_response())
 }
 
@@ -201,7 +207,12 @@ async fn exec(
     let selection = Selection { instance: query.instance, container: query.container };
     let spec = ExecSpec { command: query.command, env: std::collections::BTreeMap::new(), tty: query.tty };
     let session = app.control.exec(&caller, &workload, &selection, spec).await?;
-    Ok(upgrade.on_upgrade(move |socket| carry_session(socket, session)))
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        tokio::select! {
+            () = carry_session(socket, session) => {}
+            () = app.control.until_ended(&caller) => {}
+        }
+    }))
 }
 
 fn not_a_socket() -> Problem {
@@ -295,7 +306,7 @@ async fn take_frame(session: &mut ExecSession, frame: &[u8]) -> std::io::Result<
 #[into_params(parameter_in = Query)]
 pub(crate) struct ProxyQuery {
     /// The port inside the instance.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 65535)]
     port: u16,
     /// Only this instance.
     instance: Option<String>,
@@ -318,36 +329,43 @@ async fn proxy(
     let upgrade = upgrade.map_err(|_| not_a_socket())?;
     let selection = Selection { instance: query.instance, container: None };
     let connection = app.control.connect(&caller, &workload, &selection, query.port).await?;
-    Ok(upgrade.on_upgrade(move |mut socket| async move {
-        let (mut from, mut to) = tokio::io::split(connection);
-        let mut buffer = vec![0; 32 << 10];
-        loop {
-            tokio::select! {
-                read = from.read(&mut buffer) => match read {
-                    Ok(length @ 1..) => {
-                        if socket.send(Message::Binary(buffer[..length].to_vec().into())).await.is_err() {
-                            return;
-                        }
-                    }
-                    Ok(0) | Err(_) => break,
-                },
-                message = socket.recv() => match message {
-                    // An empty frame says that the client has nothing more to send.
-                    Some(Ok(Message::Binary(bytes))) if bytes.is_empty() => {
-                        if to.shutdown().await.is_err() {
-                            break;
-                        }
-                    }
-                    Some(Ok(Message::Binary(bytes))) => {
-                        if to.write_all(&bytes).await.is_err() {
-                            break;
-                        }
-                    }
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                    Some(Ok(_)) => {}
-                },
-            }
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        tokio::select! {
+            () = carry_connection(socket, connection) => {}
+            () = app.control.until_ended(&caller) => {}
         }
-        farewell(socket).await;
     }))
+}
+
+async fn carry_connection(mut socket: WebSocket, connection: Box<dyn Connection>) {
+    let (mut from, mut to) = tokio::io::split(connection);
+    let mut buffer = vec![0; 32 << 10];
+    loop {
+        tokio::select! {
+            read = from.read(&mut buffer) => match read {
+                Ok(length @ 1..) => {
+                    if socket.send(Message::Binary(buffer[..length].to_vec().into())).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(0) | Err(_) => break,
+            },
+            message = socket.recv() => match message {
+                // An empty frame says that the client has nothing more to send.
+                Some(Ok(Message::Binary(bytes))) if bytes.is_empty() => {
+                    if to.shutdown().await.is_err() {
+                        break;
+                    }
+                }
+                Some(Ok(Message::Binary(bytes))) => {
+                    if to.write_all(&bytes).await.is_err() {
+                        break;
+                    }
+                }
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => {}
+            },
+        }
+    }
+    farewell(socket).await;
 }

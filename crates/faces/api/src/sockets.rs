@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use univrs_control::{State as Picture, WorkloadKey, view};
 use univrs_model::caller::Caller;
 use univrs_model::event::Event;
-use univrs_model::ids::{NodeId, OperationId};
+use univrs_model::ids::{InstanceId, NodeId, OperationId};
 use univrs_model::keys;
 use univrs_ports::store::{Prefix, Revision, WatchBatch, WatchEvent};
 use utoipa::ToSchema;
@@ -83,9 +83,11 @@ async fn orchestrator(
     app.control.allow(&caller, univrs_authz::Action::WorkloadRead, "workload")?;
     Ok(upgrade.max_message_size(64 << 10).on_upgrade(move |socket| async move {
         let stop = app.shutdown.clone();
+        let (control, who) = (app.control.clone(), caller.clone());
         let mut feed = Feed { app, caller, socket };
         tokio::select! {
             () = stop.cancelled() => {}
+            () = control.until_ended(&who) => {}
             result = feed.run() => if let Err(Gone) = result {
                 tracing::debug!("a subscriber left");
             }
@@ -242,7 +244,9 @@ fn messages(
         Some(instance.assignment.workload.to_string())
     };
     if let Some((_, id)) = key.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/')) {
-        if let Some(name) = instance(id, &mut found) {
+        // Whose a forgotten instance was cannot be told here; the end of its assignment was told to its own.
+        let known = id.parse().is_ok_and(|id: InstanceId| state.assignments.contains_key(&id));
+        if known && let Some(name) = instance(id, &mut found) {
             workload(&name, &mut found);
         }
     } else if let Some((org, kind, last)) = keys::split(key) {
@@ -269,6 +273,14 @@ fn messages(
                 }
             }
             _ => {}
+        }
+    } else if let (Some(place), WatchEvent::Put { value, .. }) =
+        (key.strip_prefix(keys::CLUSTER_EVENTS), event)
+    {
+        if topics.contains(&Topic::Events)
+            && let Ok(event) = serde_json::from_slice::<Event>(&value.value)
+        {
+            found.push(("event", place.to_owned(), json!(event)));
         }
     } else if topics.contains(&Topic::Nodes)
         && let Some(id) = [keys::NODES, keys::NODE_POLICIES, keys::NODES_ALIVE]

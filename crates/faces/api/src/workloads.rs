@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use univrs_control::{Plan, WriteOptions};
 use univrs_model::caller::Caller;
 use univrs_model::decode;
-use univrs_model::field::FieldError;
 use univrs_model::instance::InstanceView;
 use univrs_model::rollout::{RevisionView, WorkloadView};
 use univrs_model::workload::WorkloadSpec;
@@ -98,7 +97,7 @@ async fn list(
 
 /// Makes a workload.
 #[utoipa::path(post, path = "/api/workloads", tag = "workloads", params(WriteQuery,
-    ("Idempotency-Key" = Option<String>, Header, description = "Makes the call safe to repeat")),
+    ("Idempotency-Key" = Option<String>, Header, pattern = r"^[A-Za-z0-9_.:-]{1,200}$", description = "Makes the call safe to repeat")),
     request_body = WorkloadSpec, responses((status = CREATED, body = WorkloadView),
     (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -138,7 +137,7 @@ async fn get(
 
 /// Replaces a workload's spec.
 #[utoipa::path(put, path = "/api/workloads/{workload}", tag = "workloads", params(("workload" = String, Path), WriteQuery,
-    ("If-Match" = Option<String>, Header, description = "The ETag that the object must still have")),
+    ("If-Match" = Option<String>, Header, pattern = r#"^(\*|(W/)?"[0-9]{1,18}"|[0-9]{1,18})$"#, description = "The ETag that the object must still have")),
     request_body = WorkloadSpec, responses((status = OK, body = inline(WrittenOrPlanned)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn replace(
@@ -156,7 +155,7 @@ async fn replace(
 
 /// Changes parts of a workload's spec (RFC 7396 merge patch: null removes, lists are replaced whole).
 #[utoipa::path(patch, path = "/api/workloads/{workload}", tag = "workloads", params(("workload" = String, Path), WriteQuery,
-    ("If-Match" = Option<String>, Header, description = "The ETag that the object must still have")),
+    ("If-Match" = Option<String>, Header, pattern = r#"^(\*|(W/)?"[0-9]{1,18}"|[0-9]{1,18})$"#, description = "The ETag that the object must still have")),
     request_body(content = Object, description = "The fields of a workload spec that change"),
     responses((status = OK, body = inline(WrittenOrPlanned)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -228,7 +227,7 @@ fn merge_into(target: &mut serde_json::Value, patch: &serde_json::Value) {
 
 /// Removes a workload: its instances end, then its record goes.
 #[utoipa::path(delete, path = "/api/workloads/{workload}", tag = "workloads", params(("workload" = String, Path), WriteQuery,
-    ("If-Match" = Option<String>, Header, description = "The ETag that the object must still have")),
+    ("If-Match" = Option<String>, Header, pattern = r#"^(\*|(W/)?"[0-9]{1,18}"|[0-9]{1,18})$"#, description = "The ETag that the object must still have")),
     responses((status = ACCEPTED, body = WorkloadView), (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn remove(
@@ -260,20 +259,26 @@ async fn instances(
 ) -> Result<Reply<Page<InstanceView>>, Problem> {
     let limit = query.limit()?;
     let views = app.control.workload_instances(&caller, &workload)?;
-    let skip = match &query.cursor {
-        None => 0,
-        Some(cursor) => {
-            views.iter().position(|view| view.id.as_str() == cursor).map(|at| at + 1).ok_or_else(|| {
-                Problem::from(
-                    FieldError::new("cursor", "not a cursor of this list").hint("start from the first page"),
-                )
-            })?
-        }
-    };
+    let skip = query.cursor.as_deref().map_or(0, |cursor| behind(&views, cursor));
     let more = views.len() > skip + limit;
     let items: Vec<InstanceView> = views.into_iter().skip(skip).take(limit).collect();
-    let next_cursor = if more { items.last().map(|view| view.id.to_string()) } else { None };
+    let next_cursor = if more { items.last().map(cursor_of) } else { None };
     Ok(Reply(Page { items, next_cursor, revision: app.control.mirror().state().revision.0 }))
+}
+
+/// Where an instance is in the list, newest first: its time, and its id.
+fn cursor_of(view: &InstanceView) -> String {
+    format!("{:020} {}", view.created_at.as_microsecond().max(0), view.id)
+}
+
+/// How many instances the pages up to `cursor` held. Its instance may be gone by now; then all older ones follow.
+fn behind(views: &[InstanceView], cursor: &str) -> usize {
+    if let Some(at) = views.iter().position(|view| cursor_of(view) == cursor) {
+        return at + 1;
+    }
+    let time = cursor.get(..20).unwrap_or(cursor);
+    let is_older = |view: &InstanceView| cursor_of(view).get(..20).is_none_or(|own| own < time);
+    views.iter().position(is_older).unwrap_or(views.len())
 }
 
 /// Its kept versions, newest first.

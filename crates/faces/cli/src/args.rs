@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
 use crate::{
-    audit, completion, deploy, events, image, mcp, node, openapi, operation, plans, proxy, run, status,
-    version, workload,
+    audit, completion, deploy, events, image, mcp, node, openapi, operation, org, plans, proxy, run, secret,
+    status, token, version, volume, workload,
 };
 
 /// Runs containers on many machines
@@ -126,6 +126,18 @@ pub(crate) enum Verb {
     /// Planned changes, and the decision about those that need one
     #[command(subcommand, visible_alias = "plans")]
     Plan(plans::PlanVerb),
+    /// Organisations
+    #[command(subcommand, visible_alias = "orgs")]
+    Org(org::OrgVerb),
+    /// API tokens
+    #[command(subcommand, visible_alias = "tokens")]
+    Token(token::TokenVerb),
+    /// Values that containers receive and nobody reads back
+    #[command(subcommand, visible_alias = "secrets")]
+    Secret(secret::SecretVerb),
+    /// What workloads keep on nodes
+    #[command(subcommand, visible_alias = "volumes")]
+    Volume(volume::VolumeVerb),
     /// Show what happened
     Events(events::EventsArgs),
     /// Who did what
@@ -158,6 +170,10 @@ impl Verb {
             Self::Image(verb) => verb.run(context).await,
             Self::Operation(verb) => verb.run(context).await,
             Self::Plan(verb) => verb.run(context).await,
+            Self::Org(verb) => verb.run(context).await,
+            Self::Token(verb) => verb.run(context).await,
+            Self::Secret(verb) => verb.run(context).await,
+            Self::Volume(verb) => verb.run(context).await,
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
             Self::Mcp(args) => args.run(context).await,
@@ -260,7 +276,7 @@ mod tests {
     fn up_reads_all_its_flags() {
         let line = "univrs up --bootstrap --api 127.0.0.1:8080 --data-dir d --role validator,business,slim \
             --cloud aws --region us-east-1 --zone a --operator me --label a=b --label c=d --runtime oci \
-            --overcommit cpu=2,memory=1.5 --cluster-cidr 100.64.0.0/10 --name n --on-exit down";
+            --overcommit cpu=2,memory=1.5 --cluster-cidr 100.64.0.0/10 --allow-bind /srv,/data --name n --on-exit down";
         let Ok(Invocation::Up(args)) = parse_words(line) else { panic!("not up") };
         assert_eq!((args.labels.len(), args.role.len(), args.bootstrap), (2, 3, true));
     }

@@ -37,8 +37,11 @@ fn table(records: &[AuditRecord]) -> Table {
         column("WHO"),
         column("ACTION"),
         column("WHAT"),
+        column("RESULT"),
         column("SUMMARY"),
         wide("ALLOWED BY"),
+        wide("REQUEST"),
+        wide("REVISION"),
     ];
     let row = |record: &AuditRecord| Row {
         id: record.at.to_string(),
@@ -48,11 +51,22 @@ fn table(records: &[AuditRecord]) -> Table {
             who(&record.caller).into(),
             record.action.as_str().into(),
             record.object.as_str().into(),
-            record.summary.as_str().into(),
+            Cell::State(record.result.clone()),
+            summary(record).into(),
             record.allowed_by.as_str().into(),
+            record.request.clone().unwrap_or_default().into(),
+            record.revision.to_string().into(),
         ],
     };
     Table { columns, rows: records.iter().map(row).collect() }
+}
+
+/// What changed, and what went wrong if anything did.
+fn summary(record: &AuditRecord) -> String {
+    match &record.reason {
+        Some(reason) => format!("{}: {reason}", record.summary),
+        None => record.summary.clone(),
+    }
 }
 
 /// A caller in a word or two: its kind and its id or loop.

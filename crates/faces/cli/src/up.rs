@@ -28,6 +28,15 @@ pub struct UpArgs {
     /// Address of the HTTP ingress
     #[arg(long, env = "UNIVRS_INGRESS", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:80", value_parser = socket_address)]
     pub ingress: SocketAddr,
+    /// Certificate chain of the ingress as PEM, the server's own first; without it there is no HTTPS
+    #[arg(long, env = "UNIVRS_INGRESS_CERT", value_name = "FILE", requires = "ingress_key")]
+    pub ingress_cert: Option<PathBuf>,
+    /// Private key of that certificate as PEM
+    #[arg(long, env = "UNIVRS_INGRESS_KEY", value_name = "FILE", requires = "ingress_cert")]
+    pub ingress_key: Option<PathBuf>,
+    /// Address of the HTTPS ingress
+    #[arg(long, env = "UNIVRS_INGRESS_TLS", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:443", value_parser = socket_address)]
+    pub ingress_tls: SocketAddr,
     /// Directory of everything this node keeps
     #[arg(long, env = "UNIVRS_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -55,6 +64,9 @@ pub struct UpArgs {
     /// How much more than it has this node gives away
     #[arg(long, env = "UNIVRS_OVERCOMMIT", value_name = "cpu=F,memory=F", default_value = "cpu=1,memory=1")]
     pub overcommit: Overcommit,
+    /// Directory of this machine that workloads may bind, with all below it; may be repeated, none when absent
+    #[arg(long = "allow-bind", env = "UNIVRS_ALLOW_BIND", value_name = "DIR", value_delimiter = ',', value_parser = absolute)]
+    pub allow_bind: Vec<PathBuf>,
     /// Address range that the cluster's nodes share out
     #[arg(long, env = "UNIVRS_CLUSTER_CIDR", value_name = "CIDR", default_value = "100.64.0.0/10")]
     pub cluster_cidr: Ipv4Range,
@@ -197,6 +209,12 @@ fn runtime(text: &str) -> Result<RuntimeKind, String> {
     let choices =
         [("oci", RuntimeKind::Oci), ("docker", RuntimeKind::Docker), ("simulated", RuntimeKind::Simulated)];
     one_of(text, &choices)
+}
+
+/// A directory that means the same from everywhere.
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err(format!("`{text}` is not an absolute path")) }
 }
 
 /// `K=V` as written for labels and environment variables.

@@ -12,12 +12,16 @@ mod images;
 mod logs;
 mod nodes;
 mod operations;
+mod orgs;
 mod plans;
 mod raw;
 mod request;
+mod secrets;
 mod socket;
+mod tokens;
 mod tunnel;
 mod types;
+mod volumes;
 mod workloads;
 
 pub use error::{Error, Problem};

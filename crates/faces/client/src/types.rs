@@ -113,6 +113,18 @@ pub struct AuditRecord {
     /// What changed, in a sentence.
     #[serde(default)]
     pub summary: String,
+    /// How it went: `done` or `failed`.
+    #[serde(default)]
+    pub result: String,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The request it came in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Revision of the write.
+    #[serde(default)]
+    pub revision: u64,
 }
 
 /// What a long change is answered with.

@@ -27,6 +27,8 @@ use super::{ContainerId, ContainerPhase, ContainerSpec, ContainerState, Exit, Ru
 
 /// How long anything that has to happen may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The name of the machine in every sandbox.
+pub const HOSTNAME: &str = "box";
 /// How often it is looked whether it has.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -204,7 +206,7 @@ fn container(instance: &InstanceId, name: &str) -> ContainerId {
 /// An open sandbox with nothing in it.
 async fn sandbox(runtime: &dyn Runtime) -> InstanceId {
     let instance = fresh();
-    let opened = runtime.open_sandbox(&instance).await.expect("a sandbox opens");
+    let opened = runtime.open_sandbox(&instance, HOSTNAME).await.expect("a sandbox opens");
     assert_eq!(opened.instance, instance);
     instance
 }

@@ -76,7 +76,14 @@ pub struct Key(Arc<str>);
 impl Key {
     /// Checks and wraps a key.
     pub fn new(key: impl Into<Arc<str>>) -> Result<Self> {
-        let key = key.into();
+        let key = Self(key.into());
+        key.check()?;
+        Ok(key)
+    }
+
+    /// Refuses what no key may be. For keys that came from outside without going through [`Key::new`].
+    pub fn check(&self) -> Result<()> {
+        let key = &self.0;
         if key.is_empty() {
             return Err(Error::InvalidKey { key: String::new(), reason: "it is empty" });
         }
@@ -86,7 +93,7 @@ impl Key {
         if key.contains('\0') {
             return Err(Error::InvalidKey { key: key.to_string(), reason: "it contains a NUL character" });
         }
-        Ok(Self(key))
+        Ok(())
     }
 
     /// The text of the key.
@@ -171,7 +178,7 @@ pub struct StoredValue {
 }
 
 /// A key with its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyValue {
     /// The key.
     pub key: Key,
@@ -180,7 +187,7 @@ pub struct KeyValue {
 }
 
 /// How fresh a read must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Consistency {
     /// Whatever this node has applied, after waiting for `min_revision` if one is given.
     Local {
@@ -197,7 +204,7 @@ impl Consistency {
 }
 
 /// Which part of a range to return.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     /// Continue behind this key.
     pub after: Option<Key>,
@@ -231,7 +238,7 @@ pub struct RangeOut {
 /// All changes of one revision that a watcher asked for.
 ///
 /// A batch without events is a bookmark: nothing that the watcher asked for happened up to its revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchBatch {
     /// The revision of the changes.
     pub revision: Revision,
@@ -240,7 +247,7 @@ pub struct WatchBatch {
 }
 
 /// A change of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WatchEvent {
     /// The key was created or replaced.
     Put {
@@ -275,7 +282,7 @@ pub struct LeaseGrant {
 }
 
 /// What a snapshot contains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotMeta {
     /// The newest revision in it.
     pub revision: Revision,

@@ -20,7 +20,10 @@ use univrs_ports::network::{Attachment, Network};
 use univrs_ports::runtime::{Runtime, RuntimeInventory};
 
 use crate::driver::{Adopted, Driver};
+use crate::images::{ImageKeeper, OnCollected};
 use crate::reporter::Reporter;
+use crate::secrets::Secrets;
+use crate::volumes;
 
 /// How often the node says that it is alive: three times within its lease.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
@@ -40,6 +43,10 @@ pub struct Machine {
     pub instances_dir: PathBuf,
     /// Where volumes lie.
     pub volumes_dir: PathBuf,
+    /// Directories of this machine that workloads may bind, with all below them.
+    pub bind_paths: Vec<PathBuf>,
+    /// Where secrets come from and where their files go.
+    pub secrets: Secrets,
 }
 
 /// What an agent works with.
@@ -52,6 +59,8 @@ pub struct AgentOptions {
     pub machine: Option<Machine>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+    /// Told of images that were removed because nobody needs them.
+    pub on_collected: OnCollected,
 }
 
 /// The node's side of the cluster.
@@ -60,6 +69,7 @@ pub struct Agent {
     control: Arc<dyn ControlPlane>,
     machine: Option<Machine>,
     clock: Arc<dyn Clock>,
+    on_collected: OnCollected,
 }
 
 /// How a driver is told that something changed.
@@ -71,8 +81,8 @@ struct Line {
 impl Agent {
     /// An agent; nothing happens before [`Agent::run`].
     pub fn new(options: AgentOptions) -> Self {
-        let AgentOptions { node, control, machine, clock } = options;
-        Self { node, control, machine, clock }
+        let AgentOptions { node, control, machine, clock, on_collected } = options;
+        Self { node, control, machine, clock, on_collected }
     }
 
     /// Runs until `shutdown`. Containers keep running then.
@@ -95,6 +105,21 @@ impl Agent {
                 Arc::clone(&self.control),
                 told.clone(),
             ));
+            let keeper = ImageKeeper {
+                node: self.node.id.clone(),
+                machine: machine.clone(),
+                control: Arc::clone(&self.control),
+                clock: Arc::clone(&self.clock),
+                reporter: reporter.clone(),
+                told: Arc::clone(&self.on_collected),
+            };
+            tasks.spawn(shutdown.clone().run_until_cancelled_owned(keeper.run()));
+            let removing = volumes::remove_unwanted(
+                self.node.id.clone(),
+                Arc::clone(&self.control),
+                machine.volumes_dir.clone(),
+            );
+            tasks.spawn(shutdown.clone().run_until_cancelled_owned(removing));
             self.drive(machine, &reporter, cut_off_seen, &tasks, &shutdown).await;
             tasks.close();
             tasks.wait().await;
@@ -120,6 +145,7 @@ impl Agent {
         // Listening comes before looking, so that no ending falls between.
         let mut endings = machine.runtime.endings();
         let Some(mut found) = shutdown.run_until_cancelled(self.adopt(&machine)).await else { return };
+        machine.secrets.keep_only(|id| found.contains_key(id));
         let mut orders = self.control.orders(&self.node.id);
         let mut lines: BTreeMap<InstanceId, Line> = BTreeMap::new();
         loop {

@@ -11,12 +11,22 @@ use univrs_ports::images::PreparedImage;
 use univrs_ports::network::PublishedPort;
 use univrs_ports::runtime::{ContainerId, ContainerSpec, Limits, LogLimits, Mount, MountSource};
 
+use crate::secrets::ForContainer;
+
 /// The search path of a container whose image states none.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Why a container cannot be put together; trying again will not help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Impossible {
+    /// A secret's value cannot stand in a variable.
+    #[error("container {container}: the secret for `{variable}` is not text; deliver it as a `file`")]
+    NotText {
+        /// Which container.
+        container: Name,
+        /// The variable.
+        variable: String,
+    },
     /// Neither the image nor the workload says what to run.
     #[error(
         "container {container}: neither the image `{image}` nor the workload says what to run; set `command`"
@@ -48,6 +58,7 @@ pub(crate) fn spec(
     image: &PreparedImage,
     attempt: u32,
     around: &Surroundings,
+    secrets: &ForContainer,
 ) -> Result<ContainerSpec, Impossible> {
     let config = &image.config;
     let entrypoint = if wanted.command.is_empty() { &config.entrypoint } else { &wanted.command };
@@ -86,6 +97,16 @@ pub(crate) fn spec(
             read_only: mount.read_only,
         });
     }
+    mounts.extend(secrets.files.iter().map(|(file, target)| Mount {
+        source: MountSource::Owned(file.clone()),
+        target: target.clone(),
+        read_only: true,
+    }));
+    for (name, value) in &secrets.env {
+        if std::str::from_utf8(value.expose()).is_err() || value.expose().contains(&0) {
+            return Err(Impossible::NotText { container: wanted.name.clone(), variable: name.clone() });
+        }
+    }
     let or = |first: &str, second: &str| if first.is_empty() { second.to_owned() } else { first.to_owned() };
     Ok(ContainerSpec {
         id: ContainerId { instance: order.assignment.id.clone(), container: wanted.name.clone() },
@@ -93,6 +114,7 @@ pub(crate) fn spec(
         image: image.clone(),
         command,
         env,
+        secret_env: secrets.env.clone(),
         working_dir: or(wanted.working_dir.as_deref().unwrap_or(&config.working_dir), "/"),
         user: wanted.user.clone().unwrap_or_else(|| config.user.clone()),
         hostname: hostname(order),
@@ -108,6 +130,7 @@ pub(crate) fn spec(
             ("dev.univrs.org".to_owned(), order.assignment.org.to_string()),
             ("dev.univrs.workload".to_owned(), order.assignment.workload.to_string()),
             ("dev.univrs.instance".to_owned(), order.assignment.id.to_string()),
+            ("dev.univrs.fence".to_owned(), order.assignment.fence.to_string()),
         ]),
         log: LogLimits::default(),
     })
@@ -148,7 +171,7 @@ pub(crate) fn resolv_file(name_server: Ipv4Addr) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use univrs_model::decode::from_json;
@@ -158,9 +181,9 @@ mod tests {
     use univrs_model::workload::WorkloadSpec;
     use univrs_ports::images::{ImageConfig, PreparedImage};
 
-    use super::{Impossible, Surroundings, hostname, spec};
+    use super::{ForContainer, Impossible, Surroundings, hostname, spec};
 
-    fn order(body: &str) -> InstanceOrder {
+    pub(crate) fn order(body: &str) -> InstanceOrder {
         let spec: WorkloadSpec = from_json(body.as_bytes()).unwrap();
         let assignment = Assignment {
             id: InstanceId::from_bits(7),
@@ -178,7 +201,7 @@ mod tests {
             reason: String::new(),
             lost: false,
         };
-        InstanceOrder { assignment, spec: Arc::new(spec) }
+        InstanceOrder { assignment, spec: Arc::new(spec), secrets: std::collections::BTreeMap::new() }
     }
 
     fn image(entrypoint: &[&str], cmd: &[&str]) -> PreparedImage {
@@ -201,7 +224,15 @@ mod tests {
         for (body, expected) in [(plain, vec!["e", "c"]), (args, vec!["e", "x"]), (command, vec!["run"])] {
             let order = order(body);
             let wanted = order.spec.containers().remove(0);
-            let made = spec(&order, &wanted, &image(&["e"], &["c"]), 0, &Surroundings::default()).unwrap();
+            let made = spec(
+                &order,
+                &wanted,
+                &image(&["e"], &["c"]),
+                0,
+                &Surroundings::default(),
+                &ForContainer::default(),
+            )
+            .unwrap();
             assert_eq!(made.command, expected);
         }
     }
@@ -210,7 +241,8 @@ mod tests {
     fn nothing_to_run_is_told() {
         let order = order(r#"{"name":"web","image":"web"}"#);
         let wanted = order.spec.containers().remove(0);
-        let made = spec(&order, &wanted, &image(&[], &[]), 0, &Surroundings::default());
+        let made =
+            spec(&order, &wanted, &image(&[], &[]), 0, &Surroundings::default(), &ForContainer::default());
         assert!(matches!(made, Err(Impossible::NothingToRun { .. })));
     }
 

@@ -54,6 +54,8 @@ pub(crate) struct Driver {
     images: BTreeMap<Name, PreparedImage>,
     attachment: Option<Attachment>,
     stopping: BTreeSet<Name>,
+    /// Containers whose secrets are being renewed, or whose renewal has just failed.
+    renewing: BTreeSet<Name>,
     /// How often each preparation failed in a row.
     tries: BTreeMap<&'static str, u32>,
     effects: (mpsc::Sender<Effect>, mpsc::Receiver<Effect>),
@@ -69,7 +71,10 @@ impl Driver {
         adopted: Adopted,
     ) -> Self {
         let ready = |there: bool| if there { Preparation::Ready } else { Preparation::Missing };
+        // Only what has containers has storage that was made ready.
         let seen = Seen {
+            storage: ready(!adopted.containers.is_empty()),
+            secrets: machine.secrets.delivered(&id),
             sandbox: ready(adopted.sandbox),
             network: ready(adopted.attachment.is_some()),
             address: adopted.attachment.as_ref().map(|attachment| attachment.address.to_string()),
@@ -95,6 +100,7 @@ impl Driver {
             images: BTreeMap::new(),
             attachment: adopted.attachment,
             stopping: BTreeSet::new(),
+            renewing: BTreeSet::new(),
             tries: BTreeMap::new(),
             effects: mpsc::channel(EFFECTS),
         }
@@ -150,6 +156,11 @@ impl Driver {
             ) {
                 self.reporter.happened(order.assignment.org.clone(), event);
             }
+            if life.observation.phase.is_terminal()
+                && let Err(error) = self.machine.secrets.forget(&self.id)
+            {
+                tracing::warn!(instance = %self.id, %error, "the secrets of an ended instance could not be removed");
+            }
             self.reporter.observed(life.observation.clone());
             self.observation = Some(life.observation);
         }
@@ -192,6 +203,7 @@ impl Driver {
                     != Some(ContainerSeen::Starting)
             }
             LifeStep::StopContainer { name, .. } => self.stopping.insert(name.clone()),
+            LifeStep::RenewSecrets { name } => self.renewing.insert(name.clone()),
             LifeStep::Probe { name } => {
                 !std::mem::replace(&mut self.seen.probes.entry(name.clone()).or_default().in_flight, true)
             }
@@ -249,7 +261,10 @@ impl Driver {
             }
             Effect::Started { name, attempt, result } => {
                 let seen = match result {
-                    Ok(state) => container_seen(&state),
+                    Ok((state, secrets)) => {
+                        self.seen.secrets.insert(name.clone(), secrets);
+                        container_seen(&state)
+                    }
                     Err(fault) => ContainerSeen::NotStarted { attempt, trouble: trouble(fault, now, 1) },
                 };
                 self.seen.probes.remove(&name);
@@ -263,6 +278,18 @@ impl Driver {
                     // What is not known to have ended counts as running, and is asked to end again.
                     Err(fault) => {
                         tracing::warn!(instance = %self.id, container = %name, reason = fault.message, "cannot look at a container");
+                    }
+                }
+            }
+            Effect::Renewed { name, result } => {
+                self.renewing.remove(&name);
+                match result {
+                    Ok(renewal) => {
+                        self.reporter.happened(renewal.org, renewal.event);
+                        self.seen.secrets.insert(name, renewal.versions);
+                    }
+                    Err(fault) => {
+                        tracing::warn!(instance = %self.id, container = %name, reason = fault.message, "secrets could not be renewed; trying again");
                     }
                 }
             }

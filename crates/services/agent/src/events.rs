@@ -4,6 +4,7 @@ use univrs_model::Timestamp;
 use univrs_model::event::{Event, EventKind, Severity};
 use univrs_model::ids::NodeId;
 use univrs_model::instance::{Health, InstanceOrder, Observation, Phase};
+use univrs_model::name::Name;
 
 /// The events that lie between two observations of one instance.
 pub(crate) fn between(
@@ -82,4 +83,23 @@ pub(crate) fn between(
         }
     }
     events
+}
+
+/// The event of a running container that got new values of secrets.
+pub(crate) fn secrets_renewed(
+    order: &InstanceOrder,
+    node: &NodeId,
+    container: &Name,
+    now: Timestamp,
+) -> Event {
+    let assignment = &order.assignment;
+    Event {
+        at: now,
+        kind: EventKind::SecretRenewed,
+        severity: Severity::Info,
+        workload: Some(assignment.workload.clone()),
+        instance: Some(assignment.id.clone()),
+        node: Some(node.clone()),
+        message: format!("container {container} of {} got new secrets and SIGHUP", assignment.workload),
+    }
 }

@@ -3,6 +3,7 @@
 //! - [`Agent`] registers the node, keeps its lease, and keeps one driver per instance.
 //! - `driver` is the only code that calls runtime, images and network; what to do next is decided by the pure
 //!   [`univrs_rollout::life`].
+//! - `secrets` brings the values of secrets into containers, past every disk.
 //! - `reporter` batches observations, so that a busy node writes little.
 //!
 //! Containers outlive this process: at the start the agent adopts what it finds and only then follows orders.
@@ -12,9 +13,14 @@ mod agent;
 mod container;
 mod driver;
 mod events;
+mod images;
 mod probe;
 mod reporter;
+mod secrets;
 mod steps;
+mod volumes;
 
 pub use access::LocalNodeAccess;
 pub use agent::{Agent, AgentOptions, Machine};
+pub use images::{Collected, OnCollected};
+pub use secrets::Secrets;

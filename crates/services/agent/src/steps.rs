@@ -4,27 +4,35 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use univrs_model::Timestamp;
+use univrs_model::event::Event;
 use univrs_model::ids::InstanceId;
 use univrs_model::instance::{Desired, InstanceOrder};
 use univrs_model::name::Name;
+use univrs_model::secret::SecretVersion;
 use univrs_model::span::Span;
+use univrs_model::volume::{path, place};
 use univrs_model::workload::ContainerSpec as Wanted;
 use univrs_ports::images::{ImageError, PreparedImage, PullPolicy};
 use univrs_ports::network::{AttachRequest, Attachment, NetworkError};
-use univrs_ports::runtime::{ContainerId, ContainerState, RuntimeError};
+use univrs_ports::runtime::{ContainerId, ContainerState, RuntimeError, Sandbox};
+use univrs_ports::secrets::SecretError;
 use univrs_rollout::life::{LifeStep, ProbeResult};
 
 use crate::agent::Machine;
 use crate::container::{self, Impossible, Surroundings};
+use crate::events;
 use crate::probe;
 
 /// Time between taking an instance out of names and routes and asking it to end, so that requests on their way
 /// still arrive.
 const DRAIN: Duration = Duration::from_millis(300);
+
+/// Pause before secrets that could not be renewed are tried again.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a step failed.
 pub(crate) struct Fault {
@@ -42,12 +50,28 @@ pub(crate) enum Effect {
     Sandbox(Result<bool, Fault>),
     /// The place in the network, if there is one now.
     Network(Result<Option<Attachment>, Fault>),
-    /// A container was started, or not.
-    Started { name: Name, attempt: u32, result: Result<ContainerState, Fault> },
+    /// A container was started with these values of secrets, or not.
+    Started {
+        name: Name,
+        attempt: u32,
+        result: Result<(ContainerState, BTreeMap<Name, SecretVersion>), Fault>,
+    },
+    /// A running container has these values of secrets now, or not.
+    Renewed { name: Name, result: Result<Renewal, Fault> },
     /// A container was asked to end; this is what is left of it, if the runtime could be asked.
     Stopped { name: Name, state: Result<Option<ContainerState>, Fault> },
     /// A container was probed.
     Probed { name: Name, result: ProbeResult },
+}
+
+/// What has come of renewing a container's secrets.
+pub(crate) struct Renewal {
+    /// The values that it has now.
+    pub(crate) versions: BTreeMap<Name, SecretVersion>,
+    /// Whose log the event goes to.
+    pub(crate) org: Name,
+    /// What is told of it.
+    pub(crate) event: Event,
 }
 
 /// What a step may need.
@@ -65,11 +89,9 @@ pub(crate) struct Around {
 pub(crate) async fn carry_out(around: Around, step: LifeStep) -> Effect {
     match step {
         LifeStep::PrepareImages => Effect::Images(around.prepare_images().await),
-        LifeStep::PrepareStorage => Effect::Storage(around.prepare_storage().map(|()| true)),
+        LifeStep::PrepareStorage => Effect::Storage(around.prepare_storage().await.map(|()| true)),
         LifeStep::ReleaseStorage => Effect::Storage(around.release_storage().map(|()| false)),
-        LifeStep::OpenSandbox => Effect::Sandbox(
-            around.machine.runtime.open_sandbox(&around.id).await.map(|_| true).map_err(Fault::from),
-        ),
+        LifeStep::OpenSandbox => Effect::Sandbox(around.open_sandbox().await.map(|_| true)),
         LifeStep::CloseSandbox => Effect::Sandbox(
             around.machine.runtime.close_sandbox(&around.id).await.map(|()| false).map_err(Fault::from),
         ),
@@ -84,6 +106,13 @@ pub(crate) async fn carry_out(around: Around, step: LifeStep) -> Effect {
         LifeStep::StopContainer { name, grace } => {
             let state = around.stop(&name, grace).await;
             Effect::Stopped { name, state }
+        }
+        LifeStep::RenewSecrets { name } => {
+            let result = around.renew_secrets(&name).await;
+            if result.is_err() {
+                tokio::time::sleep(RENEWAL_PAUSE).await;
+            }
+            Effect::Renewed { name, result }
         }
         LifeStep::Probe { name } => {
             let result = around.probe(&name).await;
@@ -126,16 +155,14 @@ impl Around {
     /// Where a volume lies: it belongs to the place among the siblings, so that a replacement finds its data.
     fn volume_dir(&self, order: &InstanceOrder, volume: &Name) -> PathBuf {
         let assignment = &order.assignment;
-        self.machine
-            .volumes_dir
-            .join(assignment.org.as_str())
-            .join(assignment.workload.as_str())
-            .join(volume.as_str())
-            .join(assignment.slot.to_string())
+        let place = place(assignment, &order.spec).unwrap_or_else(|| assignment.slot.to_string());
+        self.machine.volumes_dir.join(path(&assignment.org, &assignment.workload, volume, &place))
     }
 
-    fn prepare_storage(&self) -> Result<(), Fault> {
+    async fn prepare_storage(&self) -> Result<(), Fault> {
         let order = self.order()?;
+        // Asked for now, so that an instance waits here and not in a row of failed starts. What comes is dropped.
+        self.machine.secrets.values(order).await?;
         let make = |dir: PathBuf| {
             std::fs::create_dir_all(&dir).map_err(|error| Fault {
                 message: format!("failed to create {}: {error}", dir.display()),
@@ -143,13 +170,36 @@ impl Around {
             })
         };
         make(self.files_dir())?;
-        for volume in order.spec.volumes.iter().filter(|volume| volume.host_path.is_none()) {
+        for volume in order.spec.local_volumes() {
             make(self.volume_dir(order, &volume.name))?;
+        }
+        for path in order.spec.volumes.iter().filter_map(|volume| volume.host_path.as_deref()) {
+            self.may_bind(Path::new(path))?;
         }
         Ok(())
     }
 
+    /// Whether a directory of this machine may be bound, links resolved.
+    fn may_bind(&self, path: &Path) -> Result<(), Fault> {
+        let refuse = |reason: String| Fault { message: reason, temporary: false };
+        let real = path
+            .canonicalize()
+            .map_err(|error| refuse(format!("{} cannot be bound: {error}", path.display())))?;
+        let allowed = |root: &PathBuf| root.canonicalize().is_ok_and(|root| real.starts_with(root));
+        if self.machine.bind_paths.iter().any(allowed) {
+            return Ok(());
+        }
+        Err(refuse(format!(
+            "this node does not let {} be bound; start it with `--allow-bind`",
+            real.display()
+        )))
+    }
+
     fn release_storage(&self) -> Result<(), Fault> {
+        self.machine.secrets.forget(&self.id).map_err(|error| Fault {
+            message: format!("failed to remove its secrets: {error}"),
+            temporary: true,
+        })?;
         let dir = self.files_dir();
         match std::fs::remove_dir_all(&dir) {
             Ok(()) => Ok(()),
@@ -161,9 +211,14 @@ impl Around {
         }
     }
 
+    async fn open_sandbox(&self) -> Result<Sandbox, Fault> {
+        let hostname = container::hostname(self.order()?);
+        Ok(self.machine.runtime.open_sandbox(&self.id, &hostname).await?)
+    }
+
     async fn attach(&self) -> Result<Attachment, Fault> {
         let order = self.order()?;
-        let sandbox = self.machine.runtime.open_sandbox(&self.id).await?;
+        let sandbox = self.open_sandbox().await?;
         let request = AttachRequest {
             instance: self.id.clone(),
             netns: sandbox.netns.unwrap_or_default(),
@@ -204,16 +259,45 @@ impl Around {
         Ok(Surroundings { files, volumes })
     }
 
-    async fn start(&self, name: &Name, attempt: u32) -> Result<ContainerState, Fault> {
+    async fn start(
+        &self,
+        name: &Name,
+        attempt: u32,
+    ) -> Result<(ContainerState, BTreeMap<Name, SecretVersion>), Fault> {
         let order = self.order()?;
         let wanted = self.wanted(name)?;
+        if attempt > 0 {
+            // What ended the container may have taken its namespaces along: a restart of the engine that made them.
+            self.attach().await?;
+        }
         // After a restart of the daemon the image may not have been looked up yet.
         let image = match self.images.get(name) {
             Some(image) => image.clone(),
             None => self.machine.images.prepare(&wanted.image, PullPolicy::IfAbsent).await?,
         };
-        let spec = container::spec(order, &wanted, &image, attempt, &self.surroundings(order)?)?;
-        Ok(self.machine.runtime.start(&spec).await?)
+        let values = self.machine.secrets.values(order).await?;
+        let secrets = self.machine.secrets.deliver(order, name, &values).map_err(|error| Fault {
+            message: format!("failed to write its secrets: {error}"),
+            temporary: true,
+        })?;
+        drop(values);
+        let spec = container::spec(order, &wanted, &image, attempt, &self.surroundings(order)?, &secrets)?;
+        Ok((self.machine.runtime.start(&spec).await?, secrets.versions))
+    }
+
+    /// Gives a running container the newest values in its files, and says so.
+    async fn renew_secrets(&self, name: &Name) -> Result<Renewal, Fault> {
+        let order = self.order()?;
+        let values = self.machine.secrets.values(order).await?;
+        let unwritten = |error: std::io::Error| Fault {
+            message: format!("failed to write its secrets: {error}"),
+            temporary: true,
+        };
+        let versions = self.machine.secrets.renew(order, name, &values).map_err(unwritten)?;
+        self.machine.runtime.signal(&self.container_id(name), "SIGHUP").await?;
+        self.machine.secrets.note(order, name, &versions).map_err(unwritten)?;
+        let event = events::secrets_renewed(order, &self.machine.secrets.node, name, self.now);
+        Ok(Renewal { versions, org: order.assignment.org.clone(), event })
     }
 
     async fn stop(&self, name: &Name, grace: Span) -> Result<Option<ContainerState>, Fault> {
@@ -251,6 +335,12 @@ impl From<RuntimeError> for Fault {
     fn from(error: RuntimeError) -> Self {
         let temporary = !matches!(error, RuntimeError::Refused { .. } | RuntimeError::Unusable { .. });
         Self { temporary, message: error.to_string() }
+    }
+}
+
+impl From<SecretError> for Fault {
+    fn from(error: SecretError) -> Self {
+        Self { temporary: true, message: error.to_string() }
     }
 }
 

@@ -3,6 +3,7 @@
 use univrs_model::field::FieldError;
 use univrs_model::name::Name;
 use univrs_ports::node_access::AccessError;
+use univrs_ports::seal::SealError;
 use univrs_ports::store;
 
 use crate::plans::{Plan, PlanRefusal};
@@ -10,12 +11,22 @@ use crate::plans::{Plan, PlanRefusal};
 /// Why the control plane refuses or fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Nobody knows who asks.
+    #[error("the token is not good: {reason}")]
+    Unauthenticated {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The caller may not do that.
-    #[error("{action} is not allowed: {reason}")]
+    #[error("{action} on {object} is denied by {rule}: {reason}")]
     Denied {
         /// What was tried.
         action: String,
+        /// With what, such as `workload/web`.
+        object: String,
         /// The rule that decided.
+        rule: String,
+        /// What is missing.
         reason: String,
     },
     /// There is no such object.
@@ -105,6 +116,9 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// A secret cannot be sealed or opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),

@@ -19,6 +19,8 @@ use crate::workloads::find;
 pub struct Explanation {
     /// Name of the workload.
     pub workload: String,
+    /// How it stands and what it waits for, in a sentence; empty when all is well.
+    pub message: String,
     /// One entry per instance that has not ended.
     pub instances: Vec<InstanceExplanation>,
     /// Where one more instance would go.
@@ -110,7 +112,10 @@ impl Control {
             reason: String::new(),
             lost: false,
         };
-        let request = Request::new(&probe, &record.spec).map_err(Error::field)?;
+        let mut request = Request::new(&probe, &record.spec).map_err(Error::field)?;
+        if let Ok(Some(home)) = state.home_of(&probe, &record.spec) {
+            request.pinned = Some(home);
+        }
         let answer = Placement::of(&state, now).scheduler().explain(&request);
         let term = |score: i64| score as f64 / 1e6;
         let best: Vec<ScoredNode> = answer
@@ -139,6 +144,7 @@ impl Control {
         };
         Ok(Explanation {
             workload: key.name.to_string(),
+            message: state.rollouts.get(&key).map_or_else(String::new, |rollout| rollout.message.clone()),
             instances,
             next: NodesExplanation {
                 nodes: answer.nodes,

@@ -8,15 +8,19 @@ use univrs_authz::{Action, Authorizer, Object};
 use univrs_model::Timestamp;
 use univrs_model::caller::Caller;
 use univrs_model::event::{Event, EventKind, Severity};
+use univrs_model::ids::NodeId;
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_ports::clock::Clock;
 use univrs_ports::node_access::NodeAccess;
-use univrs_ports::store::{Guard, Op, Revision, StateStore, Txn, TxnOutcome};
+use univrs_ports::seal::Sealer;
+use univrs_ports::store::{ClusterAdmin, Guard, Op, Revision, StateStore};
 
+use crate::audit::owner;
 use crate::error::Error;
 use crate::mirror::Mirror;
 use crate::record::{key, put};
+use crate::tokens::Sightings;
 
 /// Makes a write safe to repeat: the first outcome is answered again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,23 +48,6 @@ pub struct WriteOptions {
     pub idempotency: Option<Idempotency>,
 }
 
-/// One entry of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct AuditEntry {
-    /// When.
-    pub at: Timestamp,
-    /// Who.
-    pub caller: Caller,
-    /// What, such as `workload_write`.
-    pub action: String,
-    /// On what, such as `workload/web`.
-    pub object: String,
-    /// The rule of the policy that allowed it.
-    pub allowed_by: String,
-    /// What changed, in a sentence.
-    pub summary: String,
-}
-
 /// The control plane.
 #[derive(Clone)]
 pub struct Control {
@@ -69,8 +56,18 @@ pub struct Control {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) access: Arc<dyn NodeAccess>,
     pub(crate) planning: bool,
+    pub(crate) sightings: Sightings,
+    pub(crate) admin: Option<Admin>,
+    pub(crate) sealer: Arc<dyn Sealer>,
     authorizer: Arc<Authorizer>,
     serial: Arc<AtomicU64>,
+}
+
+/// Who replicates the state, and which node this process is.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    pub(crate) admin: Arc<dyn ClusterAdmin>,
+    pub(crate) node: NodeId,
 }
 
 /// One write about to be committed.
@@ -108,9 +105,29 @@ impl Control {
         mirror: Mirror,
         clock: Arc<dyn Clock>,
         access: Arc<dyn NodeAccess>,
+        sealer: Arc<dyn Sealer>,
         authorizer: Arc<Authorizer>,
     ) -> Self {
-        Self { store, mirror, clock, access, planning: false, authorizer, serial: Arc::default() }
+        let (sightings, serial) = (Sightings::default(), Arc::default());
+        Self {
+            store,
+            mirror,
+            clock,
+            access,
+            sightings,
+            admin: None,
+            sealer,
+            planning: false,
+            authorizer,
+            serial,
+        }
+    }
+
+    /// Lets it say who replicates the state: `admin` knows the members, and this process is that of `node`.
+    #[must_use]
+    pub fn with_members(mut self, admin: Arc<dyn ClusterAdmin>, node: NodeId) -> Self {
+        self.admin = Some(Admin { admin, node });
+        self
     }
 
     /// The same control plane in planning mode: a write is checked and permitted as ever, and then kept as a plan
@@ -130,46 +147,39 @@ impl Control {
         &self.store
     }
 
-    /// Asks the policy; answers the rule that allowed it.
+    /// Asks the policy; answers the rule that allowed it. Whether the object belongs to the cluster or to the
+    /// organisation that the caller acts in is a matter of the action.
     ///
     /// # Errors
     /// [`Error::Denied`] with the rule that forbids it.
     pub fn allow(&self, caller: &Caller, action: Action, object: &str) -> Result<String, Error> {
+        self.allow_for(owner(action, caller).as_ref(), caller, action, object)
+    }
+
+    /// As [`Control::allow`], for an object of this organisation; of the cluster without one.
+    pub(crate) fn allow_for(
+        &self,
+        owner: Option<&Name>,
+        caller: &Caller,
+        action: Action,
+        object: &str,
+    ) -> Result<String, Error> {
         let (kind, name) = object.split_once('/').unwrap_or((object, ""));
-        let decision =
-            self.authorizer.decide(caller, action, &Object { kind, org: caller.org.as_str(), name });
+        let asked = Object { kind, org: owner.map(Name::as_str), name };
+        let decision = self.authorizer.decide(caller, action, &asked);
         if decision.allow {
-            Ok(decision.reason)
-        } else {
-            Err(Error::Denied { action: action.to_string(), reason: decision.reason })
+            return Ok(decision.rule);
         }
+        Err(Error::Denied {
+            action: action.to_string(),
+            object: object.to_owned(),
+            rule: decision.rule,
+            reason: decision.reason,
+        })
     }
 
     pub(crate) fn next_serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Commits a write with its event and its audit entry as one transaction.
-    pub(crate) async fn commit(&self, write: Write) -> Result<TxnOutcome, Error> {
-        if self.planning {
-            return self.draft(write).await;
-        }
-        let now = self.clock.now();
-        let org = write.caller.org.clone();
-        let audit = AuditEntry {
-            at: now,
-            caller: write.caller,
-            action: write.action.to_string(),
-            object: write.object,
-            allowed_by: write.allowed_by,
-            summary: write.summary,
-        };
-        let mut txn = Txn { request: None, guards: write.guards, ops: write.ops };
-        txn.ops.push(put(keys::audit(&org, now, self.next_serial()), &audit)?);
-        if let Some(event) = &write.event {
-            txn.ops.push(put(keys::event(&org, now, self.next_serial()), event)?);
-        }
-        Ok(self.store.txn(txn).await?)
     }
 
     /// Adds what makes a write safe to repeat.

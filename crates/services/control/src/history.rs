@@ -11,8 +11,9 @@ use univrs_model::name::Name;
 use univrs_model::operation::OperationStatus;
 use univrs_ports::store::{Consistency, Op, Page, Prefix, StateStore, Txn};
 
+use crate::audit::{AuditEntry, AuditView};
 use crate::error::Error;
-use crate::handle::{AuditEntry, Control};
+use crate::handle::Control;
 use crate::record::{Record, delete, key};
 use crate::state::State;
 
@@ -33,7 +34,7 @@ pub struct LogPage<T> {
 }
 
 impl Control {
-    /// Events of the caller's organisation, oldest first, from behind `cursor`.
+    /// Events of the caller's organisation and of the cluster, oldest first, from behind `cursor`.
     ///
     /// # Errors
     /// When the caller may not read them or the cursor is malformed.
@@ -44,7 +45,11 @@ impl Control {
         limit: usize,
     ) -> Result<LogPage<EventView>, Error> {
         self.allow(caller, Action::EventRead, "event")?;
-        let page = self.log_page::<Event>(&caller.org, "event", cursor, limit).await?;
+        let mut logs = vec![keys::of_org(&caller.org, "event")];
+        if self.allow_for(None, caller, Action::EventRead, "event").is_ok() {
+            logs.push(keys::CLUSTER_EVENTS.to_owned());
+        }
+        let page = self.log_page::<Event>(&logs, cursor, limit).await?;
         let items = page
             .items
             .into_iter()
@@ -53,7 +58,8 @@ impl Control {
         Ok(LogPage { items, next: page.next, revision: page.revision })
     }
 
-    /// Audit entries of the caller's organisation, oldest first, from behind `cursor`.
+    /// Audit entries of the caller's organisation, and of the cluster for who may read those, oldest first, from
+    /// behind `cursor`.
     ///
     /// # Errors
     /// When the caller may not read them or the cursor is malformed.
@@ -62,44 +68,73 @@ impl Control {
         caller: &Caller,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<LogPage<AuditEntry>, Error> {
+    ) -> Result<LogPage<AuditView>, Error> {
         self.allow(caller, Action::AuditRead, "audit")?;
-        let page = self.log_page::<AuditEntry>(&caller.org, "audit", cursor, limit).await?;
-        let items = page.items.into_iter().map(|record| AuditEntry::clone(&record)).collect();
+        let mut logs = vec![keys::of_org(&caller.org, "audit")];
+        if self.allow_for(None, caller, Action::AuditRead, "audit").is_ok() {
+            logs.push(keys::CLUSTER_AUDIT.to_owned());
+        }
+        let page = self.log_page::<AuditEntry>(&logs, cursor, limit).await?;
+        let items = page
+            .items
+            .into_iter()
+            .map(|record| AuditView { revision: record.revision.0, entry: AuditEntry::clone(&record) })
+            .collect();
         Ok(LogPage { items, next: page.next, revision: page.revision })
     }
 
+    /// One page of several logs as one, by the places of their entries.
     async fn log_page<T: DeserializeOwned>(
         &self,
-        org: &Name,
-        kind: &str,
+        logs: &[String],
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<LogPage<Record<T>>, Error> {
-        let prefix = keys::of_org(org, kind);
-        let after = cursor.map(|cursor| key(format!("{prefix}{cursor}"))).transpose()?;
-        let out = self
-            .store
-            .range(&Prefix::new(prefix.as_str()), Page { after, limit }, Consistency::LOCAL)
-            .await?;
-        let items = out
-            .items
-            .iter()
-            .map(|item| Record::decode(item.key.as_str(), &item.value))
-            .collect::<Result<Vec<_>, _>>()?;
-        let next = out.next.and_then(|next| next.as_str().strip_prefix(prefix.as_str()).map(str::to_owned));
-        Ok(LogPage { items, next, revision: out.revision.0 })
+        let mut found = Vec::new();
+        let mut more = false;
+        let mut revision = u64::MAX;
+        for log in logs {
+            let after = cursor.map(|cursor| key(format!("{log}{cursor}"))).transpose()?;
+            let page = Page { after, limit };
+            let out = self.store.range(&Prefix::new(log.as_str()), page, Consistency::LOCAL).await?;
+            more |= out.next.is_some();
+            revision = revision.min(out.revision.0);
+            for item in &out.items {
+                let place = item.key.as_str().strip_prefix(log.as_str()).unwrap_or_default().to_owned();
+                found.push((place, Record::decode(item.key.as_str(), &item.value)?));
+            }
+        }
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let (kept, cut) = cut(&found, limit);
+        found.truncate(kept);
+        let next = if more || cut { found.last().map(|(place, _)| place.clone()) } else { None };
+        Ok(LogPage { items: found.into_iter().map(|(_, record)| record).collect(), next, revision })
     }
 }
 
-/// Deletes the oldest entries of both logs and remembered requests beyond what is kept. Called now and then.
+/// How many of the entries fit a page, and whether that leaves some out. Entries of different logs at the same place
+/// stay together: the next page begins behind that place.
+fn cut<T>(found: &[(String, T)], limit: usize) -> (usize, bool) {
+    let Some((last, _)) = limit.checked_sub(1).and_then(|last| found.get(last)) else {
+        return (found.len(), false);
+    };
+    let together = found[limit..].iter().take_while(|(place, _)| place == last).count();
+    (limit + together, limit + together < found.len())
+}
+
+/// Deletes the oldest entries of an organisation's logs and remembered requests beyond what is kept; of the
+/// cluster's logs without an organisation. Called now and then.
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) async fn trim(store: &Arc<dyn StateStore>, org: &Name) -> Result<usize, Error> {
+pub(crate) async fn trim(store: &Arc<dyn StateStore>, org: Option<&Name>) -> Result<usize, Error> {
+    let logs = match org {
+        Some(org) => ["event", "audit", "request"].map(|kind| keys::of_org(org, kind)).to_vec(),
+        None => vec![keys::CLUSTER_EVENTS.to_owned(), keys::CLUSTER_AUDIT.to_owned()],
+    };
     let mut trimmed = 0;
-    for kind in ["event", "audit", "request"] {
-        let prefix = Prefix::new(keys::of_org(org, kind));
+    for log in logs {
+        let prefix = Prefix::new(log);
         let out = store.range(&prefix, Page::all(), Consistency::LOCAL).await?;
         let excess = out.items.len().saturating_sub(KEPT_ENTRIES);
         for chunk in out.items[..excess].chunks(1000) {
@@ -129,4 +164,19 @@ pub(crate) async fn trim_operations(
         store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn entries_at_one_place_stay_on_one_page() {
+        let found: Vec<(String, ())> = ["a", "b", "b", "b", "c"].map(|place| (place.to_owned(), ())).to_vec();
+        for (limit, kept, left) in
+            [(1, 1, true), (2, 4, true), (3, 4, true), (4, 4, true), (5, 5, false), (9, 5, false)]
+        {
+            assert_eq!(cut(&found, limit), (kept, left), "{limit}");
+        }
+    }
 }

@@ -8,6 +8,8 @@
 //!
 //! Absent by design: adapters, HTTP, and any decision that is not in a core.
 
+mod audit;
+mod delivery;
 mod error;
 mod explain;
 mod handle;
@@ -16,19 +18,26 @@ mod local;
 mod mirror;
 mod nodes;
 mod operations;
+mod orgs;
 mod placement;
 mod plans;
+mod preemption;
 mod problems;
 mod reach;
 mod reconcile;
 mod record;
+mod secrets;
 mod state;
+mod tokens;
 pub mod view;
+mod volumes;
 mod workloads;
 
+pub use audit::{AuditEntry, AuditResult, AuditView};
+pub use delivery::LocalSecrets;
 pub use error::Error;
 pub use explain::Explanation;
-pub use handle::{AuditEntry, Control, Idempotency, WriteOptions};
+pub use handle::{Control, Idempotency, WriteOptions};
 pub use history::LogPage;
 pub use local::{LocalControlPlane, NODE_LEASE};
 pub use mirror::{Inbox, Mirror};
@@ -37,4 +46,4 @@ pub use operations::{NodeDrain, OperationKind, OperationRunner, StepError};
 pub use plans::{BlastRadius, Change, ChangeAction, Plan, PlanRefusal, PlanStatus};
 pub use reach::{ContainerLogs, Selection};
 pub use reconcile::Reconciler;
-pub use state::{State, Touched, WorkloadKey};
+pub use state::{OrgName, State, Touched, WorkloadKey};

@@ -1,5 +1,6 @@
 //! The control plane as the node on the same machine sees it: memory reads and store writes, no network.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,13 +14,15 @@ use univrs_model::ids::NodeId;
 use univrs_model::instance::{InstanceOrder, Observation};
 use univrs_model::keys;
 use univrs_model::node::Node;
+use univrs_model::volume::Volume;
 use univrs_ports::clock::Clock;
 use univrs_ports::control_plane::{ControlPlane, ControlPlaneError, Report};
 use univrs_ports::store::{LeaseId, Op, StateStore, Txn};
 
 use crate::error::Error;
 use crate::mirror::Mirror;
-use crate::record::{delete, key, put};
+use crate::record::{delete, key, put, unchanged};
+use crate::volumes::removed_event;
 
 /// How long a node counts as alive after its last sign of life.
 pub const NODE_LEASE: Duration = Duration::from_secs(10);
@@ -79,6 +82,44 @@ impl ControlPlane for LocalControlPlane {
         tokio_stream::wrappers::WatchStream::new(self.mirror.subscribe())
             .map(move |state| state.orders_of(&node))
             .boxed()
+    }
+
+    async fn images_named(&self) -> Result<BTreeSet<String>, ControlPlaneError> {
+        let state = self.mirror.state();
+        let kept = state.rollouts.values().flat_map(|rollout| &rollout.revisions).map(|kept| &kept.spec);
+        let specs = state.workloads.values().map(|workload| &workload.spec).chain(kept);
+        Ok(specs.flat_map(|spec| spec.containers()).map(|container| container.image).collect())
+    }
+
+    fn unwanted_volumes(&self, node: &NodeId) -> BoxStream<'static, Vec<Volume>> {
+        let node = node.clone();
+        let mut known = Vec::new();
+        tokio_stream::wrappers::WatchStream::new(self.mirror.subscribe())
+            .map(move |state| state.unwanted_volumes(&node))
+            // Almost no change of the state is about volumes.
+            .filter(move |volumes| {
+                let differs = known != *volumes;
+                known.clone_from(volumes);
+                futures::future::ready(differs)
+            })
+            .boxed()
+    }
+
+    async fn volume_removed(&self, _node: &NodeId, volume: &Volume) -> Result<(), ControlPlaneError> {
+        let write = async {
+            let at = keys::volume(&volume.org, &volume.workload, &volume.name, &volume.place);
+            let now = self.clock.now();
+            let number = self.serial.fetch_add(1, Ordering::Relaxed);
+            let event = put(keys::event(&volume.org, now, number), &removed_event(volume, now))?;
+            // It may have been said before, and the place may have a new volume since.
+            let known = self.mirror.state().volumes.get(&at).filter(|known| known.id == volume.id).cloned();
+            if let Some(known) = known {
+                let guards = vec![unchanged(at.clone(), Some(known.revision))?];
+                self.store.txn(Txn { request: None, guards, ops: vec![delete(at)?, event] }).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        write.await.map_err(|error| unavailable(&error))
     }
 
     async fn reported(&self, node: &NodeId) -> Result<Vec<Observation>, ControlPlaneError> {

@@ -12,7 +12,7 @@ use univrs_model::instance::InstanceView;
 use univrs_model::keys;
 use univrs_model::node::{Capacity, Node, NodePolicy, NodeState, NodeView};
 use univrs_model::quantity::{Bytes, Cpu};
-use univrs_ports::store::{Consistency, Revision, TxnOutcome};
+use univrs_ports::store::{Consistency, MemberId, Revision, Role, TxnOutcome};
 
 use crate::error::Error;
 use crate::handle::{Control, Write, check_revision};
@@ -40,9 +40,9 @@ pub struct ClusterView {
     pub problems: Vec<String>,
     /// Its machines.
     pub members: Vec<NodeView>,
-    /// Name of the member that decides, if one is known.
+    /// The member that leads the replication of the state, if one is known: its name, or its address.
     pub leader: Option<String>,
-    /// Names of the members that vote.
+    /// The members that vote: their names, or their addresses.
     pub voters: Vec<String>,
     /// How many members run each version of the program.
     pub versions: BTreeMap<String, u32>,
@@ -246,15 +246,13 @@ impl Control {
         for member in &members {
             *versions.entry(member.node.version.clone()).or_insert(0) += 1;
         }
-        let deciding = || {
-            members.iter().filter(|member| member.node.roles.contains(&univrs_model::node::Role::Validator))
-        };
+        let (leader, voters) = self.deciders(&state).await?;
         Ok(ClusterView {
             id: record.map(|record| record.id.clone()),
             health: if problems.is_empty() { ClusterHealth::Healthy } else { ClusterHealth::Degraded },
             problems,
-            leader: deciding().next().map(|member| member.node.name.to_string()),
-            voters: deciding().map(|member| member.node.name.to_string()).collect(),
+            leader,
+            voters,
             versions,
             capacity: sum(ready().map(|member| member.node.capacity)),
             requested: sum(ready().map(|member| member.requested)),
@@ -263,6 +261,24 @@ impl Control {
             members,
             revision: revision.0.max(state.revision.0),
         })
+    }
+}
+
+impl Control {
+    /// Who leads and who votes, as the store says.
+    async fn deciders(&self, state: &State) -> Result<(Option<String>, Vec<String>), Error> {
+        let Some(admin) = &self.admin else { return Ok((None, Vec::new())) };
+        let status = admin.admin.status().await?;
+        let name = |id: MemberId| {
+            let address = status.members.iter().find(|member| member.id == id).map(|m| m.address.as_str());
+            match (state.nodes.get(&admin.node), address) {
+                (Some(node), _) if id == status.member => node.name.to_string(),
+                (_, Some(address)) if !address.is_empty() => address.to_owned(),
+                _ => id.to_string(),
+            }
+        };
+        let voters = status.members.iter().filter(|member| member.role == Role::Voter);
+        Ok((status.leader.map(name), voters.map(|member| name(member.id)).collect()))
     }
 }
 

@@ -8,7 +8,7 @@ use univrs_model::ids::{InstanceId, NodeId};
 use univrs_model::instance::Assignment;
 use univrs_model::node::NodePolicy;
 use univrs_model::workload::{WorkloadKind, WorkloadSpec};
-use univrs_schedule::{Constraint, NodeInfo, Placed, Request, Scheduler};
+use univrs_schedule::{Constraint, NodeInfo, Placed, Preemption, Request, Scheduler};
 
 use crate::state::{State, Touched, WorkloadKey};
 
@@ -109,9 +109,27 @@ impl Placement {
     }
 
     /// Finds a node and takes the room on it, or says in a sentence why there is none.
-    pub(crate) fn place(&mut self, assignment: &Assignment, spec: &WorkloadSpec) -> Result<Chosen, String> {
-        let request = Request::new(assignment, spec).map_err(|fault| fault.to_string())?;
-        let placement = self.scheduler.place(&request).map_err(|unplaceable| unplaceable.to_string())?;
+    ///
+    /// What has volumes goes where they are, and nowhere else.
+    pub(crate) fn place(
+        &mut self,
+        state: &State,
+        assignment: &Assignment,
+        spec: &WorkloadSpec,
+    ) -> Result<Chosen, String> {
+        let request = request(state, assignment, spec)?;
+        let home = &request.pinned;
+        let at_home = |unplaceable: String| match home {
+            // A daemon's instance is meant for its node anyway.
+            Some(node) if assignment.node.is_none() => {
+                let name = state.nodes.get(node).map(|node| node.name.to_string());
+                let name = name.unwrap_or_else(|| node.to_string());
+                format!("its volumes are on node {name}: {unplaceable}")
+            }
+            Some(_) | None => unplaceable,
+        };
+        let placement =
+            self.scheduler.place(&request).map_err(|unplaceable| at_home(unplaceable.to_string()))?;
         let placed = Assignment { node: Some(placement.node.clone()), ..assignment.clone() };
         if let Some(placed) = Placed::of(&placed, spec) {
             self.scheduler.add_instance(&placed);
@@ -125,6 +143,16 @@ impl Placement {
             millionths(scores.siblings),
         );
         Ok(Chosen { node: placement.node, reason })
+    }
+
+    /// Who would have to go so that an instance fits, if that helps.
+    pub(crate) fn preempt(
+        &mut self,
+        state: &State,
+        assignment: &Assignment,
+        spec: &WorkloadSpec,
+    ) -> Option<Preemption> {
+        self.scheduler.preempt(&request(state, assignment, spec).ok()?)
     }
 
     /// Gives back the room of placements that were not committed.
@@ -156,6 +184,15 @@ impl Placement {
         let since = self.gone_since.get(node).copied();
         (since, since.is_some() && !self.nodes.contains_key(node))
     }
+}
+
+/// What an instance asks of the scheduler. What has volumes goes where they are.
+fn request(state: &State, assignment: &Assignment, spec: &WorkloadSpec) -> Result<Request, String> {
+    let mut request = Request::new(assignment, spec).map_err(|fault| fault.to_string())?;
+    if let Some(home) = state.home_of(assignment, spec)? {
+        request.pinned = Some(home);
+    }
+    Ok(request)
 }
 
 fn millionths(score: i64) -> f64 {

@@ -42,7 +42,9 @@ impl Control {
                 schedule.map(|schedule| univrs_rollout::next_runs(schedule, now, 2)).unwrap_or_default();
             workloads.push(WorkloadFacts { view, instances, placement, progressed_at, next_runs });
         }
-        let mut problems = univrs_diagnose::find(&Snapshot { now, nodes, workloads, secrets: None });
+        let own = state.secrets.keys().filter(|secret| secret.org == caller.org);
+        let secrets = Some(own.map(|secret| secret.name.clone()).collect());
+        let mut problems = univrs_diagnose::find(&Snapshot { now, nodes, workloads, secrets });
         if let Some(name) = only {
             let subject = format!("workload/{name}");
             problems.retain(|problem| problem.subject == subject);

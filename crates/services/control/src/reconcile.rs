@@ -11,12 +11,13 @@ use imbl::OrdSet;
 use tokio_util::sync::CancellationToken;
 use univrs_model::Timestamp;
 use univrs_model::event::Event;
-use univrs_model::ids::InstanceId;
+use univrs_model::ids::{InstanceId, NodeId};
 use univrs_model::instance::{Assignment, Instance};
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::node::Role;
 use univrs_model::rollout::WorkloadStatus;
+use univrs_model::workload::WorkloadSpec;
 use univrs_ports::clock::Clock;
 use univrs_ports::store::{Guard, Op, Revision, StateStore, Txn, TxnOutcome};
 use univrs_rollout::{Decision, DependencyState, Loss, RolloutInput};
@@ -24,9 +25,11 @@ use univrs_rollout::{Decision, DependencyState, Loss, RolloutInput};
 use crate::error::Error;
 use crate::history;
 use crate::mirror::{Inbox, Mirror};
-use crate::placement::{self, Placement};
+use crate::placement::{self, Chosen, Placement};
+use crate::preemption::{self, Nominations};
 use crate::record::{delete, put, unchanged};
 use crate::state::{State, WorkloadKey};
+use crate::tokens;
 
 /// Everything is looked at this often even if nothing said that it changed.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -45,6 +48,8 @@ pub struct Reconciler {
     wake: BTreeMap<WorkloadKey, Timestamp>,
     /// Workloads with instances that no node could take: they look again when room is given back.
     waiting: OrdSet<WorkloadKey>,
+    /// Instances for which room is being made.
+    nominations: Nominations,
     serial: u64,
 }
 
@@ -60,6 +65,7 @@ impl Reconciler {
             placement: Placement::default(),
             wake: BTreeMap::new(),
             waiting: OrdSet::new(),
+            nominations: Nominations::default(),
             serial: 1 << 30,
         }
     }
@@ -90,14 +96,28 @@ impl Reconciler {
         for key in state.workloads.keys() {
             self.wake.insert(key.clone(), Timestamp::UNIX_EPOCH);
         }
-        for org in state.workloads.keys().map(|key| key.org.clone()).collect::<OrdSet<Name>>() {
+        let logs = state.orgs.keys().map(Some).chain([None]);
+        for org in logs {
             let trimmed = async {
-                history::trim(&self.store, &org).await?;
-                history::trim_operations(&self.store, &state, &org).await
+                history::trim(&self.store, org).await?;
+                match org {
+                    Some(org) => history::trim_operations(&self.store, &state, org).await,
+                    None => Ok(()),
+                }
             };
             if let Err(error) = trimmed.await {
-                tracing::warn!(%org, error = &error as &dyn std::error::Error, "old log entries could not be removed");
+                tracing::warn!(
+                    ?org,
+                    error = &error as &dyn std::error::Error,
+                    "old log entries could not be removed"
+                );
             }
+        }
+        if let Err(error) = tokens::forget_ended(&self.store, &state, self.clock.now()).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "tokens that ended long ago could not be removed"
+            );
         }
     }
 
@@ -116,6 +136,12 @@ impl Reconciler {
             due = due.union(state.workloads.keys().cloned().collect());
         }
         due = due.union(self.wake.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect());
+        self.nominations.follow(&state);
+        // What matters more chooses first.
+        let priority =
+            |key: &WorkloadKey| state.workloads.get(key).map_or(0, |workload| workload.spec.priority);
+        let mut due: Vec<WorkloadKey> = due.into_iter().collect();
+        due.sort_by_key(|key| std::cmp::Reverse(priority(key)));
         for key in due {
             self.wake.remove(&key);
             self.waiting.remove(&key);
@@ -153,6 +179,11 @@ impl Reconciler {
             rollout: rollout.map(|rollout| rollout.value.as_ref().clone()),
             instances: instances.clone(),
             dependencies: dependencies(state, key, &workload.spec),
+            secrets: state.newest_secrets(
+                &key.org,
+                std::iter::once(&*workload.spec)
+                    .chain(rollout.iter().flat_map(|rollout| &rollout.revisions).map(|kept| &*kept.spec)),
+            ),
             eligible_nodes: self.placement.eligible_nodes(&workload.spec),
             draining: state
                 .node_policies
@@ -253,8 +284,9 @@ impl Reconciler {
             let Some(revision) = decision.rollout.revision(assignment.workload_revision) else {
                 return Ok(());
             };
-            match self.placement.place(&assignment, &revision.spec) {
+            match self.find_place(state, &assignment, &revision.spec) {
                 Ok(placed) => {
+                    make_volumes(state, &assignment, &revision.spec, &placed.node, now, change)?;
                     change.events.push(placement::placed_event(state, &assignment, &placed.node, now));
                     change.placed.push(assignment.id.clone());
                     assignment.node = Some(placed.node);
@@ -263,6 +295,7 @@ impl Reconciler {
                 }
                 Err(unplaceable) => {
                     self.waiting.insert(key);
+                    self.make_room(state, &assignment, &revision.spec, now, change)?;
                     if known.as_ref().is_none_or(|known| known.reason != unplaceable) {
                         change.events.push(placement::unplaceable_event(&assignment, &unplaceable, now));
                     }
@@ -274,16 +307,66 @@ impl Reconciler {
             let Some(revision) = decision.rollout.revision(assignment.workload_revision) else {
                 return Ok(());
             };
-            if let Err(reason) = self.placement.place(&assignment, &revision.spec) {
-                tracing::debug!(workload = %assignment.workload, reason, "a daemon waits for room on its node");
-                self.waiting.insert(key);
-                return Ok(());
+            match self.find_place(state, &assignment, &revision.spec) {
+                Ok(placed) => make_volumes(state, &assignment, &revision.spec, &placed.node, now, change)?,
+                Err(reason) => {
+                    tracing::debug!(workload = %assignment.workload, reason, "a daemon waits for room on its node");
+                    self.waiting.insert(key);
+                    return Ok(());
+                }
             }
             change.placed.push(assignment.id.clone());
         }
         if known.as_ref() != Some(&assignment) {
             self.write_assignment(state, &assignment, change)?;
         }
+        Ok(())
+    }
+
+    /// A node for an instance that is not kept for something that matters more.
+    fn find_place(
+        &mut self,
+        state: &State,
+        assignment: &Assignment,
+        spec: &WorkloadSpec,
+    ) -> Result<Chosen, String> {
+        let chosen = self.placement.place(state, assignment, spec)?;
+        match self.nominations.keeps(&chosen.node, spec.priority) {
+            Some(_) => {
+                self.placement.give_back(state, std::slice::from_ref(&assignment.id));
+                Err("room is being made for a workload of higher priority".to_owned())
+            }
+            None => Ok(chosen),
+        }
+    }
+
+    /// Asks instances of lower priority to end, if that makes an instance fit.
+    fn make_room(
+        &mut self,
+        state: &State,
+        assignment: &Assignment,
+        spec: &WorkloadSpec,
+        now: Timestamp,
+        change: &mut Change,
+    ) -> Result<(), Error> {
+        if self.nominations.has(&assignment.id) {
+            return Ok(());
+        }
+        let Some(preemption) = self.placement.preempt(state, assignment, spec) else { return Ok(()) };
+        for id in &preemption.victims {
+            let Some(victim) = state.assignments.get(id) else { continue };
+            // Two instances of one look may name the same victim; it is stopped once.
+            let at = keys::instance(&victim.org, id);
+            let written = |op: &Op| matches!(op, Op::Put { key, .. } if key.as_str() == at);
+            if change.ops.iter().any(written) {
+                continue;
+            }
+            let Some((stopped, event)) = preemption::stop(victim, assignment, spec, now) else { continue };
+            self.write_assignment(state, &stopped, change)?;
+            self.serial += 1;
+            change.ops.push(put(keys::event(&victim.org, now, self.serial), &event)?);
+        }
+        self.nominations.add(assignment, spec, &preemption);
         Ok(())
     }
 
@@ -354,6 +437,23 @@ struct Change {
     ops: Vec<Op>,
     events: Vec<Event>,
     placed: Vec<InstanceId>,
+}
+
+/// Adds the volumes that an instance brings into being by its placement.
+fn make_volumes(
+    state: &State,
+    assignment: &Assignment,
+    spec: &WorkloadSpec,
+    node: &NodeId,
+    now: Timestamp,
+    change: &mut Change,
+) -> Result<(), Error> {
+    for volume in state.volumes_to_make(assignment, spec, node, now) {
+        let at = keys::volume(&volume.org, &volume.workload, &volume.name, &volume.place);
+        change.guards.push(unchanged(at.clone(), None)?);
+        change.ops.push(put(at, &volume)?);
+    }
+    Ok(())
 }
 
 fn dependencies(

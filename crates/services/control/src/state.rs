@@ -3,17 +3,21 @@
 //! A picture is cheap to clone (persistent maps), so loops and requests each work on one that cannot change
 //! under them. Indexes exist for every question that is asked often; none is asked by scanning.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use imbl::{OrdMap, OrdSet};
 use serde::de::DeserializeOwned;
-use univrs_model::ids::{InstanceId, NodeId, OperationId};
+use univrs_model::ids::{DataKeyId, InstanceId, NodeId, OperationId, TokenId};
 use univrs_model::instance::{Assignment, Instance, InstanceOrder, Observation};
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::node::{Node, NodePolicy};
 use univrs_model::operation::Operation;
+use univrs_model::org::Org;
 use univrs_model::rollout::{Rollout, Workload};
+use univrs_model::secret::{DataKey, Secret, ValidatorKey};
+use univrs_model::token::Token;
+use univrs_model::volume::Volume;
 use univrs_ports::store::{Key, Revision, StoredValue};
 
 use crate::record::Record;
@@ -28,6 +32,21 @@ pub struct WorkloadKey {
 }
 
 impl WorkloadKey {
+    fn parse(org: &str, name: &str) -> Option<Self> {
+        Some(Self { org: org.parse().ok()?, name: name.parse().ok()? })
+    }
+}
+
+/// The name of anything else with its organisation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrgName {
+    /// The organisation.
+    pub org: Name,
+    /// The name.
+    pub name: Name,
+}
+
+impl OrgName {
     fn parse(org: &str, name: &str) -> Option<Self> {
         Some(Self { org: org.parse().ok()?, name: name.parse().ok()? })
     }
@@ -67,6 +86,10 @@ pub struct State {
     pub node_policies: OrdMap<NodeId, Record<NodePolicy>>,
     /// Nodes whose lease holds.
     pub nodes_alive: OrdSet<NodeId>,
+    /// Organisations.
+    pub orgs: OrdMap<Name, Record<Org>>,
+    /// API tokens, ended ones included for a while.
+    pub tokens: OrdMap<TokenId, Record<Token>>,
     /// Workloads as users want them.
     pub workloads: OrdMap<WorkloadKey, Record<Workload>>,
     /// What the control plane knows of their versions.
@@ -77,6 +100,13 @@ pub struct State {
     pub observations: OrdMap<InstanceId, Record<Observation>>,
     /// Long changes, under way and ended.
     pub operations: OrdMap<OperationId, Record<Operation>>,
+    /// Secrets, sealed.
+    pub secrets: OrdMap<OrgName, Record<Secret>>,
+    /// The keys they are sealed with, wrapped.
+    pub data_keys: OrdMap<DataKeyId, Record<DataKey>>,
+    /// Volumes, by their keys.
+    pub volumes: OrdMap<String, Record<Volume>>,
+    validators: OrdMap<NodeId, Record<ValidatorKey>>,
     by_workload: OrdMap<WorkloadKey, OrdSet<InstanceId>>,
     by_node: OrdMap<NodeId, OrdSet<InstanceId>>,
 }
@@ -98,12 +128,20 @@ impl State {
             self.touch_instances_on(&id, touched);
             touched.nodes.insert(id.clone());
             self.nodes_alive.insert(id);
+        } else if let Some(id) =
+            text.strip_prefix(keys::VALIDATOR_KEYS).and_then(|id| id.parse::<NodeId>().ok())
+        {
+            insert(&mut self.validators, id, text, value);
         } else if let Some((_, id)) = text.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/'))
         {
             let Ok(id) = id.parse::<InstanceId>() else { return };
             self.touch_workload_of(&id, touched);
             touched.instances.insert(id.clone());
             insert(&mut self.observations, id, text, value);
+        } else if let Some(name) = text.strip_prefix(keys::ORGANISATIONS).and_then(|name| name.parse().ok()) {
+            insert(&mut self.orgs, name, text, value);
+        } else if let Some(id) = text.strip_prefix(keys::TOKENS).and_then(|id| id.parse().ok()) {
+            insert(&mut self.tokens, id, text, value);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {
                 "workload" => {
@@ -129,6 +167,19 @@ impl State {
                     touched.operations = true;
                     insert(&mut self.operations, id, text, value);
                 }
+                "secret" => {
+                    let Some(secret) = OrgName::parse(org, last) else { return };
+                    self.touch_users_of(&secret, touched);
+                    insert(&mut self.secrets, secret, text, value);
+                }
+                "volume" => {
+                    insert(&mut self.volumes, text.to_owned(), text, value);
+                    self.touch_owner_of(text, touched);
+                }
+                "data-key" => {
+                    let Ok(id) = last.parse::<DataKeyId>() else { return };
+                    insert(&mut self.data_keys, id, text, value);
+                }
                 _ => {}
             }
         }
@@ -150,11 +201,21 @@ impl State {
             self.touch_instances_on(&id, touched);
             self.nodes_alive.remove(&id);
             touched.nodes.insert(id);
+        } else if let Some(id) =
+            text.strip_prefix(keys::VALIDATOR_KEYS).and_then(|id| id.parse::<NodeId>().ok())
+        {
+            self.validators.remove(&id);
         } else if let Some((_, id)) = text.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/'))
         {
             let Ok(id) = id.parse::<InstanceId>() else { return };
             self.touch_workload_of(&id, touched);
             self.observations.remove(&id);
+        } else if let Some(name) =
+            text.strip_prefix(keys::ORGANISATIONS).and_then(|name| name.parse::<Name>().ok())
+        {
+            self.orgs.remove(&name);
+        } else if let Some(id) = text.strip_prefix(keys::TOKENS).and_then(|id| id.parse::<TokenId>().ok()) {
+            self.tokens.remove(&id);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {
                 "workload" => {
@@ -178,6 +239,19 @@ impl State {
                     let Ok(id) = last.parse::<OperationId>() else { return };
                     touched.operations = true;
                     self.operations.remove(&id);
+                }
+                "secret" => {
+                    let Some(secret) = OrgName::parse(org, last) else { return };
+                    self.touch_users_of(&secret, touched);
+                    self.secrets.remove(&secret);
+                }
+                "volume" => {
+                    self.touch_owner_of(text, touched);
+                    self.volumes.remove(text);
+                }
+                "data-key" => {
+                    let Ok(id) = last.parse::<DataKeyId>() else { return };
+                    self.data_keys.remove(&id);
                 }
                 _ => {}
             }
@@ -208,11 +282,29 @@ impl State {
         self.assignments_on(node)
             .filter(|assignment| !assignment.lost)
             .filter_map(|assignment| {
-                let key = WorkloadKey { org: assignment.org.clone(), name: assignment.workload.clone() };
-                let spec = Arc::clone(&self.rollouts.get(&key)?.revision(assignment.workload_revision)?.spec);
-                Some(InstanceOrder { assignment: Assignment::clone(assignment), spec })
+                let spec = self.spec_of(assignment)?;
+                let secrets = self.secrets_of(assignment, &spec);
+                Some(InstanceOrder { assignment: Assignment::clone(assignment), spec, secrets })
             })
             .collect()
+    }
+
+    /// The public keys of all validators.
+    pub fn validator_keys(&self) -> BTreeMap<NodeId, ValidatorKey> {
+        self.validators.iter().map(|(node, key)| (node.clone(), ValidatorKey::clone(key))).collect()
+    }
+
+    fn touch_owner_of(&self, volume: &str, touched: &mut Touched) {
+        if let Some(volume) = self.volumes.get(volume) {
+            let key = WorkloadKey { org: volume.org.clone(), name: volume.workload.clone() };
+            touched.workloads.insert(key);
+        }
+    }
+
+    fn touch_users_of(&self, secret: &OrgName, touched: &mut Touched) {
+        for name in self.users_of_secret(secret) {
+            touched.workloads.insert(WorkloadKey { org: secret.org.clone(), name });
+        }
     }
 
     fn index(&mut self, id: &InstanceId) {

@@ -1,13 +1,14 @@
 //! Objects as people see them: pure functions from a picture of the state.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use univrs_model::instance::{Assignment, Instance, InstanceView, Phase};
 use univrs_model::name::Name;
 use univrs_model::node::{Capacity, Node, NodePolicy, NodeState, NodeView};
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_model::rollout::{RevisionView, Rollout, Workload, WorkloadStatus, WorkloadView};
-use univrs_model::workload::WorkloadKind;
+use univrs_model::workload::{IngressRule, WorkloadKind};
 use univrs_ports::network::{Route, ServiceTable};
 
 pub use crate::operations::view as operation;
@@ -149,24 +150,48 @@ pub fn node(state: &State, record: &Record<Node>) -> NodeView {
     }
 }
 
-/// What name servers and ingresses know: the instances that serve, by workload and by route.
-///
-/// Names are those of one organisation: instances of another neither see nor are seen (`org` tells which).
-pub fn service_table(state: &State, org: &Name) -> ServiceTable {
-    let mut names = BTreeMap::new();
-    let mut routes = Vec::new();
-    for (key, record) in state.workloads.iter().filter(|(key, _)| key.org == *org) {
-        let serving: Vec<(Instance, std::net::Ipv4Addr)> = state
-            .instances_of(key)
-            .into_iter()
+/// Whose each host of the ingress is: the organisation whose workload asked for it first.
+pub(crate) fn hosts(state: &State) -> BTreeMap<String, Name> {
+    let mut claims: Vec<_> = state
+        .workloads
+        .iter()
+        .flat_map(|(key, record)| {
+            let claim = |rule: &IngressRule| (record.created_at, key.org.clone(), rule.host.to_lowercase());
+            record.spec.ingress.iter().map(claim).collect::<Vec<_>>()
+        })
+        .collect();
+    claims.sort();
+    let mut hosts = BTreeMap::new();
+    for (_, org, host) in claims {
+        hosts.entry(host).or_insert(org);
+    }
+    hosts
+}
+
+/// What name servers and ingresses know: the instances that serve, by workload and by route, and who asks from where.
+pub fn service_table(state: &State) -> ServiceTable {
+    let mut table = ServiceTable::default();
+    let hosts = hosts(state);
+    for (key, record) in &state.workloads {
+        let instances = state.instances_of(key);
+        let address =
+            |instance: &Instance| instance.observation.as_ref()?.address.as_ref()?.parse::<Ipv4Addr>().ok();
+        for instance in instances.iter().filter(|instance| !instance.phase().is_terminal()) {
+            table.homes.extend(address(instance).map(|address| (address, key.org.to_string())));
+        }
+        let serving: Vec<(&Instance, Ipv4Addr)> = instances
+            .iter()
             .filter(|instance| instance.serves() && instance.phase() == Phase::Running)
-            .filter_map(|instance| {
-                let address = instance.observation.as_ref()?.address.as_ref()?.parse().ok()?;
-                Some((instance, address))
-            })
+            .filter_map(|instance| Some((instance, address(instance)?)))
             .collect();
+        let names = table.names.entry(key.org.to_string()).or_default();
         names.insert(key.name.to_string(), serving.iter().map(|(_, address)| *address).collect());
         for rule in &record.spec.ingress {
+            let host = rule.host.to_lowercase();
+            // Two organisations may have asked for a host at once; then the first has it.
+            if hosts.get(&host) != Some(&key.org) {
+                continue;
+            }
             let backends = serving
                 .iter()
                 .filter_map(|(instance, address)| {
@@ -179,13 +204,80 @@ pub fn service_table(state: &State, org: &Name) -> ServiceTable {
                     Some(std::net::SocketAddrV4::new(*address, port.container_port))
                 })
                 .collect();
-            routes.push(Route {
-                host: rule.host.to_lowercase(),
-                path: rule.path.clone(),
-                workload: key.name.to_string(),
-                backends,
-            });
+            table.routes.push(Route { host, path: rule.path.clone(), workload: label(key), backends });
         }
     }
-    ServiceTable { names, routes }
+    table
+}
+
+/// A workload's name where those of several organisations meet: as in its address, without the default organisation.
+fn label(key: &WorkloadKey) -> String {
+    if key.org == Name::default_org() { key.name.to_string() } else { format!("{}.{}", key.name, key.org) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use serde_json::{Value, json};
+    use univrs_model::keys;
+    use univrs_model::name::Name;
+    use univrs_ports::store::{Key, Revision, StoredValue};
+
+    use super::service_table;
+    use crate::state::{State, Touched};
+
+    fn put(state: &mut State, key: String, value: &Value) {
+        let stored: StoredValue = StoredValue {
+            value: value.to_string().into_bytes().into(),
+            create_revision: Revision(1),
+            mod_revision: Revision(1),
+            version: 1,
+            lease: None,
+        };
+        state.put(&Key::new(key).unwrap(), &stored, &mut Touched::default());
+    }
+
+    /// A workload with a route for `host`, made at `second`, and its one running instance at `address`.
+    fn add(state: &mut State, org: &str, name: &str, host: &str, second: i64, address: &str) {
+        let (org, name): (Name, Name) = (org.parse().unwrap(), name.parse().unwrap());
+        let at = jiff::Timestamp::from_second(second).unwrap();
+        let spec = json!({"name": name, "ingress": [{"host": host, "port": "http"}], "containers":
+            [{"name": "a", "image": "a", "ports": [{"name": "http", "container_port": 80}]}]});
+        let workload = json!({"id": format!("wl_{org}{name}").replace('-', ""), "org": org, "spec": spec,
+            "generation": 1, "created_at": at, "updated_at": at});
+        put(state, keys::workload(&org, &name), &workload);
+        let revision = json!({"number": 1, "spec": spec, "created_at": at, "proven": true});
+        let rollout = json!({"generation": 1, "target": 1, "revisions": [revision], "last_revision": 1,
+            "status": "running", "started_at": at, "progressed_at": at});
+        put(state, keys::rollout(&org, &name), &rollout);
+        let id = format!("in_{org}{name}").replace('-', "").parse().unwrap();
+        let node = "nd_one".parse().unwrap();
+        let assignment = json!({"id": id, "org": org, "workload_id": "wl_a", "workload": name,
+            "workload_revision": 1, "slot": 0, "requests": {"cpu": "1", "memory": "1", "disk": "0"},
+            "node": node, "desired": "run", "fence": 1, "created_at": at, "reason": ""});
+        put(state, keys::instance(&org, &id), &assignment);
+        let seen = json!({"id": id, "fence": 1, "phase": "running", "health": "none", "health_since": at,
+            "address": address});
+        put(state, keys::observed(&node, &id), &seen);
+        put(state, keys::node_alive(&node), &json!(null));
+    }
+
+    #[test]
+    fn each_organisation_has_its_names_and_the_first_has_the_host() {
+        let mut state = State::default();
+        add(&mut state, "default", "web", "Shop.test", 20, "10.0.0.1");
+        add(&mut state, "acme", "web", "shop.test", 10, "10.0.0.2");
+        add(&mut state, "default", "api", "api.test", 30, "10.0.0.3");
+        let table = service_table(&state);
+        let address = |text: &str| vec![text.parse::<std::net::Ipv4Addr>().unwrap()];
+        assert_eq!(table.names["default"]["web"], address("10.0.0.1"));
+        assert_eq!(table.names["default"]["api"], address("10.0.0.3"));
+        assert_eq!(table.names["acme"]["web"], address("10.0.0.2"));
+        assert_eq!(table.homes[&address("10.0.0.2")[0]], "acme");
+        assert_eq!(table.homes[&address("10.0.0.3")[0]], "default");
+        let mut routes: Vec<(&str, &str)> =
+            table.routes.iter().map(|route| (route.host.as_str(), route.workload.as_str())).collect();
+        routes.sort_unstable();
+        assert_eq!(routes, [("api.test", "api"), ("shop.test", "web.acme")]);
+    }
 }

@@ -155,13 +155,11 @@ impl Control {
         self.write_workload(caller, wanted, options, |workload| {
             let spec = change(&workload.spec)?;
             if spec.name != workload.spec.name {
-                return Err(Error::field(
-                    FieldError::new(
-                        "name",
-                        format!("the workload is named `{}`; a name cannot change", workload.spec.name),
-                    )
-                    .hint("create another workload and remove this one"),
-                ));
+                return Err(Error::Conflict {
+                    what: format!("workload `{}` cannot be named `{}`", workload.spec.name, spec.name),
+                    reason: "a name cannot change".to_owned(),
+                    hint: Some("create another workload and remove this one".to_owned()),
+                });
             }
             if spec == *workload.spec && workload.roll_back_to.is_none() {
                 return Ok(None);
@@ -305,6 +303,29 @@ impl Control {
         Ok(view::workload(&state, &key, &record))
     }
 
+    /// Directories of nodes that no node lets be bound. Each node checks again with the links it has.
+    fn bind_faults(&self, spec: &WorkloadSpec) -> Vec<FieldError> {
+        let state = self.mirror.state();
+        let allowed = |path: &str| {
+            state
+                .nodes
+                .values()
+                .any(|node| node.bind_paths.iter().any(|root| std::path::Path::new(path).starts_with(root)))
+        };
+        let bound = spec.volumes.iter().enumerate();
+        let bound = bound.filter_map(|(index, volume)| Some((index, volume.host_path.as_deref()?)));
+        bound
+            .filter(|(_, path)| !allowed(path))
+            .map(|(index, path)| {
+                FieldError::new(
+                    format!("volumes[{index}].host_path"),
+                    format!("no node lets `{}` be bound", path.escape_default()),
+                )
+                .hint(format!("start a node with `--allow-bind {}`, or use a volume", path.escape_default()))
+            })
+            .collect()
+    }
+
     /// Everything a spec must obey, including what depends on other objects.
     fn check_spec(&self, caller: &Caller, spec: &WorkloadSpec) -> Result<(), Error> {
         let mut faults = check::workload(spec);
@@ -312,17 +333,13 @@ impl Control {
             faults.extend(univrs_rollout::check_schedule(schedule, self.clock.now()).err());
         }
         faults.extend(univrs_schedule::check_placement(&spec.placement));
-        if let Some(index) = spec.volumes.iter().position(|volume| volume.host_path.is_some())
-            && let Err(error) = self.allow(caller, Action::VolumeBind, &format!("workload/{}", spec.name))
-        {
-            faults.push(FieldError::new(format!("volumes[{index}].host_path"), error.to_string()));
+        if spec.volumes.iter().any(|volume| volume.host_path.is_some()) {
+            self.allow(caller, Action::VolumeBind, &format!("workload/{}", spec.name))?;
         }
-        if !spec.secrets.is_empty() {
-            let fault = FieldError::new("secrets", "secrets are not part of this version");
-            faults.push(fault.hint("give the value through `env` for now"));
-        }
+        faults.extend(self.bind_faults(spec));
         let state = self.mirror.state();
         faults.extend(cycle_fault(&state, caller, spec));
+        faults.extend(host_faults(&state, &caller.org, spec));
         for (index, dependency) in spec.depends_on.iter().enumerate() {
             let key = WorkloadKey { org: caller.org.clone(), name: dependency.workload.clone() };
             let Some(other) = state.workloads.get(&key) else { continue };
@@ -340,6 +357,25 @@ impl Control {
         }
         if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
     }
+}
+
+/// Hosts that another organisation routes already: the ingress looks at the host alone.
+fn host_faults(state: &State, org: &Name, spec: &WorkloadSpec) -> Vec<FieldError> {
+    if spec.ingress.is_empty() {
+        return Vec::new();
+    }
+    let taken = view::hosts(state);
+    let others = |host: &str| taken.get(&host.to_lowercase()).is_some_and(|owner| owner != org);
+    let rules = spec.ingress.iter().enumerate().filter(|(_, rule)| others(&rule.host));
+    rules
+        .map(|(index, rule)| {
+            FieldError::new(
+                format!("ingress[{index}].host"),
+                format!("`{}` is in use by another organisation", rule.host),
+            )
+            .hint("choose another host")
+        })
+        .collect()
 }
 
 fn cycle_fault(state: &State, caller: &Caller, spec: &WorkloadSpec) -> Option<FieldError> {

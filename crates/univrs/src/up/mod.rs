@@ -1,8 +1,11 @@
 //! `univrs up`: opens the data directory, starts the parts that this node's roles need, and keeps them until told
 //! to stop. Containers stay when the daemon goes.
 
+pub(crate) mod containers;
+mod memory;
 mod node;
 mod parts;
+mod sealing;
 mod services;
 mod stop;
 
@@ -15,7 +18,9 @@ use univrs_agent::{Agent, AgentOptions, LocalNodeAccess};
 use univrs_api::{App, Metrics};
 use univrs_authz::Authorizer;
 use univrs_cli::UpArgs;
-use univrs_control::{Control, Inbox, LocalControlPlane, Mirror, NodeDrain, OperationRunner, Reconciler};
+use univrs_control::{
+    Control, Inbox, LocalControlPlane, LocalSecrets, Mirror, NodeDrain, OperationRunner, Reconciler,
+};
 use univrs_ports::clock::{Clock, SystemClock};
 use univrs_ports::store::StateStore;
 
@@ -26,6 +31,7 @@ use crate::logging;
 pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     logging::start();
     let stop = stop::Signals::new()?;
+    let ingress = services::IngressSettings::read(&args)?;
     let dir = DataDir::new(args.data_dir());
     let held = dir.take()?;
     // The port is taken before anything else is touched: a clash must leave no trace.
@@ -39,8 +45,10 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
 
-    let store: Arc<dyn StateStore> = Arc::new(parts::open_store(&dir, &mut identity).await?);
+    let raft = Arc::new(parts::open_store(&dir, &mut identity).await?);
+    let store: Arc<dyn StateStore> = Arc::clone(&raft) as _;
     parts::write_cluster(&store, &identity).await?;
+    let sealer = sealing::open(&dir, &identity, &*store).await?;
     let inbox = Inbox::default();
     let operations = Inbox::default();
     let inboxes = vec![inbox.clone(), operations.clone()];
@@ -50,7 +58,16 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
 
     let access = Arc::new(LocalNodeAccess::new(identity.node.clone(), machine.runtime()));
     let authorizer = Arc::new(Authorizer::new()?);
-    let control = Control::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock), access, authorizer);
+    let control = Control::new(
+        Arc::clone(&store),
+        mirror.clone(),
+        Arc::clone(&clock),
+        access,
+        Arc::clone(&sealer),
+        authorizer,
+    )
+    .with_members(raft, identity.node.clone());
+    control.share_data_keys().await?;
     let reconciler = Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock));
     tasks.spawn(reconciler.run(shutdown.clone()));
     let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
@@ -65,26 +82,33 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
 
     let control_plane =
         Arc::new(LocalControlPlane::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock)));
+    let metrics = Arc::new(Metrics::default());
+    let counted = Arc::clone(&metrics);
     let agent = Agent::new(AgentOptions {
         node: node.clone(),
         control: control_plane,
-        machine: machine.for_agent(&dir),
+        machine: machine.for_agent(
+            &dir,
+            &identity.node,
+            Arc::new(LocalSecrets::new(mirror.clone(), sealer)),
+        )?,
         clock: Arc::clone(&clock),
+        on_collected: Arc::new(move |collected| counted.images_collected(collected.images, collected.bytes)),
     });
     let agent = tasks.spawn(agent.run(shutdown.clone()));
 
-    let metrics = Metrics::default();
-    services::start(args.ingress, machine.gateway(), &mirror, &tasks, &shutdown).await;
+    services::start(ingress, machine.gateway(), &mirror, &tasks, &shutdown).await;
     let app = App {
-        control,
+        control: control.clone(),
         images: machine.images(),
         clock,
-        metrics: Arc::new(metrics),
+        metrics,
         loopback: args.api.ip().is_loopback(),
         shutdown: shutdown.clone(),
     };
     let api = tasks.spawn(univrs_api::serve(listener, app));
-    machine.pack_self_if_absent(&tasks);
+    machine.pack_self_if_absent(control, &tasks);
+    tasks.spawn(shutdown.clone().run_until_cancelled_owned(memory::give_back()));
     tracing::info!(node = %node.name, id = %node.id, api = %args.api, version = %node.version, "ready");
 
     let down = stop.wait(&args, &[agent.abort_handle(), api.abort_handle()]).await;

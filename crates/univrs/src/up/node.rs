@@ -37,6 +37,7 @@ pub(super) fn describe(
         runtime,
         api_address: args.api.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        bind_paths: args.allow_bind.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
         labels: args.labels.iter().cloned().collect(),
         created_at: now,
     })

@@ -1,25 +1,32 @@
 //! The adapters that this node's roles and flags call for.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
-use univrs_agent::Machine as AgentMachine;
+use univrs_agent::{Machine as AgentMachine, Secrets};
+use univrs_authz::Action;
 use univrs_cli::UpArgs;
-use univrs_control::ClusterRecord;
+use univrs_control::{ClusterRecord, Control};
 use univrs_image::{ImageStore, SimulatedImages};
+use univrs_model::caller::Caller;
+use univrs_model::ids::{NodeId, OrgId};
 use univrs_model::keys;
+use univrs_model::name::Name;
 use univrs_model::node::{Role, RuntimeKind};
+use univrs_model::org::Org;
 use univrs_network::{NetworkOptions, NodeNetwork, Range, SimulatedNetwork, pick_free_range};
 use univrs_ports::images::{ImageLibrary, Images, SELF_TAG};
 use univrs_ports::network::Network;
 use univrs_ports::runtime::Runtime;
+use univrs_ports::secrets::SecretSource;
 use univrs_ports::store::{ClusterId, Key, MemberId, StateStore, Txn};
-use univrs_runtime::oci::{OciOptions, OciRuntime};
 use univrs_runtime::simulated::SimulatedRuntime;
 use univrs_store::{Options, RaftStore};
 
 use crate::failure::Failure;
 use crate::identity::{DataDir, Identity};
+use crate::up::containers::{self, Wanted};
 
 /// How many bits of a node's block of the cluster's range are fixed: 254 addresses for instances.
 const NODE_PREFIX: u8 = 24;
@@ -51,13 +58,19 @@ fn store_id(identity: &Identity) -> ClusterId {
     ClusterId(letters.fold(0, |number, letter| (number << 8) | u128::from(letter)))
 }
 
-/// Records the cluster's identity in the state, once.
+/// Records the cluster's identity and the organisation that everyone has in the state, once.
 pub(super) async fn write_cluster(store: &Arc<dyn StateStore>, identity: &Identity) -> Result<(), Failure> {
     let record = ClusterRecord { id: identity.cluster.clone(), created_at: identity.created_at };
     let bytes = serde_json::to_vec(&record)
         .map_err(|error| Failure::DataDir { path: keys::CLUSTER.into(), reason: error.to_string() })?;
-    // When it is there already, the guard fails and nothing is written.
+    // What is there already makes the guard fail, and nothing is written.
     store.txn(Txn::create(Key::new(keys::CLUSTER)?, bytes)).await?;
+    let name = Name::default_org();
+    let key = Key::new(keys::organisation(&name))?;
+    let org = Org { id: OrgId::from_bits(rand::random()), name, created_at: identity.created_at };
+    let bytes = serde_json::to_vec(&org)
+        .map_err(|error| Failure::DataDir { path: key.as_str().into(), reason: error.to_string() })?;
+    store.txn(Txn::create(key, bytes)).await?;
     Ok(())
 }
 
@@ -66,30 +79,31 @@ pub(super) struct Machine {
     images: Arc<ImageStore>,
     runtime: Option<Arc<dyn Runtime>>,
     network: Arc<dyn Network>,
+    bind_paths: Vec<PathBuf>,
 }
 
 impl Machine {
     /// Opens images, runtime and network. A node that only holds state needs neither runtime nor network nor root.
     pub(super) async fn open(args: &UpArgs, dir: &DataDir, identity: &mut Identity) -> Result<Self, Failure> {
         let images = Arc::new(ImageStore::open(&dir.images(), univrs_image::Options::default())?);
+        let bind_paths = args.allow_bind.clone();
         let nowhere = || Arc::new(SimulatedNetwork::new(cluster_range(args)));
-        let Some(kind) = wanted_runtime(args)? else {
-            return Ok(Self { images, runtime: None, network: nowhere() });
+        let Some(wanted) = wanted_runtime(args)? else {
+            return Ok(Self { images, runtime: None, network: nowhere(), bind_paths });
         };
-        if kind == RuntimeKind::Simulated {
+        if wanted == Wanted::Simulated {
             tracing::warn!("the simulated runtime is in use: no container is real");
             let runtime: Arc<dyn Runtime> = Arc::new(SimulatedRuntime::default());
-            return Ok(Self { images, runtime: Some(runtime), network: nowhere() });
+            return Ok(Self { images, runtime: Some(runtime), network: nowhere(), bind_paths });
         }
-        let options = OciOptions::new(identity.node.clone(), dir.run_dir(&identity.node), dir.containers());
-        let runtime: Arc<dyn Runtime> = Arc::new(OciRuntime::new(options)?);
+        let runtime = containers::open(wanted, dir, identity, &images).await?;
         let range = node_range(args, dir, identity).await?;
         let options = NetworkOptions {
             cluster: cluster_range(args),
             ..NetworkOptions::new(identity.node.clone(), range, dir.network())
         };
         let network: Arc<dyn Network> = Arc::new(NodeNetwork::open(options).await?);
-        Ok(Self { images, runtime: Some(runtime), network })
+        Ok(Self { images, runtime: Some(runtime), network, bind_paths })
     }
 
     pub(super) fn kind(&self) -> Option<RuntimeKind> {
@@ -108,24 +122,45 @@ impl Machine {
         self.runtime.as_ref().and_then(|_| self.network.gateway())
     }
 
-    pub(super) fn for_agent(&self, dir: &DataDir) -> Option<AgentMachine> {
-        let runtime = self.runtime.clone()?;
+    /// What the agent runs containers with; absent on a node that runs none.
+    pub(super) fn for_agent(
+        &self,
+        dir: &DataDir,
+        node: &NodeId,
+        source: Arc<dyn SecretSource>,
+    ) -> Result<Option<AgentMachine>, Failure> {
+        let Some(runtime) = self.runtime.clone() else { return Ok(None) };
+        let in_memory = match runtime.kind() {
+            RuntimeKind::Simulated => None,
+            RuntimeKind::Oci | RuntimeKind::Docker => {
+                let path = dir.secrets(node);
+                univrs_runtime::memory::open(&path).map_err(|source| Failure::File {
+                    doing: "mount memory at",
+                    path: path.clone(),
+                    source,
+                })?;
+                Some(path)
+            }
+        };
         let images: Arc<dyn Images> = match runtime.kind() {
             RuntimeKind::Simulated => Arc::new(SimulatedImages),
             RuntimeKind::Oci | RuntimeKind::Docker => self.images.clone(),
         };
-        Some(AgentMachine {
+        let secrets = Secrets { source, node: node.clone(), dir: in_memory };
+        Ok(Some(AgentMachine {
             runtime,
             images,
             network: Arc::clone(&self.network),
             instances_dir: dir.instances(),
             volumes_dir: dir.volumes(),
-        })
+            bind_paths: self.bind_paths.clone(),
+            secrets,
+        }))
     }
 
     /// Makes the image of the running program, if this node runs containers and nobody made one.
-    pub(super) fn pack_self_if_absent(&self, tasks: &TaskTracker) {
-        if self.kind() != Some(RuntimeKind::Oci) {
+    pub(super) fn pack_self_if_absent(&self, control: Control, tasks: &TaskTracker) {
+        if !matches!(self.kind(), Some(RuntimeKind::Oci | RuntimeKind::Docker)) {
             return;
         }
         let images = Arc::clone(&self.images);
@@ -135,35 +170,43 @@ impl Machine {
             if present {
                 return;
             }
-            match images.pack_self(SELF_TAG).await {
-                Ok(image) => tracing::info!(
+            let caller = Caller::control("bootstrap", Name::default_org());
+            let object = format!("image/{SELF_TAG}");
+            let summary = format!("packed the running program as image {SELF_TAG}");
+            let work = images.pack_self(SELF_TAG);
+            match control.audited(&caller, Action::ImageWrite, &object, summary, work).await {
+                Ok(Ok(image)) => tracing::info!(
                     reference = SELF_TAG,
                     digest = image.digest,
                     "packed this program as an image"
                 ),
-                Err(error) => tracing::warn!(%error, "this program could not be packed as an image"),
+                Ok(Err(error)) => tracing::warn!(%error, "this program could not be packed as an image"),
+                Err(error) => tracing::warn!(%error, "the packing of this program could not be recorded"),
             }
         });
     }
 }
 
-/// The runtime that flags, roles and machine call for; never the simulated one unless asked for.
-fn wanted_runtime(args: &UpArgs) -> Result<Option<RuntimeKind>, Failure> {
+/// The runtime that flags and roles call for; never the simulated one unless asked for.
+fn wanted_runtime(args: &UpArgs) -> Result<Option<Wanted>, Failure> {
     let runs_workloads = args.role.iter().any(|role| matches!(role, Role::Business | Role::Slim));
     if !runs_workloads {
         return Ok(None);
     }
-    let is_root = nix::unistd::geteuid().is_root();
-    match args.runtime {
-        Some(RuntimeKind::Simulated) => Ok(Some(RuntimeKind::Simulated)),
-        Some(RuntimeKind::Docker) => {
-            Err(Failure::NoRuntime { reason: "the docker runtime is not part of this version".to_owned() })
-        }
-        Some(RuntimeKind::Oci) | None if is_root => Ok(Some(RuntimeKind::Oci)),
-        Some(RuntimeKind::Oci) | None => {
-            Err(Failure::NoRuntime { reason: "the oci runtime needs root".to_owned() })
-        }
+    let wanted = match args.runtime {
+        Some(RuntimeKind::Simulated) => return Ok(Some(Wanted::Simulated)),
+        Some(RuntimeKind::Docker) => Wanted::Docker,
+        Some(RuntimeKind::Oci) => Wanted::Oci,
+        None => Wanted::Any,
+    };
+    if nix::unistd::geteuid().is_root() {
+        return Ok(Some(wanted));
     }
+    let reason = match wanted {
+        Wanted::Docker => "the docker runtime needs root, to give containers their addresses",
+        Wanted::Oci | Wanted::Any | Wanted::Simulated => "the oci runtime needs root",
+    };
+    Err(Failure::NoRuntime { reason: reason.to_owned() })
 }
 
 fn cluster_range(args: &UpArgs) -> Range {

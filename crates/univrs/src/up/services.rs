@@ -1,23 +1,26 @@
 //! Name server and ingress of this node, fed from the state. A port that is taken degrades with a warning.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use univrs_cli::UpArgs;
 use univrs_control::{Mirror, view};
-use univrs_model::name::Name;
 use univrs_network::dns::{DnsOptions, DnsServer};
-use univrs_network::ingress::{Ingress, IngressListener, IngressOptions};
+use univrs_network::ingress::{Ingress, IngressListener, IngressOptions, ServerConfig, server_config};
 use univrs_ports::network::ServiceTable;
+
+use crate::failure::Failure;
 
 /// The port of the name server, on the bridge.
 const DNS_PORT: u16 = 53;
 
 /// Starts what the node serves beside its API: names for its containers, and the ingress.
 pub(super) async fn start(
-    ingress: SocketAddr,
+    ingress: IngressSettings,
     gateway: Option<Ipv4Addr>,
     mirror: &Mirror,
     tasks: &TaskTracker,
@@ -30,15 +33,53 @@ pub(super) async fn start(
         Ok(server) => drop(tasks.spawn(server.run(shutdown.clone()))),
         Err(error) => tracing::warn!(%error, "containers will not find each other by name"),
     }
-    match IngressListener::bind(ingress, None).await {
-        Ok(listener) => {
-            drop(tasks.spawn(
-                Ingress::new(IngressOptions::default(), table).serve(vec![listener], shutdown.clone()),
-            ));
-        }
+    let mut listeners = Vec::new();
+    match IngressListener::bind(ingress.plain, None).await {
+        Ok(listener) => listeners.push(listener),
         Err(error) => {
-            tracing::warn!(address = %ingress, %error, "no ingress on this node; stop what has the port or give another --ingress");
+            tracing::warn!(address = %ingress.plain, %error, "no HTTP ingress on this node; stop what has the port or give another --ingress");
         }
+    }
+    if let Some((address, tls)) = ingress.encrypted {
+        match IngressListener::bind(address, Some(tls)).await {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => {
+                tracing::warn!(%address, %error, "no HTTPS ingress on this node; stop what has the port or give another --ingress-tls");
+            }
+        }
+    }
+    if !listeners.is_empty() {
+        let ingress = Ingress::new(IngressOptions::default(), table);
+        drop(tasks.spawn(ingress.serve(listeners, shutdown.clone())));
+    }
+}
+
+/// Where the ingress listens.
+pub(super) struct IngressSettings {
+    plain: SocketAddr,
+    encrypted: Option<(SocketAddr, Arc<ServerConfig>)>,
+}
+
+impl IngressSettings {
+    /// What the flags say. A certificate that cannot be used stops the start: nobody should serve without the
+    /// encryption that was asked for.
+    pub(super) fn read(args: &UpArgs) -> Result<Self, Failure> {
+        let encrypted = match (&args.ingress_cert, &args.ingress_key) {
+            (Some(cert), Some(key)) => {
+                let read = |path: &PathBuf| {
+                    std::fs::read(path).map_err(|source| Failure::File {
+                        doing: "read",
+                        path: path.clone(),
+                        source,
+                    })
+                };
+                let config = server_config(&read(cert)?, &read(key)?)
+                    .map_err(|source| Failure::Certificate { path: cert.clone(), source })?;
+                Some((args.ingress_tls, config))
+            }
+            _ => None,
+        };
+        Ok(Self { plain: args.ingress, encrypted })
     }
 }
 
@@ -47,7 +88,7 @@ async fn feed(mirror: Mirror, table: watch::Sender<Arc<ServiceTable>>) {
     let mut states = mirror.subscribe();
     loop {
         let state = states.borrow_and_update().clone();
-        let next = view::service_table(&state, &Name::default_org());
+        let next = view::service_table(&state);
         table.send_if_modified(|known| {
             let differs = **known != next;
             if differs {

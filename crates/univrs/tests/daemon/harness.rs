@@ -1,6 +1,8 @@
 //! A daemon of its own for each test, on a free port and a directory that goes with it.
 
+use std::fs::OpenOptions;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,9 +16,43 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A running daemon.
 pub(crate) struct Daemon {
     child: Child,
-    pub(crate) dir: TempDir,
+    pub(crate) dir: DataDir,
     pub(crate) port: u16,
+    arguments: Vec<String>,
+    /// Where Docker listens, for a daemon that uses it.
+    docker_host: String,
     http: reqwest::Client,
+}
+
+/// Where a daemon keeps everything: a directory that goes with it, or one that a test has made.
+pub(crate) struct DataDir {
+    path: PathBuf,
+    /// Holds the log too, and what goes when it is dropped.
+    around: TempDir,
+}
+
+impl DataDir {
+    fn new(path: Option<PathBuf>) -> Self {
+        let around = tempfile::tempdir().unwrap();
+        Self { path: path.unwrap_or_else(|| around.path().join("data")), around }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Beside the data directory, so that what a test looks for there is not found in the log.
+    fn log(&self) -> PathBuf {
+        self.around.path().join("log")
+    }
+}
+
+/// What a daemon runs containers on.
+#[derive(Clone)]
+pub(crate) struct How {
+    pub(crate) runtime: &'static str,
+    /// Where Docker listens.
+    pub(crate) docker_host: String,
 }
 
 /// What the API answered.
@@ -36,31 +72,62 @@ pub(crate) fn univrs() -> Command {
     command
 }
 
-fn spawn(dir: &TempDir, port: u16) -> Child {
+fn spawn(dir: &DataDir, port: u16, arguments: &[String], docker_host: &str) -> Child {
+    let log = OpenOptions::new().create(true).append(true).open(dir.log()).unwrap();
     univrs()
-        .args(["up", "--runtime", "simulated", "--name", "one", "--overcommit", "cpu=4"])
+        .args(["up", "--name", "one", "--overcommit", "cpu=4"])
         .args(["--api", &format!("127.0.0.1:{port}"), "--ingress", "127.0.0.1:0"])
+        .args(arguments)
         .arg("--data-dir")
         .arg(dir.path())
-        .stderr(Stdio::null())
+        .env("DOCKER_HOST", docker_host)
+        .stderr(log)
         .spawn()
         .unwrap()
 }
 
 impl Daemon {
     pub(crate) async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_with(&["--runtime", "simulated"]).await
+    }
+
+    /// With these flags beside those that every test needs.
+    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
+        Self::start_at(DataDir::new(None), arguments, String::new()).await
+    }
+
+    pub(crate) async fn start_on(how: How) -> Self {
+        Self::start_at(DataDir::new(None), &["--runtime", how.runtime], how.docker_host).await
+    }
+
+    /// The same in a directory that outlives it.
+    pub(crate) async fn start_in(path: PathBuf, arguments: &[&str]) -> Self {
+        Self::start_at(DataDir::new(Some(path)), arguments, String::new()).await
+    }
+
+    async fn start_at(dir: DataDir, arguments: &[&str], docker_host: String) -> Self {
         let port = free_port();
-        let child = spawn(&dir, port);
-        let daemon = Self { child, dir, port, http: reqwest::Client::new() };
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let child = spawn(&dir, port, &arguments, &docker_host);
+        let daemon = Self { child, dir, port, arguments, docker_host, http: reqwest::Client::new() };
         daemon.until_ready().await;
         daemon
     }
 
+    /// Waits until the API answers and the node has registered, so that there is something to give.
     async fn until_ready(&self) {
-        let url = format!("http://127.0.0.1:{}/readyz", self.port);
+        let url = |path: &str| format!("http://127.0.0.1:{}{path}", self.port);
         self.until("the daemon is ready", async || {
-            self.http.get(&url).send().await.is_ok_and(|reply| reply.status() == StatusCode::OK)
+            self.http.get(url("/readyz")).send().await.is_ok_and(|reply| reply.status() == StatusCode::OK)
+        })
+        .await;
+        self.until("the node has registered", async || {
+            self.get("/api/nodes").await.body["items"][0]["state"] == "ready"
+        })
+        .await;
+        // The API answers before the node has made itself known.
+        self.until("the node is there", async || {
+            self.get("/api/nodes").await.body["items"][0]["state"] == "ready"
         })
         .await;
     }
@@ -74,6 +141,11 @@ impl Daemon {
         }
     }
 
+    /// What the daemon has written to its log.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.log()).unwrap()
+    }
+
     /// Kills the daemon as `kill -9` does.
     pub(crate) fn stop(&mut self) {
         self.child.kill().unwrap();
@@ -83,7 +155,7 @@ impl Daemon {
     /// Kills the daemon as `kill -9` does and starts it again on the same directory.
     pub(crate) async fn crash_and_restart(&mut self) {
         self.stop();
-        self.child = spawn(&self.dir, self.port);
+        self.child = spawn(&self.dir, self.port, &self.arguments, &self.docker_host);
         self.until_ready().await;
     }
 
@@ -121,5 +193,9 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        // Real containers outlive their daemon, but not their test.
+        if !self.arguments.iter().any(|argument| argument == "simulated") {
+            drop(univrs().args(["down", "--data-dir"]).arg(self.dir.path()).output());
+        }
     }
 }

@@ -34,7 +34,7 @@ async fn wrong_workloads_are_refused_by_field() {
             422,
             "placement.constraints[0]",
         ),
-        (r#"{"name":"web","image":"web","secrets":[{"name":"db","env":"DB"}]}"#, 422, "secrets"),
+        (r#"{"name":"web","image":"web","secrets":[{"name":"db"}]}"#, 422, "secrets[0]"),
         ("not json", 400, ""),
         ("", 400, ""),
     ] {
@@ -145,4 +145,34 @@ async fn a_second_daemon_and_a_taken_port_are_told_apart() {
     let (code, text) = up(empty.path(), daemon.port);
     assert_eq!(code, Some(1));
     assert!(text.contains("cannot listen on") && text.contains("hint:"), "{text}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_stops_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (cert, key) = (file("cert.pem", "no certificate"), file("key.pem", "no key"));
+    let up = |arguments: &[&std::path::Path]| {
+        let mut command = univrs();
+        command.args(["up", "--runtime", "simulated", "--api", &format!("127.0.0.1:{}", free_port())]);
+        for (flag, value) in ["--ingress-cert", "--ingress-key"].iter().zip(arguments) {
+            command.arg(flag).arg(value);
+        }
+        let output = command.arg("--data-dir").arg(dir.path().join("data")).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, text) = up(&[&cert, &key]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("cert.pem") && text.contains("hint:"), "{text}");
+    let (code, text) = up(&[&dir.path().join("nowhere.pem"), &key]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("nowhere.pem"), "{text}");
+    let (code, text) = up(&[&cert]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("--ingress-key"), "{text}");
+    assert!(!dir.path().join("data").exists(), "nothing was begun");
 }

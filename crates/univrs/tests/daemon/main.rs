@@ -1,6 +1,15 @@
-//! The real binary over its public API, with the simulated runtime: no root, no kernel, no network but loopback.
+//! The real binary over its public API. Most tests use the simulated runtime: no root, no kernel, no network but
+//! loopback. `bad_images`, `canary` and `docker` make real containers, `disk` mounts; without the rights or the
+//! programs for that these tests are left out and say so.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
+mod bad_images;
+mod callers;
+mod canary;
+mod disk;
+mod docker;
+#[path = "../../../adapters/runtime/tests/runtime/dockerd.rs"]
+mod dockerd;
 mod faults;
 mod harness;
 mod inputs;
@@ -8,3 +17,6 @@ mod life;
 mod mcp;
 mod operations;
 mod plans;
+mod preempting;
+mod secrets;
+mod volumes;

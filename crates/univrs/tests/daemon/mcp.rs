@@ -35,10 +35,13 @@ impl Operator {
         Self { client, calls: 0 }
     }
 
+    /// `mode` is a mode, `token ` and a token, or empty.
     async fn over_stdio(daemon: &Daemon, mode: &str, lifecycle: ClientLifecycleMode) -> Self {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_univrs"));
         command.args(["mcp", "--server", &format!("http://127.0.0.1:{}", daemon.port)]);
-        if !mode.is_empty() {
+        if let Some(token) = mode.strip_prefix("token ") {
+            command.env("UNIVRS_TOKEN", token);
+        } else if !mode.is_empty() {
             command.args(["--mode", mode]);
         }
         let transport = TokioChildProcess::new(command).unwrap();
@@ -208,6 +211,49 @@ async fn an_observer_reaches_no_write_with_any_tool() {
     let after = (daemon.writes().await, daemon.get("/api/workloads/web").await.body["revision"].clone());
     assert_eq!(before, after);
     assert_eq!(daemon.get("/api/plans").await.body["items"], json!([]), "not even a plan was made");
+}
+
+#[tokio::test]
+async fn a_pipeline_with_the_direct_grant_updates_in_one_call_and_no_more() {
+    let daemon = Daemon::start().await;
+    daemon.post("/api/workloads", r#"{"name":"orchestrator-prod","image":"web:1"}"#).await;
+    daemon.until_status("orchestrator-prod", "running").await;
+    let token = async |name: &str, grant: &str, direct: bool| {
+        let body = json!({"name": name, "grant": grant, "direct": direct}).to_string();
+        let made = daemon.post("/api/tokens", &body).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+        format!("token {}", made.body["token"].as_str().unwrap())
+    };
+    let image = |tag: &str| json!({"name": "orchestrator-prod", "image": format!("web:{tag}")});
+    let pipeline = token("pipeline", "operate", true).await;
+    let mut operator = Operator::over_stdio(&daemon, &pipeline, ClientLifecycleMode::Initialize).await;
+    let done = operator.call("workload_update", image("sha-1")).await.unwrap();
+    assert_eq!((&done["status"], operator.calls), (&json!("applied"), 1), "{done}");
+    assert_eq!(daemon.get("/api/workloads/orchestrator-prod").await.body["spec"]["image"], "web:sha-1");
+    let away = json!({"name": "orchestrator-prod", "patch": {"replicas": 0}});
+    let waits = operator.call("workload_update", away).await.unwrap();
+    assert_eq!(waits["status"], "waiting_for_approval", "what destroys waits for it too");
+    let scaled =
+        operator.call("workload_scale", json!({"name": "orchestrator-prod", "replicas": 2})).await.unwrap();
+    assert_eq!(scaled["status"], "ready", "nothing but updates is direct");
+
+    let plain = token("plain", "operate", false).await;
+    let mut operator = Operator::over_stdio(&daemon, &plain, ClientLifecycleMode::Initialize).await;
+    let planned = operator.call("workload_update", image("sha-2")).await.unwrap();
+    assert_eq!(planned["status"], "ready");
+    let looks = token("looks", "observe", false).await;
+    let mut operator = Operator::over_stdio(&daemon, &looks, ClientLifecycleMode::Initialize).await;
+    let refused = operator.call("workload_update", image("sha-3")).await.unwrap_err();
+    assert!(refused.starts_with("denied"), "{refused}");
+    // A token cannot approve what it planned, however much it may.
+    let admin = token("admin", "admin", false).await;
+    let mut operator = Operator::over_stdio(&daemon, &admin, ClientLifecycleMode::Initialize).await;
+    let plan = operator.call("workload_delete", json!({"name": "orchestrator-prod"})).await.unwrap();
+    let approve = format!("/api/plans/{}/approve", plan["plan_id"].as_str().unwrap());
+    let bearer = admin.replace("token ", "Bearer ");
+    let own = daemon.send(daemon.request(Method::POST, &approve).header("authorization", bearer)).await;
+    assert_eq!((own.status, &own.body["code"]), (StatusCode::FORBIDDEN, &json!("plan_own")), "{}", own.body);
+    assert_eq!(daemon.get("/api/workloads/orchestrator-prod").await.body["spec"]["image"], "web:sha-1");
 }
 
 #[tokio::test]

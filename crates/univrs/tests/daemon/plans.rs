@@ -110,6 +110,23 @@ async fn every_write_can_be_planned_and_changes_nothing() {
         let kept = daemon.get(&format!("/api/plans/{}", plan["plan_id"].as_str().unwrap())).await.body;
         assert_eq!(kept["digest"], plan["digest"]);
     }
+    let made = daemon.post("/api/tokens?dry_run=true", r#"{"name":"ci","grant":"operate"}"#).await.body;
+    assert_eq!(
+        (&made["status"], &made["changes"][0]["kind"]),
+        (&json!("show_only"), &json!("token")),
+        "{made}"
+    );
+    let secret =
+        daemon.request(Method::PUT, "/api/secrets/db?dry_run=true").body(r#"{"value":"canary-5d1"}"#);
+    let secret = daemon.send(secret).await;
+    assert_eq!((secret.status, &secret.body["status"]), (StatusCode::OK, &json!("ready")), "{}", secret.body);
+    for shown in [&made, &secret.body, &daemon.get("/api/plans").await.body] {
+        let text = shown.to_string();
+        assert!(
+            !["canary", "sealed", "sha256\":", "wrapped"].iter().any(|word| text.contains(word)),
+            "{text}"
+        );
+    }
     // A drain that is under way is answered again, so there is nothing to plan.
     let again = daemon.post(&format!("/api/nodes/{node}/drain?dry_run=true"), "{}").await;
     assert_eq!((again.status, &again.body["status"]), (StatusCode::OK, &json!("empty")));

@@ -1,6 +1,11 @@
 //! What to say to a query: a function of its bytes and the service table.
 //!
+//! `<workload>.<organisation>.internal` means the same to everyone. `<workload>.internal` is meant in the organisation
+//! of the instance that asks; someone else on the machine asks for the default organisation.
+//!
 //! Any bytes are a valid input. Answers and refusals live one second, so nobody holds on to an old table.
+
+use std::net::{IpAddr, Ipv4Addr};
 
 use hickory_proto::op::{Edns, Message, MessageType, Metadata, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, SOA};
@@ -11,6 +16,8 @@ use univrs_ports::network::ServiceTable;
 pub(crate) const TTL: u32 = 1;
 /// The zone that is answered here.
 const ZONE: &str = "internal";
+/// The organisation of who is no instance.
+const DEFAULT_ORG: &str = "default";
 /// The smallest message: a header.
 const HEADER: usize = 12;
 /// The largest datagram sent: fits every link without fragments.
@@ -21,6 +28,15 @@ const DATAGRAM: u16 = 1232;
 pub(crate) enum Carrier {
     Datagram,
     Stream,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// The machine itself.
+    Machine,
+    /// Whoever has this address.
+    At(IpAddr),
 }
 
 /// What to do with a query.
@@ -35,7 +51,13 @@ pub(crate) enum Verdict {
 }
 
 /// Judges a query; `turn` rotates the addresses, so that successive clients begin at different ones.
-pub(crate) fn judge(bytes: &[u8], table: &ServiceTable, turn: usize, carrier: Carrier) -> Verdict {
+pub(crate) fn judge(
+    bytes: &[u8],
+    asker: Asker,
+    table: &ServiceTable,
+    turn: usize,
+    carrier: Carrier,
+) -> Verdict {
     // An answer to an answer could go round for ever.
     let is_answer = |bytes: &[u8]| bytes.get(2).is_none_or(|flags| flags & 0x80 != 0);
     if bytes.len() < HEADER || is_answer(bytes) {
@@ -67,8 +89,11 @@ pub(crate) fn judge(bytes: &[u8], table: &ServiceTable, turn: usize, carrier: Ca
     if !matches!(question.query_class(), DNSClass::IN | DNSClass::ANY) {
         return refusal(reply, bytes, ResponseCode::Refused);
     }
+    let Ok(found) = look_up(&below, asker, table) else {
+        return refusal(reply, bytes, ResponseCode::ServFail);
+    };
     reply.metadata.authoritative = true;
-    fill(&mut reply, question, &below, table, turn);
+    fill(&mut reply, question, found, turn);
     let room = match carrier {
         Carrier::Datagram => query.max_payload().min(DATAGRAM),
         Carrier::Stream => u16::MAX,
@@ -98,12 +123,43 @@ fn below_zone(name: &Name) -> Option<Vec<String>> {
     (labels.pop()? == ZONE).then_some(labels)
 }
 
-fn fill(reply: &mut Message, question: &Query, below: &[String], table: &ServiceTable, turn: usize) {
-    let addresses = match below {
-        [] => Some(&[][..]),
-        [workload] => table.names.get(workload).map(Vec::as_slice),
-        _ => None,
-    };
+/// It cannot be said which organisation is meant. Asking again helps: who asks becomes known.
+struct Unclear;
+
+/// The addresses behind a name; `None` when there is no such name.
+fn look_up<'a>(
+    below: &[String],
+    asker: Asker,
+    table: &'a ServiceTable,
+) -> Result<Option<&'a [Ipv4Addr]>, Unclear> {
+    let of = |org: &str, workload: &String| table.names.get(org)?.get(workload).map(Vec::as_slice);
+    match below {
+        [] => Ok(Some(&[])),
+        [workload] => {
+            let home = match asker {
+                Asker::Machine => Some(DEFAULT_ORG),
+                Asker::At(IpAddr::V4(address)) => table.homes.get(&address).map(String::as_str),
+                Asker::At(IpAddr::V6(_)) => None,
+            };
+            match home {
+                Some(home) => Ok(of(home, workload)),
+                // An instance that has just begun is not in the table yet; it must not reach another organisation.
+                None if table
+                    .names
+                    .iter()
+                    .any(|(org, names)| org != DEFAULT_ORG && names.contains_key(workload)) =>
+                {
+                    Err(Unclear)
+                }
+                None => Ok(of(DEFAULT_ORG, workload)),
+            }
+        }
+        [workload, org] => Ok(of(org, workload)),
+        _ => Ok(None),
+    }
+}
+
+fn fill(reply: &mut Message, question: &Query, addresses: Option<&[Ipv4Addr]>, turn: usize) {
     let wanted = matches!(question.query_type(), RecordType::A | RecordType::ANY);
     match addresses {
         Some(addresses) if wanted && !addresses.is_empty() => {
@@ -153,12 +209,18 @@ mod tests {
     use proptest::prelude::*;
     use univrs_ports::network::ServiceTable;
 
-    use super::{Carrier, TTL, Verdict, judge};
+    use super::{Asker, Carrier, TTL, Verdict};
+
+    /// As the machine itself asks.
+    fn judge(bytes: &[u8], table: &ServiceTable, turn: usize, carrier: Carrier) -> Verdict {
+        super::judge(bytes, Asker::Machine, table, turn, carrier)
+    }
 
     fn table(count: u8) -> ServiceTable {
         let addresses = (1..=count).map(|last| Ipv4Addr::new(100, 64, 0, last)).collect();
-        let names = [("web".to_owned(), addresses), ("idle".to_owned(), vec![])].into_iter().collect();
-        ServiceTable { names, routes: vec![] }
+        let own = [("web".to_owned(), addresses), ("idle".to_owned(), vec![])].into_iter().collect();
+        let names = [("default".to_owned(), own)].into_iter().collect();
+        ServiceTable { names, ..ServiceTable::default() }
     }
 
     fn query(name: &str, kind: RecordType) -> Message {
@@ -216,6 +278,52 @@ mod tests {
         assert_eq!(code("other.internal.", RecordType::A), ResponseCode::NXDomain);
         assert_eq!(code("other.internal.", RecordType::AAAA), ResponseCode::NXDomain);
         assert_eq!(code("a.web.internal.", RecordType::A), ResponseCode::NXDomain);
+    }
+
+    #[test]
+    fn short_names_are_meant_in_the_organisation_of_who_asks() {
+        let at = |last| Ipv4Addr::new(100, 64, 0, last);
+        let names = |list: &[(&str, u8)]| {
+            list.iter().map(|(name, last)| ((*name).to_owned(), vec![at(*last)])).collect()
+        };
+        let table = ServiceTable {
+            names: [
+                ("default".to_owned(), names(&[("web", 1), ("db", 2)])),
+                ("acme".to_owned(), names(&[("web", 3), ("api", 4)])),
+            ]
+            .into(),
+            homes: [(at(2), "default".to_owned()), (at(4), "acme".to_owned())].into(),
+            routes: vec![],
+        };
+        let ask = |asker, name: &str| {
+            let bytes = query(name, RecordType::A).to_vec().unwrap();
+            let Verdict::Reply(reply) = super::judge(&bytes, asker, &table, 0, Carrier::Datagram) else {
+                panic!("{name}");
+            };
+            let reply = Message::from_vec(&reply).unwrap();
+            (reply.metadata.response_code, addresses(&reply))
+        };
+        let (of_default, of_acme) = (Asker::At(at(2).into()), Asker::At(at(4).into()));
+        let (unknown, found) = (Asker::At(at(9).into()), |last| (ResponseCode::NoError, vec![last]));
+        let none = (ResponseCode::NXDomain, vec![]);
+        for asker in [of_default, of_acme, unknown, Asker::Machine] {
+            assert_eq!(ask(asker, "web.default.internal."), found(1));
+            assert_eq!(ask(asker, "web.ACME.internal."), found(3));
+            assert_eq!(ask(asker, "db.acme.internal."), none);
+            assert_eq!(ask(asker, "web.other.internal."), none);
+        }
+        for asker in [of_default, Asker::Machine] {
+            assert_eq!(ask(asker, "web.internal."), found(1));
+            assert_eq!(ask(asker, "db.internal."), found(2));
+            assert_eq!(ask(asker, "api.internal."), none);
+        }
+        assert_eq!(ask(of_acme, "web.internal."), found(3));
+        assert_eq!(ask(of_acme, "api.internal."), found(4));
+        assert_eq!(ask(of_acme, "db.internal."), none);
+        // Someone unknown gets an answer where it can only be the default organisation's.
+        assert_eq!(ask(unknown, "db.internal."), found(2));
+        assert_eq!(ask(unknown, "web.internal."), (ResponseCode::ServFail, vec![]));
+        assert_eq!(ask(unknown, "api.internal."), (ResponseCode::ServFail, vec![]));
     }
 
     #[test]

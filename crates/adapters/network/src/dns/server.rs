@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use univrs_ports::network::ServiceTable;
 
-use super::answer::{Carrier, Verdict, bare_refusal, judge};
+use super::answer::{Asker, Carrier, Verdict, bare_refusal, judge};
 use super::forward::{Forwarder, Upstreams, read_message, write_message};
 
 /// How many questions may wait for the host's resolvers.
@@ -70,6 +70,7 @@ pub struct DnsServer {
 #[derive(Debug)]
 struct Shared {
     tables: watch::Receiver<Arc<ServiceTable>>,
+    own: std::net::IpAddr,
     turn: AtomicUsize,
     forwarder: Forwarder,
     forwarded: Semaphore,
@@ -92,6 +93,7 @@ impl DnsServer {
             datagrams.local_addr().map_err(|source| DnsError::Bind { address: options.listen, source })?;
         let shared = Shared {
             tables,
+            own: address.ip(),
             turn: AtomicUsize::new(0),
             forwarder: Forwarder::new(options.upstreams, address, options.timeout),
             forwarded: Semaphore::new(FORWARDED),
@@ -132,9 +134,12 @@ async fn bind_both(listen: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
 }
 
 impl Shared {
-    fn judge(&self, query: &[u8], carrier: Carrier) -> Verdict {
+    fn judge(&self, query: &[u8], client: SocketAddr, carrier: Carrier) -> Verdict {
         let table = Arc::clone(&self.tables.borrow());
-        judge(query, &table, self.turn.fetch_add(1, Ordering::Relaxed), carrier)
+        let from = client.ip();
+        // Whoever asks from the address asked, or from loopback, is on the machine and in no namespace.
+        let asker = if from == self.own || from.is_loopback() { Asker::Machine } else { Asker::At(from) };
+        judge(query, asker, &table, self.turn.fetch_add(1, Ordering::Relaxed), carrier)
     }
 
     /// An answer of the host's resolvers, or the admission that there is none.
@@ -160,7 +165,7 @@ async fn serve_datagrams(socket: Arc<UdpSocket>, shared: Arc<Shared>, tasks: &Ta
             }
         };
         let query = &buffer[..length];
-        match shared.judge(query, Carrier::Datagram) {
+        match shared.judge(query, client, Carrier::Datagram) {
             Verdict::Reply(reply) => drop(socket.send_to(&reply, client).await),
             Verdict::Ignore => {}
             Verdict::Forward => {
@@ -184,8 +189,8 @@ async fn serve_streams(
     let room = Arc::new(Semaphore::new(STREAMS));
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, client) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::debug!(%error, "the name server could not accept");
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -194,15 +199,15 @@ async fn serve_streams(
         };
         let (shared, stop) = (Arc::clone(&shared), stop.clone());
         tasks.spawn(async move {
-            stop.run_until_cancelled(serve_stream(stream, &shared)).await;
+            stop.run_until_cancelled(serve_stream(stream, client, &shared)).await;
             drop(permit);
         });
     }
 }
 
-async fn serve_stream(mut stream: TcpStream, shared: &Shared) {
+async fn serve_stream(mut stream: TcpStream, client: SocketAddr, shared: &Shared) {
     while let Ok(Ok(query)) = timeout(IDLE, read_message(&mut stream)).await {
-        let reply = match shared.judge(&query, Carrier::Stream) {
+        let reply = match shared.judge(&query, client, Carrier::Stream) {
             Verdict::Reply(reply) => reply,
             Verdict::Forward => shared.forward(&query, Carrier::Stream).await,
             Verdict::Ignore => return,

@@ -16,8 +16,9 @@ use univrs_ports::network::{Network, ServiceTable};
 use crate::support::{Machine, PATIENCE, on_machine};
 
 fn table(addresses: &[Ipv4Addr]) -> Arc<ServiceTable> {
-    let names = [("web".to_owned(), addresses.to_vec())].into_iter().collect();
-    Arc::new(ServiceTable { names, routes: vec![] })
+    let own = [("web".to_owned(), addresses.to_vec())].into_iter().collect();
+    let names = [("default".to_owned(), own)].into_iter().collect();
+    Arc::new(ServiceTable { names, ..ServiceTable::default() })
 }
 
 fn query(name: &str) -> Message {

@@ -85,6 +85,51 @@ fn published_ports_are_reached_from_everywhere() {
 }
 
 #[test]
+fn packets_pass_through_the_rules_of_docker() {
+    on_machine(|machine: Machine| async move {
+        if !std::path::Path::new("/usr/sbin/iptables").exists() {
+            return eprintln!("SKIPPED without iptables: packets through the rules of Docker");
+        }
+        let outside = machine.netns("outside");
+        sh(&format!("ip link add cable type veth peer name far netns {}", outside.path.display()));
+        sh("ip addr add 192.168.77.1/24 dev cable && ip link set cable up");
+        outside.inside(|| sh("ip link set lo up; ip addr add 192.168.77.2/24 dev far && ip link set far up"));
+        // What Docker does when it starts.
+        let docker = || {
+            sh("iptables -P FORWARD DROP; iptables -N DOCKER-USER; iptables -A DOCKER-USER -j RETURN; \
+                iptables -I FORWARD -j DOCKER-USER")
+        };
+        docker();
+        let before = sh("iptables -S");
+        let options = machine.options(1, RANGE);
+        let options = NetworkOptions { check_every: std::time::Duration::from_millis(50), ..options };
+        let network = NodeNetwork::open(options).await.unwrap();
+        let one = machine.netns("one");
+        network.attach(&one.request(1, &[(8080, 80)])).await.unwrap();
+        let (_one, _far) = (one.serve(80, "one"), outside.serve(9000, "far"));
+        let reached = || {
+            let from_outside = outside.inside(|| fetch(at(Ipv4Addr::new(192, 168, 77, 1), 8080)));
+            let to_outside = one.inside(|| fetch(at(Ipv4Addr::new(192, 168, 77, 2), 9000)));
+            (from_outside.ok(), to_outside.ok())
+        };
+        let expected = (Some("one 192.168.77.2".to_owned()), Some("far 192.168.77.1".to_owned()));
+        assert_eq!(reached(), expected);
+        // As when somebody reloads the rules.
+        sh("iptables -F; iptables -X; iptables -P FORWARD ACCEPT");
+        docker();
+        let mut tries = 0;
+        while !sh("iptables -S").contains(network.bridge()) {
+            tries += 1;
+            assert!(tries < 100, "the bridge is let through again");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert_eq!(reached(), expected);
+        network.purge().await.unwrap();
+        assert_eq!(sh("iptables -S"), before);
+    });
+}
+
+#[test]
 fn an_instance_cannot_reach_the_loopback_of_the_host() {
     on_machine(|machine: Machine| async move {
         let network = NodeNetwork::open(machine.options(1, RANGE)).await.unwrap();

@@ -12,7 +12,7 @@ mod track;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
@@ -27,6 +27,7 @@ use univrs_ports::runtime::{
     LogLine, LogQuery, Runtime, RuntimeError, RuntimeInventory, Sandbox,
 };
 
+use crate::calls::{Turns, blocking, failed, refused, uninterrupted};
 use crate::cgroup::Cgroups;
 use crate::layout::Layout;
 use crate::{record, seccomp};
@@ -68,8 +69,7 @@ struct Inner {
     /// Connections to the shims of running containers.
     tracked: Mutex<BTreeMap<ContainerId, Tracked>>,
     endings: broadcast::Sender<ContainerId>,
-    /// One change at a time to the containers of an instance.
-    locks: Mutex<BTreeMap<InstanceId, Arc<tokio::sync::Mutex<()>>>>,
+    turns: Turns,
     /// Set once the containers of an earlier run of the daemon have been looked for.
     adopted: OnceCell<()>,
 }
@@ -114,7 +114,7 @@ impl OciRuntime {
                 cgroups,
                 tracked: Mutex::default(),
                 endings: broadcast::channel(ENDINGS).0,
-                locks: Mutex::default(),
+                turns: Turns::default(),
                 adopted: OnceCell::new(),
             }),
         })
@@ -127,10 +127,10 @@ impl Runtime for OciRuntime {
         RuntimeKind::Oci
     }
 
-    async fn open_sandbox(&self, instance: &InstanceId) -> Result<Sandbox, RuntimeError> {
+    async fn open_sandbox(&self, instance: &InstanceId, _hostname: &str) -> Result<Sandbox, RuntimeError> {
         let (inner, instance) = (Arc::clone(&self.inner), instance.clone());
         uninterrupted(async move {
-            let _turn = inner.turn(&instance).await;
+            let _turn = inner.turns.take(&instance).await;
             inner.open_sandbox(&instance).await
         })
         .await
@@ -140,9 +140,9 @@ impl Runtime for OciRuntime {
         let (inner, instance) = (Arc::clone(&self.inner), instance.clone());
         uninterrupted(async move {
             inner.adopt().await;
-            let turn = inner.turn(&instance).await;
+            let turn = inner.turns.take(&instance).await;
             inner.close_sandbox(&instance).await?;
-            inner.end_turns(&instance, turn);
+            inner.turns.end(&instance, turn);
             Ok(())
         })
         .await
@@ -152,7 +152,7 @@ impl Runtime for OciRuntime {
         let (inner, spec) = (Arc::clone(&self.inner), spec.clone());
         uninterrupted(async move {
             inner.adopt().await;
-            let _turn = inner.turn(&spec.id.instance).await;
+            let _turn = inner.turns.take(&spec.id.instance).await;
             inner.start(&spec).await
         })
         .await
@@ -228,25 +228,6 @@ impl Runtime for OciRuntime {
 }
 
 impl Inner {
-    /// Waits until nobody else changes the containers of `instance`.
-    async fn turn(&self, instance: &InstanceId) -> tokio::sync::OwnedMutexGuard<()> {
-        let lock = {
-            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(locks.entry(instance.clone()).or_default())
-        };
-        lock.lock_owned().await
-    }
-
-    /// Forgets the lock of an instance that is gone, unless someone waits for it.
-    fn end_turns(&self, instance: &InstanceId, turn: tokio::sync::OwnedMutexGuard<()>) {
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        // One in the map, one in the guard.
-        if locks.get(instance).is_some_and(|lock| Arc::strong_count(lock) <= 2) {
-            locks.remove(instance);
-        }
-        drop(turn);
-    }
-
     fn state(&self, id: &ContainerId) -> Result<Option<ContainerState>, RuntimeError> {
         record::state(&self.layout.container(id)).map_err(failed(id, "read the state"))
     }
@@ -261,35 +242,4 @@ impl Inner {
             Some(state) => Ok(state),
         }
     }
-}
-
-/// For `map_err`: a failure in `step`.
-fn failed<I: std::fmt::Display, E: std::fmt::Display>(
-    id: &I,
-    step: &'static str,
-) -> impl FnOnce(E) -> RuntimeError + use<I, E> {
-    let id = id.to_string();
-    move |error| RuntimeError::Failed { id, step, reason: error.to_string() }
-}
-
-fn refused(id: &ContainerId, reason: String) -> RuntimeError {
-    RuntimeError::Refused { id: id.to_string(), reason }
-}
-
-/// Runs what waits for the disk or the kernel where it holds up nobody.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, RuntimeError> + Send + 'static,
-) -> Result<T, RuntimeError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(broken)
-}
-
-/// Carries a change through even when whoever asked for it gives up waiting.
-async fn uninterrupted<T: Send + 'static>(
-    work: impl Future<Output = Result<T, RuntimeError>> + Send + 'static,
-) -> Result<T, RuntimeError> {
-    tokio::spawn(work).await.unwrap_or_else(broken)
-}
-
-fn broken<T>(error: tokio::task::JoinError) -> Result<T, RuntimeError> {
-    Err(failed(&"of this node", "finish a piece of work")(error))
 }

@@ -12,15 +12,12 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
 };
-use nix::sys::statfs::statfs;
 use univrs_model::ids::InstanceId;
 use univrs_ports::runtime::{RuntimeError, Sandbox};
 
 use super::{Inner, blocking, failed};
-use crate::{overlay, seccomp, teardown};
+use crate::{netns, overlay, seccomp, teardown};
 
-/// What `statfs` answers for a namespace file.
-const NSFS_MAGIC: i64 = 0x6e73_6673;
 /// How long the remains of killed containers may resist.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -30,16 +27,16 @@ impl Inner {
         let wanted = instance.clone();
         blocking(move || {
             let fail = |error: io::Error| failed(&wanted, "make its network namespace")(error);
-            let netns = layout.netns(&wanted);
-            if !is_namespace(&netns) {
+            let file = layout.netns(&wanted);
+            if !netns::is_namespace(&file) {
                 layout.make().map_err(fail)?;
                 if !layout.filter().exists() {
                     seccomp::write(&layout.filter()).map_err(fail)?;
                 }
                 std::fs::create_dir_all(layout.sandbox(&wanted)).map_err(fail)?;
-                make_namespace(&netns).map_err(fail)?;
+                make_namespace(&file).map_err(fail)?;
             }
-            Ok(Sandbox { instance: wanted, netns: Some(netns) })
+            Ok(Sandbox { instance: wanted, netns: Some(file) })
         })
         .await
     }
@@ -88,11 +85,6 @@ impl Inner {
         })
         .await
     }
-}
-
-pub(super) fn is_namespace(path: &Path) -> bool {
-    #[expect(clippy::useless_conversion, reason = "the type differs between C libraries")]
-    statfs(path).is_ok_and(|found| i64::from(found.filesystem_type().0) == NSFS_MAGIC)
 }
 
 /// Makes a network namespace that lives as long as the mount on `path`.

@@ -1,18 +1,20 @@
 //! Starting and stopping.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
+use univrs_model::secret::SecretValue;
 use univrs_model::span::Span;
 use univrs_ports::runtime::{ContainerId, ContainerPhase, ContainerSpec, ContainerState, Exit, RuntimeError};
 
-use super::{Inner, blocking, failed, refused, sandbox};
+use super::{Inner, blocking, failed, refused};
 use crate::record::{self, Plan};
-use crate::{layout, shim, signals, teardown};
+use crate::{layout, netns, shim, signals, teardown};
 
 /// How long a shim may take to make a container.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -44,10 +46,13 @@ impl Inner {
                 return Err(RuntimeError::Failed { id: id.to_string(), step: "start", reason });
             }
         }
+        if let Some((name, _)) = spec.secret_env.iter().find(|(_, value)| value.expose().contains(&0)) {
+            return Err(refused(id, format!("the value for `{name}` has a zero byte; deliver it as a file")));
+        }
         if signals::number(&spec.stop_signal).is_none() {
             return Err(refused(id, format!("`{}` is not a signal", spec.stop_signal)));
         }
-        if !sandbox::is_namespace(&self.layout.netns(&id.instance)) {
+        if !netns::is_namespace(&self.layout.netns(&id.instance)) {
             return Err(RuntimeError::NotFound { id: format!("{id} (its sandbox is not open)") });
         }
         self.clear(id).await?;
@@ -61,7 +66,7 @@ impl Inner {
                 .map_err(failed(&name, "write its plan"))
         })
         .await?;
-        if let Err(error) = self.run_shim(id).await {
+        if let Err(error) = self.run_shim(id, &spec.secret_env).await {
             // The reason for the failure matters more than one for the clean-up.
             if let Err(other) = self.clear(id).await {
                 tracing::warn!(container = %id, error = %other, "a failed start left something behind");
@@ -93,7 +98,11 @@ impl Inner {
     }
 
     /// Runs a shim until it tells that the container runs, or why it does not.
-    async fn run_shim(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+    async fn run_shim(
+        &self,
+        id: &ContainerId,
+        secrets: &BTreeMap<String, SecretValue>,
+    ) -> Result<(), RuntimeError> {
         let dir = self.layout.container(id);
         let complaints =
             std::fs::File::create(dir.join(layout::COMPLAINTS)).map_err(failed(id, "start its shim"))?;
@@ -103,11 +112,15 @@ impl Inner {
             .arg(&dir)
             .env_clear()
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(if secrets.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
             .stderr(complaints)
             .spawn()
             .map_err(failed(id, "start its shim"))?;
+        if let Some(mut mouth) = child.stdin.take() {
+            // What is said through a pipe is in no file. A shim that does not listen tells why it ended below.
+            drop(mouth.write_all(&shim::encode_secrets(secrets)).await);
+        }
         let answer = match tokio::time::timeout(START_LIMIT, first_line(&mut child)).await {
             Ok(answer) => answer.map_err(failed(id, "hear from its shim"))?,
             Err(_) => {

@@ -1,9 +1,10 @@
 //! `shim`: makes a container and starts it, then becomes the process that waits for it.
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,10 +21,12 @@ use nix::unistd::{Pid, pipe2};
 use univrs_ports::runtime::{Mount, MountSource};
 
 use super::program::Program;
+use super::secret_env::SecretEnv;
 use super::{Trouble, chain, complaints};
 use crate::cgroup::Cgroups;
 use crate::record::{self, Plan, Started};
-use crate::{layout, overlay, seccomp, spec, teardown, users};
+use crate::users::{self, User};
+use crate::{layout, overlay, seccomp, spec, teardown};
 
 /// What the waiting process needs of what this one opened.
 struct Kept {
@@ -62,6 +65,7 @@ fn one_line(text: &str) -> String {
 fn begin(dir: &Path) -> Result<(i32, Kept), Trouble> {
     std::env::set_current_dir(dir).map_err(Trouble::at("enter the container's directory"))?;
     complaints::write_to(Path::new(layout::COMPLAINTS)).map_err(Trouble::at("open the error log"))?;
+    let secrets = SecretEnv::receive().map_err(Trouble::at("hear the secrets"))?;
     nix::unistd::setsid().map_err(Trouble::at("start a session"))?;
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     // The library leaves groups as they are when a container asks for none.
@@ -74,7 +78,7 @@ fn begin(dir: &Path) -> Result<(i32, Kept), Trouble> {
         .and_then(|plan| plan.ok_or_else(|| std::io::ErrorKind::NotFound.into()))
         .map_err(Trouble::at("read the plan"))?;
     let cgroups = Cgroups::find();
-    match start(&plan, &cgroups) {
+    match start(&plan, secrets, &cgroups) {
         Ok((pid, stdout, stderr, control)) => Ok((pid, Kept { stdout, stderr, control, lock })),
         Err(trouble) => {
             super::reap_children();
@@ -85,7 +89,11 @@ fn begin(dir: &Path) -> Result<(i32, Kept), Trouble> {
     }
 }
 
-fn start(plan: &Plan, cgroups: &Cgroups) -> Result<(i32, OwnedFd, OwnedFd, UnixListener), Trouble> {
+fn start(
+    plan: &Plan,
+    secrets: SecretEnv,
+    cgroups: &Cgroups,
+) -> Result<(i32, OwnedFd, OwnedFd, UnixListener), Trouble> {
     if let Some(problem) = spec::problem(plan) {
         return Err(Trouble::Refused(problem));
     }
@@ -98,6 +106,7 @@ fn start(plan: &Plan, cgroups: &Cgroups) -> Result<(i32, OwnedFd, OwnedFd, UnixL
     if let Some(problem) = plan.mounts.iter().find_map(|mount| target_problem(&rootfs, mount)) {
         return Err(Trouble::Refused(problem));
     }
+    hand_over(&plan.mounts, &user)?;
     let config = spec::configuration(plan, &user, cgroups);
     record::write(Path::new("config.json"), &config).map_err(Trouble::at("write the configuration"))?;
 
@@ -105,7 +114,7 @@ fn start(plan: &Plan, cgroups: &Cgroups) -> Result<(i32, OwnedFd, OwnedFd, UnixL
     let (err_read, err_write) = pipe2(OFlag::O_CLOEXEC).map_err(Trouble::at("open the log pipes"))?;
     let (report_read, report_write) = pipe2(OFlag::O_CLOEXEC).map_err(Trouble::at("open the log pipes"))?;
     let filter = seccomp::read(&plan.filter).map_err(Trouble::at("read the filter for system calls"))?;
-    let program = Program::new(filter, File::from(report_write));
+    let program = Program::new(filter, File::from(report_write)).with_secrets(secrets);
     let built = build(program, out_write, err_write);
     let mut container = match built {
         Ok(container) => container,
@@ -157,6 +166,17 @@ fn build(program: Program, stdout: OwnedFd, stderr: OwnedFd) -> Result<Container
         })
 }
 
+/// Makes secret files the property of the container's user, for whom alone they are.
+fn hand_over(mounts: &[Mount], user: &User) -> Result<(), Trouble> {
+    for mount in mounts {
+        let MountSource::Owned(path) = &mount.source else { continue };
+        std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid))
+            .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(0o400)))
+            .map_err(Trouble::at("hand over a secret"))?;
+    }
+    Ok(())
+}
+
 /// Lets the container's program run and waits until it does.
 fn run(container: &mut Container, pid: Pid, plan: &Plan, report: OwnedFd) -> Result<(), Trouble> {
     // The daemon may be protected from the kernel's search for memory; containers are not.
@@ -192,7 +212,7 @@ fn drain(report: OwnedFd) -> String {
 fn target_problem(rootfs: &Path, wanted: &Mount) -> Option<String> {
     use nix::fcntl::{OpenHow, ResolveFlag, openat2};
     let wants_dir = match &wanted.source {
-        MountSource::Host(path) => path.is_dir(),
+        MountSource::Host(path) | MountSource::Owned(path) => path.is_dir(),
         MountSource::Memory { .. } => true,
     };
     let how = OpenHow::new()

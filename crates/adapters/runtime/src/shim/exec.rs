@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::program::Program;
+use super::secret_env::SecretEnv;
 use super::{chain, complaints};
 use crate::record::{self, Plan};
 use crate::{layout, seccomp, sys, teardown};
@@ -157,12 +158,16 @@ fn describe(call: &Call, path: &Path) -> std::io::Result<()> {
 fn launch(workspace: &Path, process: &Path, call: &Call, fds: Vec<OwnedFd>) -> Result<Command, Answer> {
     let (report_read, report_write) =
         pipe2(OFlag::O_CLOEXEC).map_err(|error| failed("open the report pipe")(&error))?;
-    let filter = record::read::<Plan>(Path::new(layout::PLAN))
+    let plan = record::read::<Plan>(Path::new(layout::PLAN))
         .and_then(|plan| plan.ok_or_else(|| std::io::ErrorKind::NotFound.into()))
-        .and_then(|plan| seccomp::read(&plan.filter))
-        .map_err(|error| failed("read the filter for system calls")(&error))?;
+        .map_err(|error| failed("read the plan")(&error))?;
+    let filter =
+        seccomp::read(&plan.filter).map_err(|error| failed("read the filter for system calls")(&error))?;
+    let names: Vec<&String> =
+        plan.secret_env.iter().filter(|name| !call.env.iter().any(|(added, _)| added == *name)).collect();
+    let secrets = SecretEnv::of_container(&names).map_err(|error| failed("read the secrets")(&error))?;
     let own = std::env::current_dir().map_err(|error| failed("find the container's directory")(&error))?;
-    let program = Program::new(filter, File::from(report_write));
+    let program = Program::new(filter, File::from(report_write)).with_secrets(secrets);
     let mut builder = ContainerBuilder::new(layout::LIBRARY.to_owned(), SyscallType::default())
         .with_root_path(own.join(workspace))
         .map_err(|error| Answer::Failed(chain(&error)))?

@@ -16,10 +16,12 @@ mod control;
 mod create;
 mod exec;
 mod program;
+mod secret_env;
 mod wait;
 
 pub(crate) use control::{Reply, Request};
 pub(crate) use exec::{Answer, Call, receive_with_fds, send_call};
+pub(crate) use secret_env::encode as encode_secrets;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use nix::libc::sock_filter;
 use nix::unistd::{AccessFlags, access, execve};
 use oci_spec::runtime::Spec;
 
+use super::secret_env::SecretEnv;
 use crate::sys;
 
 /// Starts a program and reports why it could not.
@@ -22,11 +23,18 @@ pub(crate) struct Program {
     filter: Rc<Vec<sock_filter>>,
     /// Written to when the program cannot be started; closed by its start.
     report: Rc<File>,
+    /// The part of the environment that is in no file.
+    secrets: Rc<SecretEnv>,
 }
 
 impl Program {
     pub(crate) fn new(filter: Vec<sock_filter>, report: File) -> Self {
-        Self { filter: Rc::new(filter), report: Rc::new(report) }
+        Self { filter: Rc::new(filter), report: Rc::new(report), secrets: Rc::default() }
+    }
+
+    /// The same with variables that must not be written down.
+    pub(crate) fn with_secrets(self, secrets: SecretEnv) -> Self {
+        Self { secrets: Rc::new(secrets), ..self }
     }
 
     fn refuse(&self, reason: &str) {
@@ -59,9 +67,11 @@ impl Program {
         let (arguments, _) = command(spec)?;
         let text = |text: &str| CString::new(text).map_err(|_| "the command has a zero byte".to_owned());
         let arguments = arguments.iter().map(|argument| text(argument)).collect::<Result<Vec<_>, _>>()?;
-        let environment = std::env::vars()
+        let mut environment = std::env::vars()
+            .filter(|(key, _)| !self.secrets.has(key))
             .map(|(key, value)| text(&format!("{key}={value}")))
             .collect::<Result<Vec<_>, _>>()?;
+        environment.extend(self.secrets.entries().map(CString::from));
         let program = text(&path.to_string_lossy())?;
         sys::reset_signals().map_err(|error| format!("failed to reset signals: {error}"))?;
         sys::restrict(&mut self.filter.to_vec())

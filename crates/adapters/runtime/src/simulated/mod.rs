@@ -65,7 +65,7 @@ impl Runtime for SimulatedRuntime {
         RuntimeKind::Simulated
     }
 
-    async fn open_sandbox(&self, instance: &InstanceId) -> Result<Sandbox, RuntimeError> {
+    async fn open_sandbox(&self, instance: &InstanceId, _hostname: &str) -> Result<Sandbox, RuntimeError> {
         self.world.lock().sandboxes.entry(instance.clone()).or_default();
         Ok(Sandbox { instance: instance.clone(), netns: None })
     }

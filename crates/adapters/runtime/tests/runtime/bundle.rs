@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use univrs_model::ids::{InstanceId, NodeId};
 use univrs_ports::images::{ImageConfig, PreparedImage};
-use univrs_ports::runtime::conformance::{Behaviour, Subject, shell_command};
+use univrs_ports::runtime::conformance::{Behaviour, HOSTNAME, Subject, shell_command};
 use univrs_ports::runtime::{ContainerId, ContainerSpec, Limits, LogLimits, Runtime};
 use univrs_runtime::{OciOptions, OciRuntime};
 
-const BUSYBOX: &str = "/bin/busybox";
-const APPLETS: [&str; 40] = [
+pub(crate) const BUSYBOX: &str = "/bin/busybox";
+pub(crate) const APPLETS: [&str; 40] = [
     "sh", "sleep", "echo", "cat", "ls", "id", "mount", "umount", "unshare", "hostname", "ps", "stty", "true",
     "false", "kill", "env", "pwd", "mkdir", "touch", "dd", "wget", "nc", "ip", "grep", "head", "yes",
     "mknod", "chown", "sort", "tail", "stat", "nproc", "wc", "seq", "awk", "rm", "df", "tr", "test", "date",
@@ -192,10 +192,11 @@ pub(crate) fn script(id: &ContainerId, layers: Vec<PathBuf>, script: &str) -> Co
             fetched: false,
         },
         command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+        secret_env: BTreeMap::new(),
         env: BTreeMap::from([("GREETING".to_owned(), "hello there".to_owned())]),
         working_dir: "/".to_owned(),
         user: String::new(),
-        hostname: "box".to_owned(),
+        hostname: HOSTNAME.to_owned(),
         mounts: Vec::new(),
         limits: Limits::default(),
         stop_signal: "SIGTERM".to_owned(),

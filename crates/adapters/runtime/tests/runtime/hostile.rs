@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_model::span::Span;
+use univrs_ports::runtime::conformance::HOSTNAME;
 use univrs_ports::runtime::{
     ContainerId, ContainerPhase, ContainerSpec, ExecSpec, Exit, LogLimits, LogQuery, Mount, MountSource,
     Runtime as _, RuntimeError,
@@ -19,9 +20,9 @@ use crate::harness::{Outcome, Test};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-macro_rules! add {
-    ($tests:ident: $($name:ident),* $(,)?) => {$(
-        $tests.push(Test::new(concat!("hostile::", stringify!($name)), || async {
+macro_rules! add_tests {
+    ($tests:ident: $of:literal: $($name:ident),* $(,)?) => {$(
+        $tests.push(Test::new(concat!($of, "::", stringify!($name)), || async {
             if let Some(reason) = obstacle() {
                 return Outcome::LeftOut(reason);
             }
@@ -33,10 +34,11 @@ macro_rules! add {
         }));
     )*};
 }
+pub(crate) use add_tests;
 
 /// Adds the tests.
 pub(crate) fn add(tests: &mut Vec<Test>) {
-    add!(tests:
+    add_tests!(tests: "hostile":
         a_container_sees_its_own_world,
         system_calls_are_restricted_for_every_program,
         the_host_is_out_of_reach,
@@ -59,8 +61,8 @@ pub(crate) fn add(tests: &mut Vec<Test>) {
     );
 }
 
-async fn start(node: &Node, spec: &ContainerSpec) -> Result<(), RuntimeError> {
-    node.oci().open_sandbox(&spec.id.instance).await.expect("a sandbox");
+pub(crate) async fn start(node: &Node, spec: &ContainerSpec) -> Result<(), RuntimeError> {
+    node.oci().open_sandbox(&spec.id.instance, HOSTNAME).await.expect("a sandbox");
     node.oci().start(spec).await.map(drop)
 }
 
@@ -83,7 +85,7 @@ async fn log(runtime: &OciRuntime, id: &ContainerId) -> Vec<String> {
 }
 
 /// Runs a container to its end.
-async fn run(node: &Node, spec: &ContainerSpec) -> (Exit, Vec<String>) {
+pub(crate) async fn run(node: &Node, spec: &ContainerSpec) -> (Exit, Vec<String>) {
     start(node, spec).await.expect("it starts");
     let exit = ended(&node.oci(), &spec.id).await;
     (exit, log(&node.oci(), &spec.id).await)
@@ -93,7 +95,7 @@ async fn says(node: &Node, script: &str) -> Vec<String> {
     run(node, &node.script(&fresh("app"), script)).await.1
 }
 
-async fn command(node: &Node, id: &ContainerId, script: &str) -> String {
+pub(crate) async fn command(node: &Node, id: &ContainerId, script: &str) -> String {
     use tokio::io::AsyncReadExt as _;
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
     let spec = ExecSpec { command, env: [("MORE".to_owned(), "yes".to_owned())].into(), tty: false };
@@ -381,7 +383,7 @@ pub(crate) async fn doomed_daemon(mut arguments: impl Iterator<Item = String>) {
         instance: "in_doomed".parse().expect("an id"),
         container: "app".parse().expect("a name"),
     };
-    runtime.open_sandbox(&id.instance).await.expect("a sandbox");
+    runtime.open_sandbox(&id.instance, HOSTNAME).await.expect("a sandbox");
     let spec =
         crate::bundle::script(&id, layers, "trap 'exit 6' TERM; while :; do echo on; sleep 0.05; done");
     runtime.start(&spec).await.expect("it starts");
@@ -421,7 +423,7 @@ async fn an_abandoned_start_harms_nothing(node: &Node) {
     for wait in [0, 2, 5, 10, 20, 40, 60] {
         let id = fresh("app");
         let spec = node.script(&id, "trap 'exit 0' TERM; while :; do sleep 0.02; done");
-        node.oci().open_sandbox(&id.instance).await.expect("a sandbox");
+        node.oci().open_sandbox(&id.instance, HOSTNAME).await.expect("a sandbox");
         // Gives up in the midst.
         let _ = tokio::time::timeout(Duration::from_millis(wait), node.oci().start(&spec)).await;
         let again = tokio::time::timeout(PATIENCE, node.oci().start(&spec)).await.expect("an answer in time");
@@ -429,7 +431,7 @@ async fn an_abandoned_start_harms_nothing(node: &Node) {
         node.oci().close_sandbox(&id.instance).await.expect("it closes");
     }
     let id = fresh("app");
-    node.oci().open_sandbox(&id.instance).await.expect("a sandbox");
+    node.oci().open_sandbox(&id.instance, HOSTNAME).await.expect("a sandbox");
     let _ = tokio::time::timeout(Duration::from_millis(8), node.oci().start(&node.script(&id, "sleep 100")))
         .await;
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use univrs_model::span::Span;
 use univrs_ports::runtime::Runtime as _;
+use univrs_ports::runtime::conformance::HOSTNAME;
 
 use crate::bundle::{Node, fresh, obstacle};
 use crate::harness::{Outcome, Test, say};
@@ -31,7 +32,7 @@ async fn measure() {
     let mut weights = Vec::new();
     for _ in 0..STARTS {
         let id = fresh("app");
-        runtime.open_sandbox(&id.instance).await.expect("a sandbox");
+        runtime.open_sandbox(&id.instance, HOSTNAME).await.expect("a sandbox");
         let began = Instant::now();
         runtime.start(&node.script(&id, "exec sleep 1000")).await.expect("it starts");
         millis.push(began.elapsed().as_secs_f64() * 1e3);
@@ -54,7 +55,7 @@ async fn measure() {
     let starts = ids.iter().map(|id| {
         let (runtime, spec) = (&runtime, node.script(id, "exec sleep 1000"));
         async move {
-            runtime.open_sandbox(&spec.id.instance).await.expect("a sandbox");
+            runtime.open_sandbox(&spec.id.instance, HOSTNAME).await.expect("a sandbox");
             runtime.start(&spec).await.expect("it starts");
         }
     });

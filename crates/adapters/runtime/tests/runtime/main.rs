@@ -3,10 +3,14 @@
 //! Without the rights to make containers the tests that need them are left out and say so.
 
 mod bundle;
+mod docker;
+mod docker_own;
+mod dockerd;
 mod harness;
 mod hostile;
 mod latency;
 mod oci;
+mod secrets;
 mod simulated;
 
 use std::process::ExitCode;
@@ -25,6 +29,11 @@ fn main() -> ExitCode {
     simulated::add(&mut tests);
     oci::add(&mut tests);
     hostile::add(&mut tests);
+    secrets::add(&mut tests);
+    docker::add(&mut tests);
+    docker_own::add(&mut tests);
     latency::add(&mut tests);
-    harness::run(tests)
+    let code = harness::run(tests);
+    docker::finish();
+    code
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use univrs_ports::runtime::conformance::{Ability, Behaviour, Command, Subject, checks};
+use univrs_ports::runtime::conformance::{Ability, Behaviour, Command, HOSTNAME, Subject, checks};
 use univrs_ports::runtime::{ContainerId, ContainerPhase, ContainerSpec, Runtime};
 use univrs_runtime::SimulatedRuntime;
 
@@ -99,7 +99,7 @@ async fn many() {
         let mut spec = script(&fresh("app"), Vec::new(), "");
         spec.image.reference = "sim/exit:0?after=2s".to_owned();
         spec.labels = BTreeMap::new();
-        runtime.open_sandbox(&spec.id.instance).await.expect("a sandbox");
+        runtime.open_sandbox(&spec.id.instance, HOSTNAME).await.expect("a sandbox");
         runtime.start(&spec).await.expect("it starts");
     }
     let started = began.elapsed();

@@ -11,17 +11,20 @@ use univrs_ports::store::{
     ClusterAdmin, ClusterId, Consistency, Error, MemberId, Op, Page, Prefix, RequestId, Role, StateStore,
     Txn, conformance,
 };
-use univrs_store::{Loopback, Options, RaftStore, TcpTransport, Transport, serve_tcp};
+use univrs_store::wire::{
+    Channel, Limits, MemberService, Services, StoreService, TcpDial, WireTransport, serve,
+};
+use univrs_store::{Loopback, Options, RaftStore, Transport};
 
 use crate::support::{eventually, key, put, shared};
 
-const CLUSTER: ClusterId = ClusterId(0xc105_7e12);
+pub(crate) const CLUSTER: ClusterId = ClusterId(0xc105_7e12);
 
-struct Node {
-    store: RaftStore,
-    address: String,
-    stop: CancellationToken,
-    dir: TempDir,
+pub(crate) struct Node {
+    pub(crate) store: RaftStore,
+    pub(crate) address: String,
+    pub(crate) stop: CancellationToken,
+    pub(crate) dir: TempDir,
 }
 
 fn options(dir: &Path, id: u64, address: &str, transport: Arc<dyn Transport>) -> Options {
@@ -37,7 +40,7 @@ fn options(dir: &Path, id: u64, address: &str, transport: Arc<dyn Transport>) ->
 }
 
 impl Node {
-    async fn start(id: u64, tune: impl FnOnce(&mut Options)) -> Self {
+    pub(crate) async fn start(id: u64, tune: impl FnOnce(&mut Options)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self::start_at(id, dir, listener, tune).await
@@ -45,15 +48,21 @@ impl Node {
 
     async fn start_at(id: u64, dir: TempDir, listener: TcpListener, tune: impl FnOnce(&mut Options)) -> Self {
         let address = listener.local_addr().unwrap().to_string();
-        let mut options = options(dir.path(), id, &address, Arc::new(TcpTransport::default()));
+        let mut options =
+            options(dir.path(), id, &address, Arc::new(WireTransport::new(Arc::new(TcpDial), Some(CLUSTER))));
         tune(&mut options);
         let store = RaftStore::open(options).await.unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(serve_tcp(listener, store.peer_handler(), stop.clone()));
+        let members = Arc::new(MemberService::new(store.peer_handler()));
+        let clients = Arc::new(StoreService::new(shared(&store), Some(Arc::new(store.clone()))));
+        let services = Services::new(CLUSTER, MemberId(id), Limits::default())
+            .with(Channel::MEMBERS, members)
+            .with(Channel::STORE, clients);
+        tokio::spawn(serve(listener, services, stop.clone()));
         Self { store, address, stop, dir }
     }
 
-    async fn stop(self) -> TempDir {
+    pub(crate) async fn stop(self) -> TempDir {
         self.stop.cancel();
         self.store.close().await;
         self.dir
@@ -71,7 +80,7 @@ async fn join(leader: &RaftStore, id: u64, address: &str) {
     .await;
 }
 
-async fn three() -> Vec<Node> {
+pub(crate) async fn three() -> Vec<Node> {
     let mut nodes = Vec::new();
     for id in 1..=3 {
         nodes.push(Node::start(id, |_| {}).await);

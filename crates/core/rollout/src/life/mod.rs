@@ -56,6 +56,11 @@ pub enum LifeStep {
         /// The time it has.
         grace: Span,
     },
+    /// Renew the files of secrets in a running container, then send it SIGHUP.
+    RenewSecrets {
+        /// Which container.
+        name: Name,
+    },
     /// Probe a container's health once and report the result in [`Seen::probes`].
     Probe {
         /// Which container.

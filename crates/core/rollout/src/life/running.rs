@@ -8,7 +8,7 @@ use univrs_model::Timestamp;
 use univrs_model::instance::{Health, Phase};
 use univrs_model::name::Name;
 use univrs_model::span::Span;
-use univrs_model::workload::{RestartWhen, WorkloadKind};
+use univrs_model::workload::{OnChange, RestartWhen, WorkloadKind};
 
 use super::{ContainerSeen, LifeStep, Now, Trouble};
 use crate::backoff::RESET_AFTER;
@@ -78,6 +78,9 @@ impl Now<'_> {
                     sum.started_at = sum.started_at.max(Some(since));
                     let remembered = self.remembered(name);
                     remembered.attempt = Some(attempt);
+                    if self.has_renewed_secrets(name) {
+                        self.steps.push(LifeStep::RenewSecrets { name: name.clone() });
+                    }
                     let health = self.check(&container, attempt, since);
                     match health {
                         Health::None => {}
@@ -116,6 +119,14 @@ impl Now<'_> {
             }
         }
         self.report(sum);
+    }
+
+    /// Whether a secret with `on_change = signal` has another value than the container was given.
+    fn has_renewed_secrets(&self, name: &Name) -> bool {
+        let Some(delivered) = self.seen.secrets.get(name) else { return false };
+        let uses = self.order.spec.secrets.iter().filter(|uses| uses.on_change == OnChange::Signal);
+        uses.filter_map(|uses| Some((self.order.secrets.get(&uses.name)?, delivered.get(&uses.name)?)))
+            .any(|(newest, delivered)| newest != delivered)
     }
 
     /// Decides what follows the end of a container's attempt.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use univrs_model::Timestamp;
 use univrs_model::name::Name;
+use univrs_model::secret::SecretVersion;
 
 /// Everything that is known of an instance on its node. The default knows nothing and has nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Seen {
     pub address: Option<String>,
     /// The containers, by name; one that is missing is absent.
     pub containers: BTreeMap<Name, ContainerSeen>,
+    /// Which value of each secret was delivered to each container.
+    pub secrets: BTreeMap<Name, BTreeMap<Name, SecretVersion>>,
     /// The health probes, by container.
     pub probes: BTreeMap<Name, ProbeSeen>,
     /// Since when the node has not heard the control plane, if it does not.

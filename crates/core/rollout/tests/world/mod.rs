@@ -10,6 +10,7 @@ use univrs_model::ids::{NodeId, WorkloadId};
 use univrs_model::instance::{Desired, Health, Instance, Observation, Phase};
 use univrs_model::name::Name;
 use univrs_model::rollout::{Rollout, Workload, WorkloadStatus};
+use univrs_model::secret::SecretVersion;
 use univrs_model::workload::WorkloadSpec;
 use univrs_rollout::{Decision, RolloutInput, plan};
 
@@ -42,6 +43,7 @@ pub(crate) struct World {
     pub(crate) chance: Chance,
     pub(crate) draining: BTreeSet<NodeId>,
     pub(crate) eligible: Vec<NodeId>,
+    pub(crate) secrets: BTreeMap<Name, SecretVersion>,
     /// Images that never run.
     pub(crate) bad: BTreeSet<String>,
     /// How likely things break, in percent for each step.
@@ -72,6 +74,7 @@ impl World {
             chance: Chance(seed),
             draining: BTreeSet::new(),
             eligible: Vec::new(),
+            secrets: BTreeMap::new(),
             bad: BTreeSet::new(),
             trouble: 0,
             removed: false,
@@ -93,6 +96,7 @@ impl World {
             rollout: self.rollout.clone(),
             instances: self.instances.clone(),
             dependencies: BTreeMap::new(),
+            secrets: self.secrets.clone(),
             eligible_nodes: self.eligible.clone(),
             draining: self.draining.clone(),
             now: self.now,

@@ -7,8 +7,8 @@ use univrs_model::span::Span;
 
 use super::super::{ContainerPhase, LogQuery, RuntimeError};
 use super::{
-    Ability, Behaviour, GENEROUS, PATIENCE, Subject, close, container, ended, exit_of, fresh, is_not_found,
-    sandbox, started, until,
+    Ability, Behaviour, GENEROUS, HOSTNAME, PATIENCE, Subject, close, container, ended, exit_of, fresh,
+    is_not_found, sandbox, started, until,
 };
 
 /// A container that ends by itself is known with its exit code until its sandbox is closed.
@@ -36,8 +36,8 @@ pub(super) async fn starting_again_changes_nothing(subject: &dyn Subject) {
     let runtime = subject.runtime();
     let spec = subject.spec(id.clone(), 0, &behaviour);
     assert_eq!(runtime.start(&spec).await.expect("an answer"), first);
-    let reopened = runtime.open_sandbox(&id.instance).await.expect("an open sandbox opens");
-    assert_eq!(reopened, runtime.open_sandbox(&id.instance).await.expect("an open sandbox opens"));
+    let reopened = runtime.open_sandbox(&id.instance, HOSTNAME).await.expect("an open sandbox opens");
+    assert_eq!(reopened, runtime.open_sandbox(&id.instance, HOSTNAME).await.expect("an open sandbox opens"));
     let exit = runtime.stop(&id, GENEROUS).await.expect("it stops");
     let again = runtime.start(&spec).await.expect("an answer");
     assert_eq!((again.started_at, exit_of(&again)), (first.started_at, Some(exit)));

@@ -28,7 +28,8 @@ impl Control {
         let Some(action) = action else {
             return Err(refuse(PlanRefusal::Status { status: PlanStatus::Expired }));
         };
-        let allowed_by = self.allow(caller, action, &known.object)?;
+        let owner = known.owner.as_ref();
+        let allowed_by = self.allow_for(owner, caller, action, &known.object)?;
         if digest != plan.digest || known.digest(&caller.org) != plan.digest {
             return Err(refuse(PlanRefusal::OtherDigest));
         }
@@ -38,7 +39,10 @@ impl Control {
             PlanStatus::WaitingForApproval => {
                 return Err(refuse(PlanRefusal::NeedsApproval { reasons: plan.approval_needed.clone() }));
             }
-            status @ (PlanStatus::Empty | PlanStatus::Rejected | PlanStatus::Applied) => {
+            status @ (PlanStatus::Empty
+            | PlanStatus::ShowOnly
+            | PlanStatus::Rejected
+            | PlanStatus::Applied) => {
                 return Err(refuse(PlanRefusal::Status { status }));
             }
         }
@@ -53,18 +57,17 @@ impl Control {
         let mut ops = vec![put(at, &applied)?];
         ops.extend(known.ops.iter().cloned().map(PlannedOp::into_op));
         let now = self.clock.now();
-        let outcome = self
-            .commit(Write {
-                caller: caller.clone(),
-                allowed_by,
-                action,
-                object: known.object.clone(),
-                summary: summary(plan),
-                guards,
-                ops,
-                event: known.event.clone().map(|event| univrs_model::event::Event { at: now, ..event }),
-            })
-            .await?;
+        let write = Write {
+            caller: caller.clone(),
+            allowed_by,
+            action,
+            object: known.object.clone(),
+            summary: summary(plan),
+            guards,
+            ops,
+            event: known.event.clone().map(|event| univrs_model::event::Event { at: now, ..event }),
+        };
+        let outcome = self.commit_for(owner, write).await?;
         match outcome {
             TxnOutcome::Committed { revision } => {
                 self.mirror.at_least(revision).await;

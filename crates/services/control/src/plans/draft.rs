@@ -3,17 +3,18 @@
 use univrs_model::caller::Caller;
 use univrs_model::ids::PlanId;
 use univrs_model::keys;
+use univrs_model::name::Name;
 use univrs_ports::store::{Consistency, Guard, Key, Op, Revision, StoredValue, Txn, TxnOutcome};
 
 use crate::error::Error;
 use crate::handle::{Control, Write};
 use crate::plans::effect::{Effect, changes_of};
 use crate::plans::record::{self, PlannedOp, PlannedWrite};
-use crate::plans::{LIFETIME, Plan, PlanStatus};
+use crate::plans::{ChangeAction, LIFETIME, Plan, PlanStatus};
 use crate::record::{put, unchanged};
 
 /// How many plans of an organisation may wait at once.
-const WAITING: usize = 1000;
+const WAITING: usize = 300;
 
 impl Control {
     /// What a write in planning mode came to.
@@ -36,7 +37,8 @@ impl Control {
     }
 
     /// Keeps a write as a plan. Guards that do not hold are answered as a commit would answer them.
-    pub(crate) async fn draft(&self, write: Write) -> Result<TxnOutcome, Error> {
+    /// `owner` is whose the objects are; the cluster's when absent.
+    pub(crate) async fn draft(&self, owner: Option<&Name>, write: Write) -> Result<TxnOutcome, Error> {
         for (index, guard) in write.guards.iter().enumerate() {
             if let Some(failed) = self.broken(index, guard).await? {
                 return Ok(failed);
@@ -70,7 +72,12 @@ impl Control {
             ops.push(PlannedOp::of(op)?);
         }
         let mut planned = self.planned_write(&write, effects, ops);
+        planned.owner = owner.cloned();
         planned.plan.digest = planned.digest(&org);
+        if makes_a_token(&planned.plan) {
+            planned.plan.status = PlanStatus::ShowOnly;
+            return Err(Error::Planned(Box::new(planned.plan)));
+        }
         let at = keys::plan(&org, &planned.plan.plan_id);
         let guards = vec![unchanged(at.clone(), None)?];
         // New plans clear away old ones, so their number is bounded without anyone looking after it.
@@ -107,6 +114,7 @@ impl Control {
         };
         PlannedWrite {
             plan,
+            owner: None,
             action: write.action.to_string(),
             object: write.object.clone(),
             guards: write.guards.clone(),
@@ -138,4 +146,9 @@ impl Control {
         let failed = || TxnOutcome::GuardFailed { index, key: Some(key.clone()), actual_mod_revision };
         Ok((!held).then(failed))
     }
+}
+
+/// Whether a plan makes a token. Its text is answered once, by the write that makes it, so a plan of it is no use.
+fn makes_a_token(plan: &Plan) -> bool {
+    plan.changes.iter().any(|change| change.kind == "token" && change.action == ChangeAction::Create)
 }

@@ -65,6 +65,11 @@ pub(crate) fn changes_of(state: &State, op: &Op, before: Option<&StoredValue>) -
         "operation" => of_operation(state, name, before, after),
         _ if after.is_null() && before.is_null() => Effect::default(),
         _ => {
+            // Some objects are marked first and go when others have let go of them.
+            let marked = |value: &Value| {
+                value["removing"] == true || value.get("revoked_at").is_some_and(|at| !at.is_null())
+            };
+            let after = if marked(&after) && !marked(&before) { Value::Null } else { after };
             let destroys = if after.is_null() { vec![format!("removes {kind} {name}")] } else { Vec::new() };
             let change = change(&kind, name, shown(&kind, before), shown(&kind, after));
             Effect { changes: vec![change], destroys, ..Effect::default() }
@@ -84,7 +89,11 @@ fn object_of(state: &State, key: &str, before: &Value, after: &Value) -> (String
         }
         _ => [after, before].into_iter().find_map(|value| value.get("name")?.as_str().map(str::to_owned)),
     };
-    let kind = if kind == "node-policy" { "node_policy" } else { kind };
+    let kind = match kind {
+        "node-policy" => "node_policy",
+        "organisation" => "org",
+        other => other,
+    };
     (kind.to_owned(), name.unwrap_or_else(|| last.to_owned()))
 }
 

@@ -63,6 +63,8 @@ pub enum PlanStatus {
     /// Nothing would change; there is nothing to apply.
     #[default]
     Empty,
+    /// It shows what the write would do and cannot be applied: only the write itself can answer what it makes.
+    ShowOnly,
     /// It may be applied.
     Ready,
     /// It may be applied once a person has approved it.
@@ -81,6 +83,7 @@ impl fmt::Display for PlanStatus {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Empty => "empty",
+            Self::ShowOnly => "for looking only",
             Self::Ready => "ready",
             Self::WaitingForApproval => "waiting for approval",
             Self::Approved => "approved",

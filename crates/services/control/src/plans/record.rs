@@ -26,6 +26,9 @@ const MOST_REMOVALS: usize = 100;
 pub(crate) struct PlannedWrite {
     /// What people see.
     pub(crate) plan: Plan,
+    /// The organisation that the objects belong to; the cluster when absent.
+    #[serde(default)]
+    pub(crate) owner: Option<Name>,
     /// The permission that applying it needs.
     pub(crate) action: String,
     /// The object that the permission is asked for.
@@ -85,6 +88,7 @@ impl PlannedWrite {
             "expires_at": plan.expires_at,
             "parent_revision": plan.parent_revision,
             "changes": plan.changes,
+            "owner": self.owner,
             "action": self.action,
             "object": self.object,
             "guards": self.guards,

@@ -10,11 +10,13 @@ use univrs_control::{AuditEntry, Control, Mirror, WriteOptions};
 use univrs_model::Timestamp;
 use univrs_model::caller::{Caller, Grant, Principal};
 use univrs_model::ids::{NodeId, TokenId};
+use univrs_model::name::Name;
 use univrs_model::workload::WorkloadSpec;
 use univrs_ports::clock::ManualClock;
 use univrs_ports::node_access::{AccessError, Connection, NodeAccess};
 use univrs_ports::runtime::{ContainerId, ExecSession, ExecSpec, LogLine, LogQuery, RuntimeError};
 use univrs_ports::store::{MemoryStore, StateStore};
+use univrs_seal::ValidatorSealer;
 
 /// There is no node, so none can be reached.
 struct Nowhere;
@@ -69,8 +71,16 @@ impl World {
         let clock = Arc::new(ManualClock::new(start()));
         let shutdown = CancellationToken::new();
         let mirror = Mirror::start(Arc::clone(&store), Vec::new(), shutdown.clone()).await.unwrap();
+        let sealer = ValidatorSealer::new(NodeId::from_bits(1), &[7; 32]).unwrap();
         let authorizer = Arc::new(Authorizer::new().unwrap());
-        let control = Control::new(store, mirror, Arc::clone(&clock) as _, Arc::new(Nowhere), authorizer);
+        let control = Control::new(
+            store,
+            mirror,
+            Arc::clone(&clock) as _,
+            Arc::new(Nowhere),
+            Arc::new(sealer),
+            authorizer,
+        );
         Self { control, clock, shutdown }
     }
 
@@ -85,7 +95,8 @@ impl World {
     }
 
     pub(crate) async fn audit(&self) -> Vec<AuditEntry> {
-        self.control.list_audit(&Caller::local_admin(), None, 1000).await.unwrap().items
+        let page = self.control.list_audit(&Caller::local_admin(), None, 1000).await.unwrap();
+        page.items.into_iter().map(|view| view.entry).collect()
     }
 
     pub(crate) fn replicas(&self, name: &str) -> u32 {
@@ -105,7 +116,9 @@ pub(crate) fn spec(name: &str, replicas: u32) -> WorkloadSpec {
 }
 
 pub(crate) fn token(number: u128, grant: Grant) -> Caller {
-    Caller { principal: Principal::Token { id: TokenId::from_bits(number), grant }, ..Caller::local_admin() }
+    let id = TokenId::from_bits(number);
+    let principal = Principal::Token { id, grant, direct: false, org: Some(Name::default_org()) };
+    Caller { principal, ..Caller::local_admin() }
 }
 
 pub(crate) fn assistant(grant: Grant) -> Caller {

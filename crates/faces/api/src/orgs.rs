@@ -1,0 +1,68 @@
+//! `/api/orgs`: organisations.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json as Reply};
+use univrs_control::Plan;
+use univrs_model::caller::Caller;
+use univrs_model::org::{OrgSpec, OrgView};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use crate::body::{Json, Query, write_options};
+use crate::page::{Page, PageQuery};
+use crate::problem::Problem;
+use crate::workloads::WriteQuery;
+
+/// The routes of this module.
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get))
+}
+
+/// The organisations that the caller may see, by name.
+#[utoipa::path(get, path = "/api/orgs", tag = "access", params(PageQuery), responses((status = OK, body = Page<OrgView>),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn list(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<PageQuery>,
+) -> Result<Reply<Page<OrgView>>, Problem> {
+    let (views, revision) = app.control.list_orgs(&caller)?;
+    Ok(Reply(query.cut(views, revision.0, |org| org.name.to_string())?))
+}
+
+/// One organisation.
+#[utoipa::path(get, path = "/api/orgs/{org}", tag = "access", params(("org" = String, Path)),
+    responses((status = OK, body = OrgView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn get(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(org): Path<String>,
+) -> Result<Reply<OrgView>, Problem> {
+    Ok(Reply(app.control.get_org(&caller, &org)?))
+}
+
+/// Makes an organisation.
+#[utoipa::path(post, path = "/api/orgs", tag = "access", params(WriteQuery,
+    ("Idempotency-Key" = Option<String>, Header, pattern = r"^[A-Za-z0-9_.:-]{1,200}$", description = "Makes the call safe to repeat")),
+    request_body = OrgSpec, responses((status = CREATED, body = OrgView),
+    (status = OK, body = Plan, description = "The plan, with dry_run"),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn create(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<WriteQuery>,
+    headers: HeaderMap,
+    body: Json<OrgSpec>,
+) -> Result<Response, Problem> {
+    let options = write_options(&headers, "POST /api/orgs", &body.raw)?;
+    if query.dry_run {
+        let planning = app.control.planning();
+        let outcome = planning.create_org(&caller, &body.value, &options).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
+    }
+    let view = app.control.create_org(&caller, &body.value, &options).await?;
+    Ok((StatusCode::CREATED, Reply(view)).into_response())
+}
