@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Outside suites against the live API: promtool on the metrics, schemathesis on the OpenAPI document.
+# Outside suites against the live API: promtool on the metrics, schemathesis on the OpenAPI document, MCP clients.
 set -uo pipefail
 bin=$(realpath "${1:-target/release/univrs}")
 data=$(mktemp -d /tmp/univrs-interop.XXXXXX)
@@ -26,4 +26,6 @@ if [ -x target/venv/bin/schemathesis ]; then
 else
   echo "== schemathesis: NOT RUN, it could not be installed (needs python3-venv)"
 fi
+echo "== MCP"
+"$(dirname "$0")/interop-mcp.sh" "$bin" $api || failed=1
 exit $failed
