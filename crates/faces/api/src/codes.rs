@@ -26,6 +26,12 @@ pub const CODES: &[Code] = &[
         "Write more of the id, or the name.",
     ),
     code(
+        "approval_needed",
+        409,
+        "The plan destroys something, so a person has to agree to it first.",
+        "`univrs plan approve <id>`, or the page of plans; then apply it again.",
+    ),
+    code(
         "bad_reference",
         400,
         "The text is not the reference of an image.",
@@ -104,6 +110,7 @@ pub const CODES: &[Code] = &[
         "The path exists and does not know this method.",
         "The `Allow` header has those it knows.",
     ),
+    code("no_approval_needed", 409, "The plan destroys nothing and waits for nobody.", "Apply it."),
     code("no_such_path", 404, "Nothing is served at this path.", "`GET /api/openapi.json` lists what is."),
     code(
         "not_found",
@@ -112,10 +119,47 @@ pub const CODES: &[Code] = &[
         "The hint has a near name when there is one; `--org` chooses another organisation.",
     ),
     code(
+        "not_plannable",
+        400,
+        "The write fetches or moves data, and what it would do is known only when it is done.",
+        "Leave `dry_run` out.",
+    ),
+    code(
         "not_running",
         409,
         "The container has ended or has not started.",
         "`univrs ps` shows where it stands.",
+    ),
+    code(
+        "plan_digest",
+        412,
+        "The digest is not that of the plan.",
+        "Give `digest` as it was answered with the plan, or plan the change again.",
+    ),
+    code("plan_expired", 409, "Too much time has passed since the plan was made.", "Plan the change again."),
+    code(
+        "plan_foreign",
+        409,
+        "Someone else made the plan.",
+        "Plan the change yourself: a plan is applied by who made it.",
+    ),
+    code(
+        "plan_own",
+        403,
+        "The plan was made with the same token that now decides about it.",
+        "A person decides, or another token.",
+    ),
+    code(
+        "plan_stale",
+        412,
+        "What the plan would change has changed since it was made.",
+        "Plan the change again and look at what differs.",
+    ),
+    code(
+        "plan_used",
+        409,
+        "The plan was applied or rejected already.",
+        "Plan the change again if it is still wanted.",
     ),
     code(
         "refused",
