@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use univrs_cost::book::{Need, shares_processors};
-use univrs_cost::item::StorageClass;
+use univrs_cost::estimate::{Options as CostOptions, estimate};
+use univrs_cost::item::{Machine, Purchase, StorageClass};
 use univrs_cost::optimize::{Flow, Group, Interruption, Objects, Problem, Rules};
-use univrs_cost::{Place, Quantity, Ratio};
+use univrs_cost::{Item, Kind, Place, PriceBook, Quantity, Ratio};
 use univrs_topology::plan::{self, Plan, RegionPlan};
 use univrs_topology::spec::{Host, Per, ServiceKind};
 use univrs_topology::topology::{Role, Topology};
@@ -14,7 +15,16 @@ use crate::items::{disk, gigabytes, purchase, redundancy};
 use crate::market::{arch, place, provider, size};
 
 /// What may be changed in `plan` within `rules`.
-pub(crate) fn problem(topology: &Topology, plan: &Plan, rules: Rules) -> Problem {
+///
+/// Disks count only where machines may move: elsewhere they stay what they are, and one without a known price should
+/// not keep its machine from being looked at.
+pub(crate) fn problem(
+    topology: &Topology,
+    plan: &Plan,
+    rules: Rules,
+    book: &PriceBook,
+    options: &CostOptions,
+) -> Problem {
     let mut groups = Vec::new();
     let mut seats: BTreeMap<(&str, usize), usize> = BTreeMap::new();
     for (index, region) in plan.regions.iter().enumerate() {
@@ -23,11 +33,36 @@ pub(crate) fn problem(topology: &Topology, plan: &Plan, rules: Rules) -> Problem
                 continue;
             };
             seats.insert((group.role.as_str(), index), groups.len());
-            groups.push(group_of(topology, role, region, group, machine));
+            let mut found = group_of(topology, role, region, group, machine);
+            if found.candidates.is_empty() || !is_disk_priced(book, options, &found) {
+                found.candidates.clear();
+                found.disk = None;
+            }
+            groups.push(found);
         }
     }
     let flows = flows(topology, plan, &seats);
     Problem { groups, flows, objects: objects(plan), rules }
+}
+
+/// Whether the disk of a group has a price where it stands.
+fn is_disk_priced(book: &PriceBook, options: &CostOptions, group: &Group) -> bool {
+    let machine = |disk| Machine {
+        type_name: group.type_name.clone(),
+        size: group.size,
+        purchase: Purchase::OnDemand,
+        disk,
+        public_address: false,
+        hours: None,
+    };
+    let item = |disk| Item {
+        name: String::new(),
+        place: group.place.clone(),
+        count: 1,
+        kind: Kind::Machine(machine(disk)),
+    };
+    let priced = estimate(book, &[item(group.disk), item(None)], options);
+    priced.resources[0].complete() || !priced.resources[1].complete()
 }
 
 fn group_of(
@@ -61,7 +96,7 @@ fn group_of(
             (false, true) => Interruption::Any,
             (false, false) => Interruption::Never,
         },
-        candidates: candidates(topology, role),
+        candidates: candidates(topology, role, region),
         near: Vec::new(),
         objective: objective(topology, role),
     }
@@ -82,13 +117,14 @@ fn load(group: &plan::Group) -> (u32, u32, Ratio) {
 }
 
 /// Only machines that are counted over all regions may stand in another one: the file says where the others are.
-fn candidates(topology: &Topology, role: &Role) -> Vec<Place> {
+fn candidates(topology: &Topology, role: &Role, home: &RegionPlan) -> Vec<Place> {
     let spec = &role.spec;
     if spec.per != Per::Total {
         return Vec::new();
     }
     let may = |id: &univrs_topology::cloud::RegionId| {
-        (spec.at.is_empty() || spec.at.iter().any(|selector| selector.takes(id)))
+        *id != home.id
+            && (spec.at.is_empty() || spec.at.iter().any(|selector| selector.takes(id)))
             && !spec.except.iter().any(|selector| selector.takes(id))
     };
     topology.regions.iter().filter(|region| may(&region.id)).map(|region| place(&region.id)).collect()

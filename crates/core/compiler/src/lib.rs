@@ -27,9 +27,9 @@ mod voters;
 
 pub use check::{Checked, Priced, check};
 pub use cost::{Costed, cost};
-pub use emit::{Emitted, emit};
+pub use emit::{EmitDocument, Emitted, emit};
 pub use market::Market;
-pub use optimize::{OptimizeDocument, Optimized, optimize};
+pub use optimize::{LeftOutDocument, OptimizeDocument, Optimized, ProposalDocument, optimize};
 pub use options::Options;
 pub use plan::{PlanDocument, Planned, plan};
 pub use voters::{Ballot, MOST_VOTERS, VOTERS, VotersIn};

@@ -57,9 +57,9 @@ pub(crate) const fn arch(arch: Arch) -> table::Arch {
     }
 }
 
-/// Databases and caches stand in the book beside machines, under names that no machine has.
+/// Databases, caches and sizes of flexible shapes stand in the book beside machines, under names no machine type has.
 fn is_machine(name: &str) -> bool {
-    !name.starts_with("db.") && !name.starts_with("cache.")
+    !name.starts_with("db.") && !name.starts_with("cache.") && !name.contains('$')
 }
 
 fn slips(one: &str, other: &str) -> usize {
@@ -114,6 +114,9 @@ impl Catalogue for Market<'_> {
 
     fn fitting_machine(&self, region: &RegionId, vcpu: Cpu, memory: Bytes) -> Option<&str> {
         let need = Need { size: size(vcpu, memory), arch: None, shared: true };
-        self.book.cheapest(&place(region), need).map(|machine| machine.name)
+        let place = place(region);
+        let fitting = self.book.fitting(&place, need).filter(|machine| is_machine(machine.name));
+        let priced = fitting.filter_map(|machine| Some((machine.on_demand?.amount, machine.name)));
+        priced.min().map(|(_, name)| name)
     }
 }

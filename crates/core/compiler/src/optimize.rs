@@ -29,7 +29,8 @@ pub fn optimize(input: &Input<'_>, options: &Options<'_>, rules: Rules) -> Optim
     let missed = checked.missed().cloned().collect();
     let parts = checked.topology.as_ref().zip(checked.plan.as_ref()).zip(checked.priced.as_ref());
     let outcome = parts.map(|((topology, plan), priced)| {
-        solve(options.book, &problem(topology, plan, rules), &priced.options)
+        let problem = problem(topology, plan, rules, options.book, &priced.options);
+        solve(options.book, &problem, &priced.options)
     });
     Optimized { report: checked.report, plan: checked.plan, outcome, missed }
 }
@@ -40,11 +41,12 @@ pub fn optimize(input: &Input<'_>, options: &Options<'_>, rules: Rules) -> Optim
 pub struct OptimizeDocument {
     /// The currency of all amounts.
     pub currency: String,
-    /// Machines and objects as they are, on demand at list price.
+    /// What was looked at, as it is and on demand at list price: machines, objects whose amount is stated, and disks
+    /// of machines that may move.
     pub list_monthly_cost: Money,
-    /// As they are.
+    /// The same as it is.
     pub monthly_cost: Money,
-    /// As proposed.
+    /// The same as proposed.
     pub proposed_monthly_cost: Money,
     /// What is saved against everything as it is.
     pub monthly_saving: Money,

@@ -8,7 +8,9 @@ use univrs_topology::plan::Plan;
 use crate::emission::{Emission, EmitError, Gaps};
 use crate::site::{Site, mesh_document, root_of};
 use crate::tf::{Backend, Root, written};
-use crate::{aws, azure, digitalocean, gcp, hetzner, inventory, links, names, oci, readme, wireguard};
+use crate::{
+    aws, azure, digitalocean, gcp, hetzner, inventory, links, names, oci, readme, undone, wireguard,
+};
 
 /// What the plan does not say and emission needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +47,7 @@ pub fn emit(plan: &Plan, options: &Options) -> Result<Emission, EmitError> {
     }
     roots.extend(names::emit(plan, options.backend, &mut gaps));
     roots.extend(links::emit(plan, options.backend, &mut gaps));
-    left_undone(plan, &mut gaps);
+    undone::note(plan, &mut gaps);
     let gaps = gaps.settle()?;
     let mut files = BTreeMap::new();
     let order: Vec<String> = roots.iter().map(|root| root.name().to_owned()).collect();
@@ -58,23 +60,4 @@ pub fn emit(plan: &Plan, options: &Options) -> Result<Emission, EmitError> {
     files.insert("inventory.yaml".to_owned(), inventory::inventory(plan));
     files.insert("README.md".to_owned(), readme::readme(plan, &order, options, &gaps));
     Ok(Emission { files, gaps })
-}
-
-/// What the plan states and no provider module makes true.
-fn left_undone(plan: &Plan, gaps: &mut Gaps) {
-    if let Some(time) = &plan.auto_shutdown {
-        let why = format!("nothing switches machines off at {time}");
-        gaps.everywhere(
-            "schedule.auto_shutdown",
-            &why,
-            "run `tofu destroy` on a schedule, or the provider's own scheduler",
-        );
-    }
-    if plan.backup.as_ref().is_some_and(|backup| backup.schedule.is_some()) {
-        gaps.everywhere(
-            "backup.schedule",
-            "machines and their disks are not backed up",
-            "databases and buckets keep their own; use the provider's backup service for disks",
-        );
-    }
 }

@@ -17,7 +17,7 @@ pub(crate) fn inventory(plan: &Plan) -> Vec<u8> {
     let mut hosts = String::new();
     for region in &plan.regions {
         let site = Site { plan, region };
-        for machine in region.machines.iter().filter(|machine| site.stands(&machine.name)) {
+        for machine in region.machines.iter().filter(|machine| site.stands(machine)) {
             for group in [
                 format!("cloud_{}", region.cloud),
                 format!("region_{}", crate::tf::key(&root_of(&region.id))),

@@ -33,6 +33,7 @@ mod seeds;
 mod site;
 mod sizes;
 mod tf;
+mod undone;
 mod wireguard;
 
 pub use emission::{Emission, EmitError, Gap};

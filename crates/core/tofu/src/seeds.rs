@@ -22,7 +22,8 @@ pub(crate) fn first_region(plan: &Plan) -> Option<&RegionId> {
 
 /// Whom a machine of the region asks, joined by commas.
 pub(crate) fn join_hosts(site: Site<'_>, root: &mut Root) -> Expr {
-    let mut hosts: Vec<String> = own_seeds(site).filter_map(|seed| own_host(site, seed)).collect();
+    let mut hosts: Vec<String> =
+        standing_seeds(site).filter_map(|(seed, machine)| own_host(site, seed, machine)).collect();
     if let Some(first) = first_region(site.plan).filter(|first| **first != site.region.id) {
         let state = root.remote(Section::Machines, &root_of(first), OUTPUT);
         hosts.insert(0, state.text().to_owned());
@@ -33,69 +34,79 @@ pub(crate) fn join_hosts(site: Site<'_>, root: &mut Root) -> Expr {
     }
 }
 
-/// Seeds of the region with an address of their own.
-fn own_seeds(site: Site<'_>) -> impl Iterator<Item = &Seed> {
-    site.plan.seeds.iter().filter(move |seed| seed.region == site.region.id && site.stands(&seed.machine))
+/// Seeds of the region that have a resource of their own, with their machines.
+fn standing_seeds<'a>(site: Site<'a>) -> impl Iterator<Item = (&'a Seed, &'a Machine)> {
+    let own = site.plan.seeds.iter().filter(move |seed| seed.region == site.region.id);
+    own.filter_map(move |seed| Some((seed, site.standing(&seed.machine)?)))
 }
 
 /// A seed of the machine's own region, as an expression.
-fn own_host(site: Site<'_>, seed: &Seed) -> Option<String> {
+fn own_host(site: Site<'_>, seed: &Seed, machine: &Machine) -> Option<String> {
     if site.region.cloud != Cloud::DigitalOcean {
         return Some(format!("\"{}:{}\"", seed.address, seed.port));
     }
     // Its addresses are known only once the machines are there, so only the machine that asks nobody can be asked.
-    let first = site.region.machines.iter().any(|machine| machine.bootstrap && machine.name == seed.machine);
     let address = Ref::to("digitalocean_droplet", key(&seed.machine)).attr("ipv4_address_private");
-    first.then(|| format!("\"${{{}}}:{}\"", address.text(), seed.port))
+    machine.bootstrap.then(|| format!("\"${{{}}}:{}\"", address.text(), seed.port))
 }
 
 /// Shows the region's seeds with the address of each, as its provider gives it.
 ///
 /// Where none of them has a public address, the region's gateway is shown too: before there is a mesh, machines of
 /// other regions reach nothing else here.
-pub(crate) fn publish(site: Site<'_>, root: &mut Root, public_address: impl Fn(&str) -> Option<Expr>) {
-    // Droplets are given private addresses of their own; the public one is the one that is sure.
-    let is_public = |public: bool| public || site.region.cloud == Cloud::DigitalOcean;
-    let mut hosts: Vec<(&str, String, bool, u16)> = own_seeds(site)
-        .map(|seed| (seed.machine.as_str(), seed.address.to_string(), is_public(seed.public_ip), seed.port))
-        .collect();
-    let Some((_, _, _, port)) = hosts.first().cloned() else { return };
-    if !hosts.iter().any(|(_, _, public, _)| *public) {
-        let joins = |machine: &&Machine| site.group_of(machine).is_some_and(|group| group.join.is_some());
-        let gateway =
-            site.region.machines.iter().find(|machine| machine.gateway && machine.public_ip).filter(joins);
-        let gateway = gateway.filter(|gateway| site.stands(&gateway.name));
-        hosts.extend(gateway.map(|gateway| (gateway.name.as_str(), gateway.address.to_string(), true, port)));
+pub(crate) fn publish(site: Site<'_>, root: &mut Root, public_address: impl Fn(&Machine) -> Option<Expr>) {
+    let mut hosts: Vec<(&Machine, u16)> =
+        standing_seeds(site).map(|(seed, machine)| (machine, seed.port)).collect();
+    let Some((_, port)) = hosts.first().copied() else { return };
+    if !hosts.iter().any(|(machine, _)| is_public(site, machine)) {
+        let joins = |machine: &Machine| site.group_of(machine).is_some_and(|group| group.join.is_some());
+        let gateway = site.region.machines.iter().find(|machine| machine.gateway && machine.public_ip);
+        hosts.extend(
+            gateway.filter(|gateway| joins(gateway) && site.stands(gateway)).map(|gateway| (gateway, port)),
+        );
     }
     let mut pieces = Vec::new();
-    for (machine, private, public, port) in hosts {
+    for (machine, port) in hosts {
         if !pieces.is_empty() {
             pieces.push(",".into());
         }
-        match public_address(machine).filter(|_| public) {
+        match is_public(site, machine).then(|| public_address(machine)).flatten() {
             Some(address) => pieces.push(address.into()),
-            None => pieces.push(private.into()),
+            None => pieces.push(machine.address.to_string().into()),
         }
         pieces.push(format!(":{port}").into());
     }
     root.output(OUTPUT, "Machines others ask to join.", Value::join(pieces));
 }
 
-/// Values the file asks to be shown, for the machines that start the cluster.
-pub(crate) fn stated_outputs(site: Site<'_>, root: &mut Root, public_address: impl Fn(&str) -> Option<Expr>) {
-    let hosts: Vec<&Seed> = own_seeds(site).collect();
+/// Whether a machine is reached from outside its region. Droplets always are, and their private addresses are not
+/// those of the plan.
+fn is_public(site: Site<'_>, machine: &Machine) -> bool {
+    machine.public_ip || site.region.cloud == Cloud::DigitalOcean
+}
+
+/// Values the file asks to be shown, for the machines others ask to join.
+pub(crate) fn stated_outputs(
+    site: Site<'_>,
+    root: &mut Root,
+    public_address: impl Fn(&Machine) -> Option<Expr>,
+) {
+    let hosts: Vec<(&Seed, &Machine)> = standing_seeds(site).collect();
     for (name, pattern) in &site.plan.outputs {
-        let values: Vec<Value> = hosts
-            .iter()
-            .filter_map(|seed| Some(filled(pattern, seed, &public_address(&seed.machine)?)))
-            .collect();
+        let value = |(seed, machine): &(&Seed, &Machine)| {
+            let address = is_public(site, machine).then(|| public_address(machine)).flatten();
+            // A pattern with a public address says nothing of a machine that has none.
+            let known = address.is_some() || !pattern.contains("{public_ip}");
+            known.then(|| filled(pattern, seed, address.as_ref()))
+        };
+        let values: Vec<Value> = hosts.iter().filter_map(value).collect();
         if !values.is_empty() {
             root.output(name, "As the topology file states it.", Value::List(values));
         }
     }
 }
 
-fn filled(pattern: &str, seed: &Seed, public_address: &Expr) -> Value {
+fn filled(pattern: &str, seed: &Seed, public_address: Option<&Expr>) -> Value {
     let text = pattern
         .replace("{name}", &seed.machine)
         .replace("{region}", &seed.region.name)
@@ -104,7 +115,7 @@ fn filled(pattern: &str, seed: &Seed, public_address: &Expr) -> Value {
     let mut pieces = Vec::new();
     for (index, part) in text.split("{public_ip}").enumerate() {
         if index > 0 {
-            pieces.push(public_address.clone().into());
+            pieces.extend(public_address.cloned().map(Into::into));
         }
         if !part.is_empty() {
             pieces.push(part.into());

@@ -105,27 +105,38 @@ impl<'a> Site<'a> {
 
     /// Whether the machine forwards for its region: then it must be the one the routes name.
     pub(crate) fn is_router(self, machine: &Machine) -> bool {
-        self.router().is_some_and(|router| router.name == machine.name)
+        self.router_name() == Some(machine.name.as_str())
     }
 
     /// The machine through which the region reaches others, when its routes lead through one.
     pub(crate) fn router(self) -> Option<&'a Machine> {
-        let mut routes = self.region.route_tables.iter().flat_map(|table| &table.routes);
-        let name = routes.find_map(|route| match &route.via {
-            Via::Gateway(name) => Some(name),
+        self.machine(self.router_name()?)
+    }
+
+    fn router_name(self) -> Option<&'a str> {
+        self.region.route_tables.iter().flat_map(|table| &table.routes).find_map(|route| match &route.via {
+            Via::Gateway(name) => Some(name.as_str()),
             Via::InternetGateway | Via::Nat(_) | Via::Link(_) => None,
-        })?;
-        self.region.machines.iter().find(|machine| machine.name == *name)
+        })
+    }
+
+    /// A machine by name.
+    pub(crate) fn machine(self, name: &str) -> Option<&'a Machine> {
+        self.region.machines.iter().find(|machine| machine.name == name)
     }
 
     /// Whether a resource of its own stands for the machine: not one of an autoscaled group.
-    pub(crate) fn stands(self, machine: &str) -> bool {
-        let Some(machine) = self.region.machines.iter().find(|known| known.name == machine) else {
-            return false;
-        };
-        let Some(group) = self.group_of(machine) else { return false };
+    pub(crate) fn stands(self, machine: &Machine) -> bool {
+        let scaled = |group: &Group| group.autoscale.is_some() && group.host == Host::Machine;
         !scales(self.region.cloud)
-            || self.members(group).single.iter().any(|single| single.name == machine.name)
+            || machine.bootstrap
+            || self.is_router(machine)
+            || !self.group_of(machine).is_some_and(scaled)
+    }
+
+    /// A machine by name, if a resource of its own stands for it.
+    pub(crate) fn standing(self, name: &str) -> Option<&'a Machine> {
+        self.machine(name).filter(|machine| self.stands(machine))
     }
 
     /// The group a machine belongs to.

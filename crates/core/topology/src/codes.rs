@@ -172,6 +172,8 @@ codes! {
         "Machines with univrs.role = \"validator\" may vote. The runtime chooses 5 of them (fewer where there are fewer, always an odd number) over clouds, then regions, then zones; the others follow and step in when a voter is lost. More voters do not survive more clouds: they make every write wait for more machines.";
     EvenVoters "even-voters" Warning "An even number of machines would vote"
         "An even number of voters survives no more failures than the odd number below it, and splits into halves that both cannot decide. The runtime therefore leaves one of them out. Add or remove one machine.";
+    UnequalVoters "unequal-voters" Fact "Machines that may vote are not alike"
+        "The machine types of the role that votes have different numbers of processors. Every write waits for a majority of the voters, so that the slower ones set the pace whenever they are needed for it, and the larger ones are paid for without use.";
     // Objectives.
     RoundTrip "round-trip" Warning "Round trips take longer than stated"
         "objectives.cross_cloud_rtt says how far apart regions of different clouds may be. Round trips come from published measurements, or else from the distance: 5.5 ms plus 0.0158 ms for each kilometre of the great circle, within 33 % for nine in ten pairs. Light in fibre alone needs 0.01 ms for each kilometre, so no network changes the answer much. Choose regions that are nearer, or relax the objective.";
@@ -185,6 +187,8 @@ codes! {
         "The recovery time is shorter than what is set up can do, or nothing is set up that would recover: the only region or cloud is lost, a database has no copy where the others are, or no machine is left elsewhere.";
     DnsCutover "dns-cutover" Warning "Names move too slowly"
         "After a loss, requests go elsewhere once the health checks have noticed it (interval times failures in a row, plus one timeout) and the answers that people still hold have expired (the TTL). That takes longer than the recovery time, or health checks do not steer the names at all. Shorten `ttl` or `interval`, and write traffic.health_adjusted = true.";
+    NamesMove "names-move" Fact "How fast names move after a loss"
+        "The time until requests go elsewhere after a loss: the health checks' interval times the failures in a row, plus one timeout, plus the TTL of the answers. Resolvers that keep answers for longer than they are told to are not in it.";
     RpoUnreachable "rpo-unreachable" Warning "More may be lost than stated"
         "The objective says how much of the latest writes may be lost. What is set up loses more after some failure: a restore from a daily backup loses a day; logs for point-in-time recovery are kept every 5 minutes; copies in other regions that nobody waits for lag behind by seconds to minutes; data without a copy is gone.";
     SyncReplication "sync-replication" Warning "Every write waits for another region"

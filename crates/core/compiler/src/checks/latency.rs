@@ -35,17 +35,20 @@ pub(super) fn check(topology: &Topology, book: &PriceBook, findings: &mut Findin
         return;
     }
     let mut pairs = Vec::new();
+    let mut unknown = Vec::new();
     for (index, one) in topology.regions.iter().enumerate() {
         for other in topology.regions.iter().skip(index + 1).filter(|o| o.id.cloud != one.id.cloud) {
             match between(book, one, other) {
                 Some(time) => pairs.push(Pair { one, other, time }),
-                None => {
-                    let message = format!("the round trip between {} and {} is not known", one.id, other.id);
-                    let path = "objectives.cross_cloud_rtt";
-                    findings.push(Finding::new(Code::RoundTripUnknown, path, message));
-                }
+                None => unknown.push(format!("{}–{}", one.id, other.id)),
             }
         }
+    }
+    if !unknown.is_empty() {
+        let many = unknown.len();
+        unknown.truncate(MOST_PAIRS);
+        let message = format!("{many} round trips are not known, among them {}", unknown.join(", "));
+        findings.push(Finding::new(Code::RoundTripUnknown, "objectives.cross_cloud_rtt", message));
     }
     pairs.sort_by_key(|pair| pair.time.micros);
     for (name, percent, limit) in parts {

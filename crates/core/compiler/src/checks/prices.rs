@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use univrs_cost::estimate::{Estimate, Gap, Notice, Severity};
-use univrs_cost::{Item, Kind, Money, PriceBook};
+use univrs_cost::{Item, Kind, Money, PriceBook, Provider};
 use univrs_topology::codes::Code;
 use univrs_topology::finding::{Finding, Findings};
 use univrs_topology::plan::Plan;
@@ -14,6 +14,8 @@ use crate::items::Bill;
 
 /// Parts a message lists at the most.
 const MOST_PARTS: usize = 8;
+/// Places a message lists for each part at the most.
+const MOST_PLACES: usize = 6;
 
 /// Makes findings of an estimate.
 pub(super) fn check(
@@ -91,7 +93,7 @@ struct Part {
 }
 
 fn unpriced(bill: &Bill, estimate: &Estimate, book: &PriceBook, findings: &mut Findings) {
-    let mut parts: BTreeMap<&str, BTreeMap<&str, Part>> = BTreeMap::new();
+    let mut parts: BTreeMap<&str, BTreeMap<(&str, Provider), Part>> = BTreeMap::new();
     for (item, resource) in bill.items.iter().zip(&estimate.resources) {
         let path = bill.path(&item.name);
         for component in &resource.components {
@@ -105,14 +107,16 @@ fn unpriced(bill: &Bill, estimate: &Estimate, book: &PriceBook, findings: &mut F
             if undeclared || is_told(item, &component.name, book) {
                 continue;
             }
-            let part = parts.entry(path).or_default().entry(&component.name).or_default();
+            let key = (component.name.as_str(), item.place.provider);
+            let part = parts.entry(path).or_default().entry(key).or_default();
             part.places.push(item.place.to_string());
             part.elsewhere = part.elsewhere.or(elsewhere);
             part.assumed |= assumed;
         }
     }
     for (path, named) in parts {
-        let mut listed: Vec<String> = named.iter().map(|(name, part)| part.told(name)).collect();
+        let mut listed: Vec<String> =
+            named.iter().map(|((name, provider), part)| part.told(name, *provider)).collect();
         let all = listed.len();
         listed.truncate(MOST_PARTS);
         if all > MOST_PARTS {
@@ -124,13 +128,18 @@ fn unpriced(bill: &Bill, estimate: &Estimate, book: &PriceBook, findings: &mut F
 }
 
 impl Part {
-    fn told(&self, name: &str) -> String {
+    fn told(&self, name: &str, provider: Provider) -> String {
         let known = match self.elsewhere {
-            Some(region) if self.assumed => format!(" (that of {region} is assumed)"),
-            Some(region) => format!(" (it is known in {region})"),
+            Some(region) if self.assumed => format!(" (that of {provider}:{region} is assumed)"),
+            Some(region) => format!(" (it is known in {provider}:{region})"),
             None => String::new(),
         };
-        format!("{name} in {}{known}", self.places.join(", "))
+        let mut places: Vec<&str> = self.places.iter().take(MOST_PLACES).map(String::as_str).collect();
+        let more = format!("{} more", self.places.len().saturating_sub(MOST_PLACES));
+        if self.places.len() > MOST_PLACES {
+            places.push(&more);
+        }
+        format!("{name} in {}{known}", places.join(", "))
     }
 }
 

@@ -14,10 +14,17 @@ pub(super) const PATH: &str = "objectives.quorum";
 pub(super) fn check(topology: &Topology, findings: &mut Findings) -> Option<Ballot> {
     let stated = topology.spec.objectives.quorum.as_ref();
     let ballot = Ballot::of(topology, stated.map(|quorum| quorum.role.as_str()))?;
-    let (rule, unit) = stated.map_or((QuorumRule::Majority, Survive::Node), |q| (q.rule, q.survive));
+    // Without an objective, the largest loss that leaves anything is the one worth knowing about.
+    let usual = match (topology.clouds().len(), topology.regions.len()) {
+        (2.., _) => Survive::Cloud,
+        (_, 2..) => Survive::Region,
+        _ => Survive::Node,
+    };
+    let (rule, unit) = stated.map_or((QuorumRule::Majority, usual), |q| (q.rule, q.survive));
     let path = format!("role.{}", ballot.zones.first().map_or("", |zone| zone.role.as_str()));
     let path = if ballot.chosen { format!("{path}.univrs") } else { path };
     findings.push(Finding::new(Code::VotersChosen, path.clone(), who(&ballot, rule, unit)));
+    unequal(topology, &ballot, findings);
     let many = if ballot.chosen { ballot.candidates() } else { ballot.voters() };
     if many.is_multiple_of(2) && (!ballot.chosen || many < crate::voters::VOTERS) {
         let message = if ballot.chosen {
@@ -43,6 +50,35 @@ pub(super) fn check(topology: &Topology, findings: &mut Findings) -> Option<Ball
         findings.push(finding.hint(hint));
     }
     Some(ballot)
+}
+
+/// Says when the machines of a voting role have different numbers of processors.
+fn unequal(topology: &Topology, ballot: &Ballot, findings: &mut Findings) {
+    let mut told: Vec<&str> = Vec::new();
+    for name in ballot.zones.iter().map(|zone| zone.role.as_str()) {
+        if told.contains(&name) {
+            continue;
+        }
+        told.push(name);
+        let Some(role) = topology.role(name) else { continue };
+        let mut sizes: Vec<(u64, &str)> = role
+            .placements
+            .iter()
+            .filter_map(|place| Some((place.facts?.vcpu.as_millicores(), place.machine.as_deref()?)))
+            .collect();
+        sizes.sort_unstable();
+        let (Some(least), Some(most)) = (sizes.first(), sizes.last()) else { continue };
+        if role.spec.size.is_none() && least.0 < most.0 {
+            let message = format!(
+                "machines of `{name}` have {} ({}) to {} processors ({})",
+                least.0 / 1000,
+                least.1,
+                most.0 / 1000,
+                most.1
+            );
+            findings.push(Finding::new(Code::UnequalVoters, format!("role.{name}.machine"), message));
+        }
+    }
 }
 
 const fn rule_name(rule: QuorumRule) -> &'static str {

@@ -83,19 +83,20 @@ fn cutover(topology: &Topology, findings: &mut Findings) {
     }
     let health = health(topology);
     let noticed = health.interval.as_millis() * u64::from(health.unhealthy) + health.timeout.as_millis();
-    let moved = noticed + dns.ttl.as_millis();
-    if moved > rto.as_millis() {
-        let message = format!(
-            "a lost {unit} is noticed after {} ({} × {} + {}) and answers are kept for {}: {} in all, not {rto}",
-            Span::millis(noticed),
-            health.unhealthy,
-            health.interval,
-            health.timeout,
-            dns.ttl,
-            Span::millis(moved)
-        );
-        let finding = Finding::new(Code::DnsCutover, "traffic.dns.ttl", message);
+    let moved = Span::millis(noticed + dns.ttl.as_millis());
+    let told = format!(
+        "a lost {unit} is noticed after {} ({} × {} + {}) and answers are kept for {}: {moved} in all",
+        Span::millis(noticed),
+        health.unhealthy,
+        health.interval,
+        health.timeout,
+        dns.ttl
+    );
+    if moved > rto {
+        let finding = Finding::new(Code::DnsCutover, "traffic.dns.ttl", format!("{told}, not {rto}"));
         findings.push(finding.hint("shorten `ttl`, or the `interval` of the health checks"));
+    } else {
+        findings.push(Finding::new(Code::NamesMove, "traffic.dns.ttl", told));
     }
 }
 
@@ -132,13 +133,16 @@ fn databases(topology: &Topology, findings: &mut Findings) {
     for service in topology.services.iter().filter(|service| service.spec.kind == ServiceKind::Postgres) {
         let name = &service.spec.name;
         if service.spec.high_availability {
-            for region in service.regions.iter().map(|index| &topology.regions[*index]) {
-                if region.zones.len() == 1 {
-                    let message =
-                        format!("the second copy of `{name}` in {} is in the only zone there", region.id);
-                    let path = format!("service.{name}.high_availability");
-                    findings.push(Finding::new(Code::NoZones, path, message));
-                }
+            let regions = service.regions.iter().map(|index| &topology.regions[*index]);
+            let single: Vec<String> = regions
+                .filter(|region| region.zones.len() == 1)
+                .map(|region| region.id.to_string())
+                .collect();
+            if !single.is_empty() {
+                let message =
+                    format!("the second copy of `{name}` is in the only zone of {}", single.join(", "));
+                let path = format!("service.{name}.high_availability");
+                findings.push(Finding::new(Code::NoZones, path, message));
             }
         } else if let Some((unit, rto)) =
             [("node", rto.node), ("zone", rto.zone)].into_iter().find_map(|(unit, rto)| Some((unit, rto?)))

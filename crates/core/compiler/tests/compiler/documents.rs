@@ -50,6 +50,29 @@ fn a_cost_is_a_superset_of_infracosts() {
 }
 
 #[test]
+fn a_size_without_a_type_finds_the_cheapest_that_fits() {
+    let text = r#"
+        name = "any"
+        [[region]]
+        cloud = "aws"
+        name = "us-east-1"
+        [[region]]
+        cloud = "oci"
+        name = "us-ashburn-1"
+        [role.web]
+        count = 1
+        per = "region"
+        size = { vcpu = 2, memory = "8Gi" }
+    "#;
+    let planned = plan(&input(text, &[]), &options()).plan;
+    let region = &planned.as_ref().unwrap().regions[0];
+    assert!(region.groups[0].machine.as_deref().unwrap().contains('.'));
+    // Sizes of flexible shapes are listed like types and are none.
+    let oracle = planned.as_ref().unwrap().regions[1].groups[0].machine.as_deref().unwrap();
+    assert!(oracle.starts_with("VM.") && !oracle.contains('$'), "{oracle}");
+}
+
+#[test]
 fn proposals_have_saving_risk_and_objective() {
     let document = serde_json::to_value(optimized(AURIGRAPH, &[]).document().unwrap()).unwrap();
     let proposals = document["proposals"].as_array().unwrap();
@@ -68,5 +91,8 @@ fn files_are_the_same_every_time_and_gaps_are_warnings() {
     assert!(first.files.len() > 10 && first.files == second.files);
     let gaps = first.report.warnings.iter().filter(|finding| finding.code.as_str() == "not-emitted").count();
     assert_eq!(gaps, first.gaps.len());
-    assert!(emitted("name = 3", &[]).files.is_empty());
+    let document = serde_json::to_value(first.document().unwrap()).unwrap();
+    assert_eq!(document["files"].as_object().unwrap().len(), first.files.len());
+    let broken = emitted("name = 3", &[]);
+    assert!(broken.files.is_empty() && broken.document().is_none());
 }

@@ -57,6 +57,10 @@ fn aurigraph_says_who_votes_and_what_bft_would_need() {
     );
     assert!(message.contains("a bft rule would need 4 of them and does not survive"), "{message}");
     assert!(message.contains("that takes 5 voters over 5 clouds or 7 over 4"), "{message}");
+    let unequal = fact(&checked, "unequal-voters");
+    assert!(unequal.contains("8 (Standard_D8s_v5) to 16 processors (c6i.4xlarge)"), "{unequal}");
+    let moves = fact(&checked, "names-move");
+    assert!(moves.contains("noticed after 35s (3 × 10s + 5s)") && moves.contains("95s in all"), "{moves}");
     let ballot = checked.ballot.unwrap();
     assert_eq!((ballot.voters(), ballot.candidates()), (5, 12));
     assert!(ballot.zones.iter().all(|zone| zone.voters <= 1));

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has to stop")]
 
+mod cheaper;
 mod documents;
 mod examples;
 mod faults;

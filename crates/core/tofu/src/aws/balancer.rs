@@ -55,11 +55,12 @@ fn one(site: Site<'_>, root: &mut Root, balancer: &LoadBalancer) {
 fn health(balancer: &LoadBalancer, port: u16) -> Object {
     let health = &balancer.health;
     let port = health.port.unwrap_or(port);
-    // What it takes between 5 and 300 seconds, and between 2 and 10 times.
+    // It asks every 5 to 300 seconds and waits for less; 2 to 10 answers make up its mind.
+    let interval = seconds(health.interval).clamp(5, 300);
     let check = Object::new()
         .set("port", port.to_string())
-        .set("interval", seconds(health.interval).clamp(5, 300))
-        .set("timeout", seconds(health.timeout).clamp(2, 120))
+        .set("interval", interval)
+        .set("timeout", seconds(health.timeout).clamp(2, 120.min(interval - 1)))
         .set("healthy_threshold", health.healthy.clamp(2, 10))
         .set("unhealthy_threshold", health.unhealthy.clamp(2, 10));
     match &health.path {

@@ -5,6 +5,8 @@ mod machines;
 mod network;
 mod services;
 
+use univrs_topology::plan::Machine;
+
 use crate::emission::Gaps;
 use crate::seeds;
 use crate::site::Site;
@@ -43,7 +45,7 @@ fn outputs(site: Site<'_>, root: &mut Root) {
             Ref::to("aws_route_table", &table).id(),
         );
     }
-    let address = |machine: &str| Some(Ref::to("aws_instance", key(machine)).attr("public_ip"));
+    let address = |machine: &Machine| Some(Ref::to("aws_instance", key(&machine.name)).attr("public_ip"));
     seeds::publish(site, root, address);
     seeds::stated_outputs(site, root, address);
     crate::names::publish(site, root, |balancer| Some(balancer_address(&balancer.name)), address);

@@ -14,6 +14,8 @@ use crate::tf::{Expr, Object, Ref, Resource, Root, Section, Value, key};
 
 /// Who looks after the machines.
 const ADMIN: &str = "univrs";
+/// Machines that one placement group of a scale set holds.
+const MOST_TOGETHER: u32 = 100;
 
 pub(super) fn emit(site: Site<'_>, root: &mut Root, gaps: &mut Gaps) {
     identity(site, root);
@@ -150,7 +152,8 @@ fn scale_set(site: Site<'_>, root: &mut Root, group: &Group, kind: &str, scaled:
         .set("sku", kind)
         .set("instances", scaled.now)
         .set("upgrade_mode", "Manual")
-        .set("overprovision", false);
+        .set("overprovision", false)
+        .set("single_placement_group", scaled.most <= MOST_TOGETHER);
     if !zones.is_empty() {
         body = body.set("zones", Value::list(zones)).set("zone_balance", true);
     }
@@ -247,7 +250,8 @@ fn dressed(site: Site<'_>, root: &mut Root, group: &Group, body: Resource, data:
 fn disk(group: &Group) -> Object {
     Object::new()
         .set("caching", "ReadWrite")
-        .set("storage_account_type", "Premium_LRS")
+        // Every size takes it; premium disks want sizes made for them.
+        .set("storage_account_type", "StandardSSD_LRS")
         // The image itself has 30 GiB.
         .maybe("disk_size_gb", group.disk.map(|size| gib(size).max(30)))
 }

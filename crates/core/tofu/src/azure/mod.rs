@@ -7,6 +7,9 @@ mod network;
 mod services;
 mod storage;
 
+use univrs_topology::plan::Machine;
+use univrs_topology::spec::Host;
+
 use crate::emission::Gaps;
 use crate::seeds;
 use crate::site::Site;
@@ -86,14 +89,10 @@ fn outputs(site: Site<'_>, root: &mut Root) {
         "The region's resource group.",
         Ref::to("azurerm_resource_group", "main").attr("name"),
     );
-    let address = |name: &str| {
-        let machine = site.region.machines.iter().find(|machine| machine.name == name)?;
-        let container = site.group_of(machine)?.host == univrs_topology::spec::Host::ContainerGroup;
-        Some(if container {
-            Ref::to("azurerm_container_group", key(name)).attr("ip_address")
-        } else {
-            Ref::to("azurerm_public_ip", key(name)).attr("ip_address")
-        })
+    let address = |machine: &Machine| {
+        let container = site.group_of(machine)?.host == Host::ContainerGroup;
+        let kind = if container { "azurerm_container_group" } else { "azurerm_public_ip" };
+        Some(Ref::to(kind, key(&machine.name)).attr("ip_address"))
     };
     seeds::publish(site, root, address);
     seeds::stated_outputs(site, root, address);

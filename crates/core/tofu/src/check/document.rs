@@ -112,6 +112,10 @@ impl Root {
                     if !is_identifier(name) {
                         report.add(Code::BadDeclaration, path.clone(), "the name is no identifier");
                     }
+                    if body.is_null() {
+                        // Null stands for nothing: there is no such resource.
+                        continue;
+                    }
                     let address = (kind, type_name.clone(), name.clone());
                     if self.declared.insert(address, body.clone()).is_some() {
                         report.add(Code::BadDeclaration, path, "is declared twice");

@@ -17,7 +17,7 @@ pub(super) fn check(root: &Root, schemas: &Schemas, report: &mut Report) {
         for (key, value) in blocks {
             match key.as_str() {
                 "//" => {}
-                "variable" => defaults(value, report),
+                "variable" => plain_variables(value, report),
                 "resource" | "data" => {
                     for types in each(value).filter_map(Value::as_object) {
                         // `resource.` in front of every path would say nothing.
@@ -37,17 +37,27 @@ pub(super) fn check(root: &Root, schemas: &Schemas, report: &mut Report) {
     }
 }
 
-/// The default of a variable is a value, not an expression.
-fn defaults(value: &Value, report: &mut Report) {
+/// What a variable says of itself is read before anything is known: it cannot refer to anything.
+fn plain_variables(value: &Value, report: &mut Report) {
     for (name, variable) in each(value).filter_map(Value::as_object).flatten() {
-        let text = variable["default"].as_str().unwrap_or_default();
-        if !matches!(in_template(text), Ok(found) if found.is_empty()) {
-            report.add(
-                Code::InvalidExpression,
-                format!("variable.{name}.default"),
-                "a default cannot refer to anything",
-            );
+        let path = format!("variable.{name}");
+        match variable {
+            Value::Object(body) => {
+                body.iter().for_each(|(key, value)| plain(&format!("{path}.{key}"), value, report))
+            }
+            _ => report.add(Code::BadDocument, path, "a variable needs an object"),
         }
+    }
+}
+
+fn plain(path: &str, value: &Value, report: &mut Report) {
+    match value {
+        Value::String(text) if !matches!(in_template(text), Ok(found) if found.is_empty()) => {
+            report.add(Code::InvalidExpression, path, "cannot refer to anything");
+        }
+        Value::Array(list) => list.iter().for_each(|item| plain(path, item, report)),
+        Value::Object(map) => map.values().for_each(|item| plain(path, item, report)),
+        _ => {}
     }
 }
 

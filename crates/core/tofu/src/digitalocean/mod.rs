@@ -38,7 +38,8 @@ pub(crate) fn emit(site: Site<'_>, root: &mut Root, gaps: &mut Gaps) {
     }
     services::emit(site, root, gaps);
     root.output("network_id", "The region's network.", Ref::to("digitalocean_vpc", "main").id());
-    let address = |machine: &str| Some(Ref::to("digitalocean_droplet", key(machine)).attr("ipv4_address"));
+    let address =
+        |machine: &Machine| Some(Ref::to("digitalocean_droplet", key(&machine.name)).attr("ipv4_address"));
     seeds::publish(site, root, address);
     seeds::stated_outputs(site, root, address);
     let balancer =

@@ -9,6 +9,9 @@ use crate::quantity::seconds;
 use crate::site::Site;
 use crate::tf::{Expr, Object, Ref, Resource, Root, Section, Value, key};
 
+/// Ports a forwarding rule can name; with more of them it passes on all, and the firewall keeps the others out.
+const MOST_PORTS: usize = 5;
+
 pub(super) fn emit(site: Site<'_>, root: &mut Root) {
     for balancer in &site.region.load_balancers {
         one(site, root, balancer);
@@ -63,7 +66,8 @@ fn one(site: Site<'_>, root: &mut Root, balancer: &LoadBalancer) {
                 .set("load_balancing_scheme", "EXTERNAL")
                 .set("ip_address", address.attr("address"))
                 .set("ip_protocol", word.to_uppercase())
-                .set("ports", Value::list(ports))
+                .maybe("ports", (ports.len() <= MOST_PORTS).then(|| Value::list(ports.iter())))
+                .maybe("all_ports", (ports.len() > MOST_PORTS).then_some(true))
                 .set("backend_service", service.id())
                 .set("labels", labels(&site.tags())),
         );

@@ -7,6 +7,8 @@ mod services;
 
 use std::collections::BTreeMap;
 
+use univrs_topology::plan::Machine;
+
 use crate::emission::Gaps;
 use crate::seeds;
 use crate::site::Site;
@@ -61,7 +63,8 @@ fn outputs(site: Site<'_>, root: &mut Root) {
     let network = Ref::to("google_compute_network", "main");
     root.output("network_id", "The region's network.", network.id());
     root.output("network_name", "Its name.", network.attr("name"));
-    let address = |machine: &str| Some(Ref::to("google_compute_address", key(machine)).attr("address"));
+    let address =
+        |machine: &Machine| Some(Ref::to("google_compute_address", key(&machine.name)).attr("address"));
     seeds::publish(site, root, address);
     seeds::stated_outputs(site, root, address);
     crate::names::publish(

@@ -32,7 +32,7 @@ pub(crate) fn emit(site: Site<'_>, root: &mut Root, gaps: &mut Gaps) {
         gaps.no_service(site, service, "Hetzner Cloud has no such service that its provider can make");
     }
     root.output("network_id", "The location's network.", Ref::to("hcloud_network", "main").id());
-    let address = |machine: &str| Some(Ref::to("hcloud_server", key(machine)).attr("ipv4_address"));
+    let address = |machine: &Machine| Some(Ref::to("hcloud_server", key(&machine.name)).attr("ipv4_address"));
     seeds::publish(site, root, address);
     seeds::stated_outputs(site, root, address);
     let balancer =
@@ -220,16 +220,14 @@ fn load_balancer(site: Site<'_>, root: &mut Root, balancer: &LoadBalancer) {
             .set("location", site.region.name.as_str())
             .set("labels", labels(&site.tags())),
     );
-    let attached = root.add(
-        Section::Services,
-        Resource::new("hcloud_load_balancer_network", &name)
-            .set("load_balancer_id", reference.id())
-            .set("network_id", Ref::to("hcloud_network", "main").id())
-            .maybe(
-                "subnet_id",
-                balancer.subnets.first().map(|subnet| Ref::to("hcloud_network_subnet", key(subnet)).id()),
-            ),
-    );
+    let attachment =
+        Resource::new("hcloud_load_balancer_network", &name).set("load_balancer_id", reference.id());
+    // One or the other says where.
+    let attachment = match balancer.subnets.first() {
+        Some(subnet) => attachment.set("subnet_id", Ref::to("hcloud_network_subnet", key(subnet)).id()),
+        None => attachment.set("network_id", Ref::to("hcloud_network", "main").id()),
+    };
+    let attached = root.add(Section::Services, attachment);
     for machine in &balancer.machines {
         root.add(
             Section::Services,

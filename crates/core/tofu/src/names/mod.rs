@@ -6,7 +6,7 @@ mod cloudflare;
 mod gcp;
 
 use univrs_topology::cloud::Cloud;
-use univrs_topology::plan::{DnsPlan, HealthCheck, LoadBalancer, Plan, Record, RecordTarget};
+use univrs_topology::plan::{DnsPlan, HealthCheck, LoadBalancer, Machine, Plan, Record, RecordTarget};
 
 use crate::emission::Gaps;
 use crate::site::{Site, root_of};
@@ -30,7 +30,7 @@ pub(crate) fn publish(
     site: Site<'_>,
     root: &mut Root,
     balancer: impl Fn(&LoadBalancer) -> Option<Expr>,
-    machine: impl Fn(&str) -> Option<Expr>,
+    machine: impl Fn(&Machine) -> Option<Expr>,
 ) {
     let records = site.plan.dns.iter().flat_map(|dns| &dns.records);
     for record in records.filter(|record| record.region == site.region.id && exists(site, record)) {
@@ -39,16 +39,16 @@ pub(crate) fn publish(
                 let found = site.region.load_balancers.iter().find(|balancer| balancer.name == *name);
                 found.and_then(&balancer)
             }
-            RecordTarget::Machine(name) => machine(name),
+            RecordTarget::Machine(name) => site.standing(name).and_then(&machine),
         };
         if let Some(address) = address {
             root.output(&output(record), "Where requests go.", address);
         }
     }
-    let standing = site.region.machines.iter().filter(|known| site.stands(&known.name));
+    let standing = site.region.machines.iter().filter(|known| site.stands(known));
     let addresses: Vec<(String, Value)> = standing
         .map(|known| {
-            let public = known.public_ip.then(|| machine(&known.name)).flatten();
+            let public = known.public_ip.then(|| machine(known)).flatten();
             (known.name.clone(), public.map_or_else(|| known.address.to_string().into(), Value::from))
         })
         .collect();
@@ -112,7 +112,7 @@ pub(crate) fn emit(plan: &Plan, backend: Backend, gaps: &mut Gaps) -> Option<Roo
 fn exists(site: Site<'_>, record: &Record) -> bool {
     match &record.target {
         RecordTarget::LoadBalancer(_) => site.region.cloud != Cloud::Oci,
-        RecordTarget::Machine(name) => site.stands(name),
+        RecordTarget::Machine(name) => site.standing(name).is_some(),
     }
 }
 

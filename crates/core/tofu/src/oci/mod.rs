@@ -5,6 +5,8 @@ mod network;
 
 use std::collections::BTreeMap;
 
+use univrs_topology::plan::Machine;
+
 use crate::emission::Gaps;
 use crate::seeds;
 use crate::site::{Site, services_of};
@@ -30,7 +32,8 @@ pub(crate) fn emit(site: Site<'_>, root: &mut Root, gaps: &mut Gaps) {
         );
     }
     root.output("network_id", "The region's network.", Ref::to("oci_core_vcn", "main").id());
-    let address = |machine: &str| Some(Ref::to("oci_core_instance", key(machine)).attr("public_ip"));
+    let address =
+        |machine: &Machine| Some(Ref::to("oci_core_instance", key(&machine.name)).attr("public_ip"));
     seeds::publish(site, root, address);
     seeds::stated_outputs(site, root, address);
     crate::names::publish(site, root, |_| None, address);

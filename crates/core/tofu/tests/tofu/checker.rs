@@ -134,6 +134,17 @@ fn every_kind_of_fault_is_found_where_it_is() {
         (r#""output": {"o": {"value": "${nonsense(1)}"}}"#, Code::InvalidExpression, "output.o.value"),
         (r#""variable": {"v": {"default": "${local.x}"}}"#, Code::InvalidExpression, "variable.v.default"),
         (
+            r#""variable": {"v": {"description": "${local.x}"}}"#,
+            Code::InvalidExpression,
+            "variable.v.description",
+        ),
+        (r#""variable": {"v": "text"}"#, Code::BadDocument, "variable.v"),
+        (
+            r#""resource": {"aws_vpc": {"m": null}}, "output": {"o": {"value": "${aws_vpc.m.id}"}}"#,
+            Code::UndeclaredReference,
+            "output.o.value",
+        ),
+        (
             r#""resource": {"aws_vpc": {"m": {"cidr_block": "a", "cidr_block": "b"}}}"#,
             Code::DuplicateKey,
             "resource.aws_vpc.m.cidr_block",

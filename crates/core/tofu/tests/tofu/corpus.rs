@@ -107,6 +107,7 @@ fn text(shape: &Shape, edited: Option<usize>) -> String {
     if shape.linked {
         text += &links(shape);
     }
+    text += "[outputs]\nseeds_by_address = \"/ip4/{public_ip}/udp/9000/quic-v1\"\n";
     if !shape.names_at.is_empty() {
         text += &format!(
             "[traffic]\nhealth_adjusted = true\ndns = {{ provider = \"{}\", zone = \"example.net\", name = \"api\" }}\n",

@@ -160,6 +160,28 @@ fn the_guide_says_what_is_left_out() {
 }
 
 #[test]
+fn what_nobody_makes_true_is_said() {
+    for (set, wanted) in [
+        (&[][..], &["budget.alert_at", "node", "schedule.auto_shutdown"][..]),
+        (&["environment=prod"], &["backup.schedule", "budget.alert_at", "node"]),
+        (&["role.node.host=machine"], &["budget.alert_at", "schedule.auto_shutdown"]),
+        (
+            &["role.node.host=machine", "role.node.persistence=disk"],
+            &["budget.alert_at", "node", "schedule.auto_shutdown"],
+        ),
+        (
+            &["role.node.expose=private", "role.node.persistence=files"],
+            &["budget.alert_at", "schedule.auto_shutdown"],
+        ),
+    ] {
+        let mut gaps: Vec<String> =
+            emitted(crate::world::PLURESDB, set).gaps.into_iter().map(|gap| gap.what).collect();
+        gaps.sort();
+        assert_eq!(gaps, wanted, "{set:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_emitted_is_refused_whole_and_by_name() {
     let mut plan = planned(GATEWAYS, &[]);
     for group in plan.regions.iter_mut().flat_map(|region| &mut region.groups) {

@@ -1,6 +1,6 @@
 //! Which machine type a role has in a region, and whether there is such a type.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::provider::can_be_machine;
 use crate::catalogue::{Catalogue, Machine, MachineFacts};
@@ -35,6 +35,18 @@ pub(super) fn choose(
     (machine, facts)
 }
 
+/// Regions a message lists at the most.
+const MOST_LISTED: usize = 8;
+
+/// The first of some regions, and how many more there are.
+fn some(regions: &[&RegionId]) -> String {
+    let mut listed: Vec<String> = regions.iter().take(MOST_LISTED).map(ToString::to_string).collect();
+    if regions.len() > MOST_LISTED {
+        listed.push(format!("{} more", regions.len() - MOST_LISTED));
+    }
+    listed.join(", ")
+}
+
 /// Says what is wrong with the machine types of a role, each once.
 pub(super) fn check(
     role: &RoleSpec,
@@ -45,6 +57,7 @@ pub(super) fn check(
     findings: &mut Findings,
 ) {
     let mut told: BTreeSet<Cloud> = BTreeSet::new();
+    let mut unpriced: BTreeMap<Cloud, Vec<&RegionId>> = BTreeMap::new();
     for placement in placements {
         let region = &regions[placement.region].id;
         let cloud = region.cloud;
@@ -74,10 +87,7 @@ pub(super) fn check(
         match catalogue.machine(region, machine) {
             Machine::Here(_) => {}
             Machine::NoData if can_be_machine(cloud, machine) => {}
-            Machine::Elsewhere(_) => {
-                let message = format!("{shown} has no known price in {region}");
-                findings.push(Finding::new(Code::UnpricedMachine, path, message));
-            }
+            Machine::Elsewhere(_) => unpriced.entry(cloud).or_default().push(region),
             Machine::Unknown | Machine::NoData => {
                 told.insert(cloud);
                 let near = catalogue.near_machine(cloud, machine);
@@ -91,6 +101,12 @@ pub(super) fn check(
                 }
             }
         }
+    }
+    for (cloud, regions) in unpriced {
+        let machine = role.machine.get(&cloud).map_or_else(String::new, |machine| super::clip(machine));
+        let message = format!("{machine} has no known price in {}", some(&regions));
+        let path = format!("{path}.machine.{cloud}");
+        findings.push(Finding::new(Code::UnpricedMachine, path, message));
     }
     if role.host == Host::ContainerGroup && role.container.is_none() {
         let message = "a container group needs a container";
