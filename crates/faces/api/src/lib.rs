@@ -20,6 +20,7 @@ mod schemas;
 mod secrets;
 mod sockets;
 mod tokens;
+mod topologies;
 mod volumes;
 mod workloads;
 
@@ -87,6 +88,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(volumes::router())
         .merge(history::router())
         .merge(operations::router())
+        .merge(topologies::router())
         .merge(sockets::router())
         .routes(utoipa_axum::routes!(openapi_document))
 }

@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
 use crate::{
     audit, completion, deploy, events, image, node, openapi, operation, org, proxy, run, secret, status,
-    token, version, volume, workload,
+    token, topology, version, volume, workload,
 };
 
 /// Runs containers on many machines
@@ -135,6 +135,9 @@ pub(crate) enum Verb {
     /// What workloads keep on nodes
     #[command(subcommand, visible_alias = "volumes")]
     Volume(volume::VolumeVerb),
+    /// Files of clouds: checked, priced, emitted on this machine
+    #[command(subcommand)]
+    Topology(topology::TopologyVerb),
     /// Show what happened
     Events(events::EventsArgs),
     /// Who did what
@@ -168,6 +171,7 @@ impl Verb {
             Self::Token(verb) => verb.run(context).await,
             Self::Secret(verb) => verb.run(context).await,
             Self::Volume(verb) => verb.run(context).await,
+            Self::Topology(verb) => verb.run(context),
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
             Self::Openapi(args) => args.run(context).await,

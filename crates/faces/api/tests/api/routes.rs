@@ -48,6 +48,7 @@ fn body(method: &Method, path: &str) -> Value {
         "/api/nodes/{node}" if method == Method::PATCH => json!({"labels": {"a": "b"}}),
         "/api/images/pull" | "/api/images/push" => json!({"reference": "web:1"}),
         "/api/secrets/{name}" if method == Method::PUT => json!({"value": "hidden"}),
+        path if path.starts_with("/api/topologies/") => crate::topologies::small(),
         "/api/orgs" | "/api/tokens" => json!({"name": "new"}),
         _ if method == Method::GET || method == Method::DELETE => Value::Null,
         _ => json!({}),
