@@ -118,7 +118,13 @@ fn arrange(table: &mut Table, path: &str, next: &mut isize) {
                     arrange(inner, &below, next);
                 }
             }
-            Some(item) => space(item),
+            Some(item) => {
+                let single = item.is_value();
+                space(item);
+                if single && let Some(mut key) = table.key_mut(&name) {
+                    key.leaf_decor_mut().set_suffix(" ");
+                }
+            }
             None => {}
         }
     }

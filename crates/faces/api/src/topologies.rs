@@ -205,7 +205,8 @@ fn asked(app: &App, query: Circumstances, body: Json<Value>) -> Result<Asked, Pr
             format!("its clock shows {today}"),
         )
     })?;
-    let mut overrides: Vec<String> = query.environment.iter().map(|name| format!("environment={name}")).collect();
+    let mut overrides: Vec<String> =
+        query.environment.iter().map(|name| format!("environment={name}")).collect();
     overrides.extend(set);
     let days = |age: Span| u32::try_from(age.duration().as_secs() / 86_400).unwrap_or(u32::MAX);
     let max_price_age = query.max_price_age.map(days);

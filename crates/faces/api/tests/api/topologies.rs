@@ -26,7 +26,10 @@ async fn each_verb_answers_for_a_topology_and_for_a_text() {
     assert_eq!((status, &report["errors"]), (StatusCode::OK, &json!([])), "{report}");
     assert!(report["warnings"].as_array().unwrap().iter().any(|found| found["code"] == "missing-egress"));
     let (_, plan) = ask(&face, "plan", text.clone()).await;
-    assert_eq!((plan["regions"].as_array().unwrap().len(), plan["tunnels"].as_array().unwrap().len()), (6, 15));
+    assert_eq!(
+        (plan["regions"].as_array().unwrap().len(), plan["tunnels"].as_array().unwrap().len()),
+        (6, 15)
+    );
     let (_, cost) = ask(&face, "cost", text.clone()).await;
     assert_eq!(cost["univrs"]["complete"], false, "{cost}");
     let (_, emitted) = ask(&face, "emit", text.clone()).await;

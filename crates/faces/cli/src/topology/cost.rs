@@ -45,7 +45,7 @@ impl CostArgs {
         }
         match costed.over_budget() {
             Some(over) => {
-                context.talk(&format!("the known parts alone are {over} USD over the budget"))?;
+                context.talk(&format!("the known parts alone are {} USD over the budget", over.rounded()))?;
                 Ok(Exit::OverBudget)
             }
             None => Ok(Exit::Ok),

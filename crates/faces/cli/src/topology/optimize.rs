@@ -81,7 +81,7 @@ fn print(context: &mut Context<'_>, document: &OptimizeDocument) -> Result<(), F
             proposal.group.as_str().into(),
             proposal.from.as_str().into(),
             proposal.to.as_str().into(),
-            format!("{} {}", proposal.monthly_saving, document.currency).into(),
+            format!("{} {}", proposal.monthly_saving.rounded(), document.currency).into(),
             proposal.risk.as_str().into(),
             proposal.objective.as_str().into(),
         ],
@@ -98,7 +98,7 @@ fn print(context: &mut Context<'_>, document: &OptimizeDocument) -> Result<(), F
         ("as proposed", document.proposed_monthly_cost),
         ("saved", document.monthly_saving),
     ] {
-        context.io.data(&format!("{:13}{amount} {currency} a month", format!("{what}:")))?;
+        context.io.data(&format!("{:13}{} {currency} a month", format!("{what}:"), amount.rounded()))?;
     }
     let search =
         if document.exact { "nothing cheaper exists within the rules" } else { "the best that was found" };
