@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::picture::{Area, MOST_LINES, clouds, lines, link, title};
 use crate::plan::Plan;
 
-const WIDTH: usize = 290;
+const WIDTH: usize = 330;
 const GAP: usize = 70;
 const TOP: usize = 130;
 const LINE: usize = 18;
@@ -86,7 +86,7 @@ pub fn svg(plan: &Plan) -> String {
     if let Some(dns) = &plan.dns {
         let middle = width / 2;
         for (x, y, weight) in doors {
-            ways += &format!("<path class=\"dns\" d=\"M{middle} 84 L{} {y} L{x} {y}\"/>\n", x - 14);
+            ways += &format!("<path class=\"dns\" d=\"M{middle} 84 V98 H{} V{y} H{x}\"/>\n", x - 14);
             names += &text(x - 30, y - 4, "weight", &format!("{weight}%"));
         }
         names += &format!(
