@@ -14,7 +14,7 @@ openapi_is_fresh() {
   return 1
 }
 docs_build() { RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --document-private-items; }
-scripts_parse() { for script in scripts/*.sh .ci/run; do bash -n "$script" || return 1; done; }
+scripts_parse() { for script in scripts/*.sh scripts/bench/*.sh .ci/run; do bash -n "$script" || return 1; done; }
 
 mkdir -p target
 step "formatting" cargo fmt --all --check

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Outside suites against the live API: promtool on the metrics, schemathesis on the OpenAPI document.
+# Outside suites against the live API: promtool on the metrics, schemathesis on the OpenAPI document, MCP clients.
 set -uo pipefail
 bin=$(realpath "${1:-target/release/univrs}")
 data=$(mktemp -d /tmp/univrs-interop.XXXXXX)
@@ -38,4 +38,6 @@ if command -v tofu >/dev/null || command -v terraform >/dev/null; then
 else
   echo "== emitted OpenTofu roots: NOT RUN, neither tofu nor terraform is installed (they were checked against schemas in make test)"
 fi
+echo "== MCP"
+"$(dirname "$0")/interop-mcp.sh" "$bin" $api || failed=1
 exit $failed

@@ -34,7 +34,8 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Arrows inside the faces: who may know whom.
-const FACE_ARROWS: &[(&str, &str)] = &[("univrs-cli", "univrs-client")];
+const FACE_ARROWS: &[(&str, &str)] =
+    &[("univrs-cli", "univrs-client"), ("univrs-cli", "univrs-mcp"), ("univrs-api", "univrs-mcp")];
 
 /// Arrows inside the cores: who may know whom.
 ///

@@ -37,6 +37,11 @@ pub enum Principal {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         org: Option<Name>,
     },
+    /// An AI operator on this machine, through the loopback API and held to a grant. It never approves anything.
+    Assistant {
+        /// What it may do.
+        grant: Grant,
+    },
     /// A loop of the control plane.
     Control {
         /// Which loop.
@@ -59,6 +64,33 @@ pub struct Caller {
     /// The request it asks in, if it came through a face.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestId>,
+}
+
+impl Principal {
+    /// Whether both are the same asker, however much each may do at the moment.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Token { id, .. }, Self::Token { id: other, .. }) => id == other,
+            (Self::Assistant { .. }, Self::Assistant { .. }) => true,
+            _ => self == other,
+        }
+    }
+
+    /// Whether it may change a workload without showing a plan first, as a pipeline does.
+    pub const fn is_direct(&self) -> bool {
+        matches!(self, Self::Token { direct: true, .. })
+    }
+
+    /// The same asker held to `most`: never more than it may do by itself.
+    #[must_use]
+    pub fn held_to(mut self, most: Grant) -> Self {
+        match &mut self {
+            Self::LocalAdmin => return Self::Assistant { grant: most },
+            Self::Assistant { grant } | Self::Token { grant, .. } => *grant = most.min(*grant),
+            Self::Control { .. } | Self::Node { .. } => {}
+        }
+        self
+    }
 }
 
 impl Caller {

@@ -22,8 +22,9 @@
 //! | `org/<org>/audit/<time>-<n>` | audit record | faces, in the same transaction |
 //! | `org/<org>/request/<key>` | outcome of an `Idempotency-Key` | faces |
 //! | `org/<org>/operation/<id>` | [`crate::operation::Operation`] | control |
+//! | `org/<org>/plan/<id>` | a write that was planned and may be applied once | faces |
 
-use crate::ids::{DataKeyId, InstanceId, NodeId, OperationId, TokenId};
+use crate::ids::{DataKeyId, InstanceId, NodeId, OperationId, PlanId, TokenId};
 use crate::name::Name;
 
 /// The cluster's identity.
@@ -112,6 +113,11 @@ pub fn instance(org: &Name, id: &InstanceId) -> String {
 /// An operation.
 pub fn operation(org: &Name, id: &OperationId) -> String {
     format!("{ORGS}{org}/operation/{id}")
+}
+
+/// A planned write.
+pub fn plan(org: &Name, id: &PlanId) -> String {
+    format!("{ORGS}{org}/plan/{id}")
 }
 
 /// A secret, sealed.

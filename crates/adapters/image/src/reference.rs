@@ -197,6 +197,8 @@ mod tests {
             let theirs = text.parse::<Reference>().ok();
             // It lets capitals through in the first part of a name when that is no registry.
             let theirs = theirs.filter(|name| !name.repository().bytes().any(|byte| byte.is_ascii_uppercase()));
+            // It takes a part with a dot for a registry even when it is no name of a host.
+            let theirs = theirs.filter(|name| !name.registry().contains('_'));
             prop_assert_eq!(ours, theirs);
         }
     }

@@ -15,7 +15,7 @@ use univrs_ports::store::{Command, Error, MemberId, Response, Result, SUPPORTED_
 use crate::message::{Answer, Question};
 use crate::network::AskError;
 use crate::node::{Core, LEADER_PAUSE, Leader, write_error};
-use crate::types::{Proposal, VersionedCommand};
+use crate::types::{self, Proposal, VersionedCommand};
 
 /// Commands waiting for the batcher before callers have to wait.
 const QUEUE: usize = 4096;
@@ -25,6 +25,9 @@ const BATCH_COMMANDS: usize = 512;
 pub(crate) const BATCH_BYTES: usize = 4 << 20;
 /// Log entries on their way at once.
 pub(crate) const IN_FLIGHT: usize = 2;
+/// How long a small batch waits for the larger one before it: about as long as a slow disk syncs, and little beside the
+/// way to another region.
+const MERGE: Duration = Duration::from_millis(5);
 /// Encoding adds this much per command at most, apart from keys and values.
 const COMMAND_OVERHEAD: usize = 64;
 
@@ -56,9 +59,59 @@ impl Batcher {
     }
 }
 
+/// A batch that was sent on its way.
+struct Sent {
+    commands: usize,
+    at: Instant,
+    /// Ends when the batch is answered.
+    answered: oneshot::Receiver<()>,
+}
+
+/// A batch in the making.
+#[derive(Default)]
+struct Gathering {
+    batch: Vec<Waiting>,
+    bytes: usize,
+    /// What does not fit and opens the next batch.
+    held: Option<Waiting>,
+}
+
+impl Gathering {
+    fn add(&mut self, next: Waiting) {
+        let bytes = self.bytes + cost(&next.command);
+        if bytes > BATCH_BYTES && !self.batch.is_empty() {
+            self.held = Some(next);
+        } else {
+            self.bytes = bytes;
+            self.batch.push(next);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.held.is_some() || self.batch.len() >= BATCH_COMMANDS
+    }
+
+    /// Waits while the batch before is under way and larger. To send a small one after it would part the callers into
+    /// two halves that take turns with the disk for ever, at half the rate.
+    async fn wait_for(&mut self, before: &mut Sent, waiting: &mut mpsc::Receiver<Waiting>) {
+        let mut late = std::pin::pin!(tokio::time::sleep_until(before.at + MERGE));
+        while self.batch.len() < before.commands && !self.is_full() {
+            tokio::select! {
+                _ = &mut before.answered => return,
+                () = &mut late => return,
+                next = waiting.recv() => match next {
+                    Some(next) => self.add(next),
+                    None => return,
+                },
+            }
+        }
+    }
+}
+
 async fn run(core: Arc<Core>, mut waiting: mpsc::Receiver<Waiting>) {
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut held: Option<Waiting> = None;
+    let mut before: Option<Sent> = None;
     loop {
         let first = match held.take() {
             Some(first) => first,
@@ -71,22 +124,26 @@ async fn run(core: Arc<Core>, mut waiting: mpsc::Receiver<Waiting>) {
             },
         };
         let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else { return };
-        let mut bytes = cost(&first.command);
-        let mut batch = vec![first];
-        while batch.len() < BATCH_COMMANDS
+        let mut gathering = Gathering::default();
+        gathering.add(first);
+        if let Some(before) = &mut before {
+            gathering.wait_for(before, &mut waiting).await;
+        }
+        // Whoever is ready to write as well gets a place in the same entry: an entry costs more than a command.
+        tokio::task::yield_now().await;
+        while !gathering.is_full()
             && let Ok(next) = waiting.try_recv()
         {
-            bytes += cost(&next.command);
-            if bytes > BATCH_BYTES {
-                held = Some(next);
-                break;
-            }
-            batch.push(next);
+            gathering.add(next);
         }
+        let batch = gathering.batch;
+        held = gathering.held;
+        let (done, answered) = oneshot::channel();
+        before = Some(Sent { commands: batch.len(), at: Instant::now(), answered });
         let core = Arc::clone(&core);
         tokio::spawn(async move {
             deliver(&core, batch).await;
-            drop(permit);
+            drop((permit, done));
         });
     }
 }
@@ -100,8 +157,9 @@ async fn deliver(core: &Core, mut batch: Vec<Waiting>) {
     let deadline = Instant::now() + core.timeout;
     batch = refuse_unknown(core, batch);
     while !batch.is_empty() {
-        let commands = batch.iter().map(|waiting| waiting.command.clone()).collect();
-        let outcome = match VersionedCommand::V1(commands).encode() {
+        let commands: Vec<&Command> = batch.iter().map(|waiting| &waiting.command).collect();
+        let room = commands.iter().map(|command| cost(command)).sum();
+        let outcome = match types::encode(commands, room) {
             Ok(proposal) => attempt(core, proposal, batch.len(), deadline).await,
             Err(_) => Err(Error::TooLarge { what: "batch", size: 0, limit: 0 }),
         };

@@ -30,11 +30,19 @@ pub(crate) enum VersionedCommand {
     V1(Vec<Command>),
 }
 
-impl VersionedCommand {
-    pub(crate) fn encode(&self) -> Result<Proposal, postcard::Error> {
-        postcard::to_stdvec(self).map(|bytes| Proposal(bytes.into()))
-    }
+/// [`VersionedCommand`] before it is written: the same form, of commands that stay where they are.
+#[derive(Serialize)]
+enum Borrowed<'a> {
+    V1(Vec<&'a Command>),
+}
 
+/// The newest form of these commands, which take about `room` bytes.
+pub(crate) fn encode(commands: Vec<&Command>, room: usize) -> Result<Proposal, postcard::Error> {
+    let bytes = postcard::to_extend(&Borrowed::V1(commands), Vec::with_capacity(room))?;
+    Ok(Proposal(bytes.into()))
+}
+
+impl VersionedCommand {
     pub(crate) fn decode(proposal: &Proposal) -> Result<Self, postcard::Error> {
         postcard::from_bytes(&proposal.0)
     }
@@ -77,3 +85,22 @@ pub(crate) type Vote = openraft::type_config::alias::VoteOf<Types>;
 pub(crate) type Entry = openraft::type_config::alias::EntryOf<Types>;
 pub(crate) type StoredMembership = openraft::type_config::alias::StoredMembershipOf<Types>;
 pub(crate) type RaftSnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<Types>;
+
+#[cfg(test)]
+mod tests {
+    use univrs_ports::store::{Key, LeaseId, Txn};
+
+    use super::*;
+
+    #[test]
+    fn borrowed_commands_have_the_same_form() {
+        let commands = vec![
+            Command::Txn(Txn::create(Key::new("a").unwrap(), "1")),
+            Command::RevokeLease { lease: LeaseId(7) },
+        ];
+        let encoded = encode(commands.iter().collect(), 0).unwrap();
+        let whole = VersionedCommand::V1(commands);
+        assert_eq!(encoded.0, postcard::to_stdvec(&whole).unwrap());
+        assert_eq!(VersionedCommand::decode(&encoded).unwrap(), whole);
+    }
+}

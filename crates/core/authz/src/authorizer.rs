@@ -56,6 +56,7 @@ struct Types {
     grant: EntityTypeName,
     local_admin: EntityTypeName,
     token: EntityTypeName,
+    assistant: EntityTypeName,
     control_loop: EntityTypeName,
     node: EntityTypeName,
     object: EntityTypeName,
@@ -140,6 +141,9 @@ impl Authorizer {
                 org.iter().map(|org| ("org".to_owned(), text(org.as_str()))).collect(),
                 self.grants(*grant).collect(),
             ),
+            Principal::Assistant { grant } => {
+                Ok(Entity::new_no_attrs(uid(&types.assistant, "local"), self.grants(*grant).collect()))
+            }
             Principal::Control { r#loop } => Ok(Entity::with_uid(uid(&types.control_loop, r#loop))),
             Principal::Node { id } => Ok(Entity::with_uid(uid(&types.node, id.as_str()))),
         }
@@ -173,6 +177,10 @@ impl Authorizer {
         match &caller.principal {
             Principal::LocalAdmin => needed,
             Principal::Token { grant, .. } => format!("token grants {}; {needed}", word(*grant)),
+            Principal::Assistant { grant } => format!(
+                "this AI operator works in mode {}; {needed}; a person chooses the mode where the operator is started",
+                word(*grant)
+            ),
             Principal::Control { r#loop } => {
                 format!("control loop {loop} is not among those who may do this; {needed}", loop = r#loop)
             }
@@ -198,6 +206,7 @@ impl Types {
             grant: named("Grant")?,
             local_admin: named("LocalAdmin")?,
             token: named("Token")?,
+            assistant: named("Assistant")?,
             control_loop: named("ControlLoop")?,
             node: named("Node")?,
             object: named("Object")?,
@@ -305,6 +314,7 @@ mod tests {
                 direct: true,
                 org: Some(univrs_model::name::Name::default_org()),
             },
+            Principal::Assistant { grant: Grant::Admin },
             Principal::Control { r#loop: "rollout".to_owned() },
             Principal::Node { id: NodeId::from_bits(1) },
         ];

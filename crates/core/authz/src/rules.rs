@@ -64,7 +64,16 @@ mod tests {
         ids.sort();
         assert_eq!(
             ids,
-            ["admin", "cluster_objects", "control_loop", "node", "observe", "operate", "own_organisation"]
+            [
+                "admin",
+                "approval_by_people",
+                "cluster_objects",
+                "control_loop",
+                "node",
+                "observe",
+                "operate",
+                "own_organisation"
+            ]
         );
     }
 

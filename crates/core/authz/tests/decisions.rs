@@ -256,6 +256,19 @@ fn actions_are_named_once_in_snake_case() {
     assert_eq!(names.len(), Action::ALL.len());
 }
 
+#[test]
+fn an_ai_operator_may_do_what_a_token_of_its_mode_may_and_approves_nothing() {
+    let rules = rules();
+    for grant in GRANTS {
+        let operator = Caller { principal: Principal::Assistant { grant }, ..Caller::local_admin() };
+        for action in Action::ALL {
+            let may = rules.decide(&operator, *action, &web("default")).allow;
+            let token = rules.decide(&token(grant, "default"), *action, &web("default")).allow;
+            assert_eq!(may, token && *action != Action::PlanApprove, "{grant:?} {action}");
+        }
+    }
+}
+
 /// An organisation that tokens and objects may have, or none.
 fn any_org() -> impl Strategy<Value = Option<&'static str>> {
     prop::sample::select(vec![None, Some("default"), Some("acme"), Some("acme2")])

@@ -125,7 +125,10 @@ impl<'a> Reader<'a> {
         };
         let active: Vec<(&String, &Value)> =
             services.iter().filter(|(_, service)| self.is_active(service)).collect();
-        for (service, _) in &active {
+        // Names that are labels as they stand first: no other may become one of them.
+        let (labels, others): (Vec<_>, Vec<_>) =
+            active.iter().partition(|(service, _)| service.parse::<Name>().is_ok());
+        for (service, _) in labels.into_iter().chain(others) {
             if let Some(name) = self.workload_name(service) {
                 self.names.insert((*service).clone(), name);
             }

@@ -47,6 +47,12 @@ pub fn check_schedule(spec: &CronSchedule, from: Timestamp) -> Result<(), FieldE
     Ok(())
 }
 
+/// The next times after `from` at which a schedule fires, at most `most` of them; none when it is not understood.
+pub fn next_runs(spec: &CronSchedule, from: Timestamp, most: usize) -> Vec<Timestamp> {
+    let Ok(schedule) = Schedule::of(spec) else { return Vec::new() };
+    std::iter::successors(schedule.next_after(from), |at| schedule.next_after(*at)).take(most).collect()
+}
+
 const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];

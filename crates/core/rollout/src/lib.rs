@@ -34,7 +34,7 @@ mod status;
 mod work;
 
 pub use backoff::RESET_AFTER;
-pub use cron::check_schedule;
+pub use cron::{check_schedule, next_runs};
 pub use cycle::find_cycle;
 pub use input::{Decision, DependencyState, RolloutInput};
 pub use judge::MOST_RESTARTS;

@@ -20,6 +20,7 @@ mod class;
 mod constraint;
 mod explain;
 mod filter;
+mod instances;
 mod node;
 mod place;
 mod preempt;

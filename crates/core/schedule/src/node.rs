@@ -144,7 +144,9 @@ impl Amounts {
 /// A node and what is taken of it.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeState {
-    pub(crate) info: NodeInfo,
+    /// Apart from the rest: it is seldom looked at, and what is should lie close together.
+    pub(crate) info: Box<NodeInfo>,
+    pub(crate) id: NodeId,
     /// False once it was removed; its place may be given to another node.
     pub(crate) present: bool,
     pub(crate) capacity: Amounts,
@@ -170,7 +172,8 @@ impl NodeState {
             used: Amounts::default(),
             inverse: [0.0; 3],
             present: true,
-            info,
+            id: info.id.clone(),
+            info: Box::new(info),
             tie,
             ports: Vec::new(),
             workloads: Vec::new(),
@@ -216,13 +219,24 @@ impl NodeState {
     }
 }
 
+/// Where a workload is in a sorted list of counts, or belongs. New workloads have the highest numbers, so that the end of
+/// the list mostly tells, without a look at the rest of it.
+fn position(counts: &[(u32, u32)], workload: u32) -> Result<usize, usize> {
+    match counts.last() {
+        None => Err(0),
+        Some((last, _)) if *last < workload => Err(counts.len()),
+        Some((last, _)) if *last == workload => Ok(counts.len() - 1),
+        Some(_) => counts.binary_search_by_key(&workload, |(known, _)| *known),
+    }
+}
+
 fn count(counts: &[(u32, u32)], workload: u32) -> u32 {
-    counts.binary_search_by_key(&workload, |(known, _)| *known).map_or(0, |at| counts[at].1)
+    position(counts, workload).map_or(0, |at| counts[at].1)
 }
 
 /// Adds to or takes from a sorted list of counts.
 pub(crate) fn recount(counts: &mut Vec<(u32, u32)>, workload: u32, add: bool) {
-    match (counts.binary_search_by_key(&workload, |(known, _)| *known), add) {
+    match (position(counts, workload), add) {
         (Ok(at), true) => counts[at].1 += 1,
         (Err(at), true) => counts.insert(at, (workload, 1)),
         (Ok(at), false) if counts[at].1 > 1 => counts[at].1 -= 1,

@@ -56,7 +56,7 @@ impl Scheduler {
         };
         let chosen = self.without_siblings(at, request, best);
         Ok(Placement {
-            node: self.nodes[chosen as usize].info.id.clone(),
+            node: self.nodes[chosen as usize].id.clone(),
             scores: self.scores(at, request, chosen),
         })
     }

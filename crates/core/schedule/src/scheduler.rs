@@ -10,6 +10,7 @@ use univrs_model::name::Name;
 use univrs_model::workload::HostPort;
 
 use crate::class::Class;
+use crate::instances::Places;
 use crate::node::{Amounts, NodeInfo, NodeState, Placed, recount};
 
 /// How many classes are kept; the one unused for longest makes room.
@@ -51,7 +52,7 @@ pub struct Scheduler {
     by_id: Table<NodeId, u32>,
     free_nodes: Vec<u32>,
     pub(crate) held: Vec<Held>,
-    by_instance: Table<InstanceId, u32>,
+    by_instance: Places,
     free_held: Vec<u32>,
     /// Numbers of workloads; they only grow.
     workloads: Table<(Name, Name), u32>,
@@ -78,7 +79,7 @@ impl Scheduler {
             by_id: Table::default(),
             free_nodes: Vec::new(),
             held: Vec::new(),
-            by_instance: Table::default(),
+            by_instance: Places::default(),
             free_held: Vec::new(),
             workloads: Table::default(),
             totals: Vec::new(),
@@ -106,8 +107,8 @@ impl Scheduler {
     pub fn upsert_node(&mut self, info: NodeInfo) {
         if let Some(at) = self.by_id.get(&info.id) {
             let node = &mut self.nodes[*at as usize];
-            if node.info != info {
-                node.info = info;
+            if *node.info != info {
+                *node.info = info;
                 node.measure();
                 self.epoch += 1;
             }
@@ -145,7 +146,7 @@ impl Scheduler {
 
     /// Takes room for an instance. One that is placed already is moved. Answers whether its node is known.
     pub fn add_instance(&mut self, placed: &Placed) -> bool {
-        if self.by_instance.contains_key(&placed.id) {
+        if self.place_of(&placed.id).is_some() {
             self.remove_instance(&placed.id);
         }
         let Some(node_at) = self.by_id.get(&placed.node).copied() else { return false };
@@ -184,14 +185,15 @@ impl Scheduler {
             index(self.held.len() - 1)
         };
         node.instances.push(at);
-        self.by_instance.insert(placed.id.clone(), at);
+        self.by_instance.insert(&placed.id, at);
         self.changed(node_at);
         true
     }
 
     /// Gives back the room of an instance. Answers whether it was placed.
     pub fn remove_instance(&mut self, id: &InstanceId) -> bool {
-        let Some(at) = self.by_instance.remove(id) else { return false };
+        let held = &self.held;
+        let Some(at) = self.by_instance.remove(id, |at| &held[at as usize].id) else { return false };
         let held = &self.held[at as usize];
         let node_at = held.node;
         let node = &mut self.nodes[node_at as usize];
@@ -222,9 +224,14 @@ impl Scheduler {
         true
     }
 
+    /// The place of an instance in the table.
+    fn place_of(&self, id: &InstanceId) -> Option<u32> {
+        self.by_instance.get(id, |at| &self.held[at as usize].id)
+    }
+
     /// Where an instance is placed.
     pub fn node_of(&self, id: &InstanceId) -> Option<&NodeId> {
-        let held = &self.held[*self.by_instance.get(id)? as usize];
+        let held = &self.held[self.place_of(id)? as usize];
         Some(&self.nodes[held.node as usize].info.id)
     }
 

@@ -9,10 +9,15 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use univrs_model::caller::{Caller, Principal};
+use axum::{Extension, Json};
+use serde::Serialize;
+use univrs_model::caller::{Caller, Grant, Principal};
 use univrs_model::field::FieldError;
 use univrs_model::ids::RequestId;
 use univrs_model::name::{InvalidName, Name};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::App;
 use crate::actions::{self, Access, Route};
@@ -91,11 +96,11 @@ fn principal(app: &App, request: &Request) -> Result<Principal, Box<Problem>> {
         Box::new(Problem::new(status, "unauthenticated", "A token is needed", detail).hint(hint))
     };
     match presented(request.headers()) {
-        Some(Ok(token)) => app.control.authenticate(token).map_err(boxed),
+        Some(Ok(token)) => in_mode(app.control.authenticate(token).map_err(boxed)?, request),
         Some(Err(detail)) => Err(unauthenticated(detail, "send `Authorization: Bearer <token>`")),
         None if app.loopback => {
             check_site(request.headers())?;
-            Ok(Principal::LocalAdmin)
+            in_mode(Principal::LocalAdmin, request)
         }
         None => Err(unauthenticated(
             "this API is not bound to loopback and the request carries no token",
@@ -131,6 +136,55 @@ fn wanted_org(request: &Request) -> Result<Option<Name>, Box<Problem>> {
     let Some(text) = from_header.or(from_query) else { return Ok(None) };
     let fault = |error: InvalidName| Box::new(Problem::from(FieldError::new("org", error.to_string())));
     text.parse().map(Some).map_err(fault)
+}
+
+/// The header by which an AI operator's client says how much it may do.
+const MODE: &str = "x-univrs-mode";
+
+/// The caller held to the mode that the request names. An AI operator without a token only observes unless the person
+/// who set it up chose more, in the header or in the address (`/mcp?mode=operate`).
+fn in_mode(principal: Principal, request: &Request) -> Result<Principal, Box<Problem>> {
+    let header = request.headers().get(MODE).map(|value| value.to_str().unwrap_or("?"));
+    let for_operators = request.uri().path() == crate::mcp::PATH;
+    let query = request.uri().query().filter(|_| for_operators).unwrap_or("");
+    let mode = header.or_else(|| query.split('&').find_map(|pair| pair.strip_prefix("mode=")));
+    let grant = match mode {
+        Some("observe") => Grant::Observe,
+        Some("operate") => Grant::Operate,
+        Some("admin") => Grant::Admin,
+        Some(other) => {
+            let detail = format!("`{}` is not a mode", other.escape_default());
+            return Err(Box::new(
+                FieldError::new("mode", detail).hint("write `observe`, `operate` or `admin`").into(),
+            ));
+        }
+        None if for_operators && principal == Principal::LocalAdmin => Grant::Observe,
+        None => return Ok(principal),
+    };
+    Ok(principal.held_to(grant))
+}
+
+/// Who asks, as the server sees it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct CallerView {
+    /// The caller.
+    #[serde(flatten)]
+    caller: Caller,
+    /// Whether it may change a workload without showing a plan first.
+    direct: bool,
+}
+
+/// The routes of this module.
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(whoami))
+}
+
+/// Who asks, as the server sees it.
+#[utoipa::path(get, path = "/api/caller", tag = "cluster", responses((status = OK, body = CallerView),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn whoami(Extension(caller): Extension<Caller>) -> Json<CallerView> {
+    let direct = caller.principal.is_direct();
+    Json(CallerView { caller, direct })
 }
 
 fn check_site(headers: &HeaderMap) -> Result<(), Box<Problem>> {

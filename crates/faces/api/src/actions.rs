@@ -84,6 +84,14 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/operations", &[("GET", Needs(OperationRead, "operation"))]),
     ("/api/operations/{operation}", &[("GET", Needs(OperationRead, "operation"))]),
     ("/api/operations/{operation}/cancel", &[("POST", Needs(OperationWrite, "operation"))]),
+    ("/api/caller", &[("GET", Needs(ClusterRead, "cluster"))]),
+    ("/api/problems", &[("GET", Needs(InstanceRead, "instance"))]),
+    ("/api/plans", &[("GET", Needs(OperationRead, "plan"))]),
+    ("/api/plans/{plan}", &[("GET", Needs(OperationRead, "plan"))]),
+    // The least that any plan needs; what this one does is asked for when it is found.
+    ("/api/plans/{plan}/apply", &[("POST", Needs(WorkloadWrite, "plan"))]),
+    ("/api/plans/{plan}/approve", &[("POST", Needs(PlanApprove, "plan"))]),
+    ("/api/plans/{plan}/reject", &[("POST", Needs(PlanApprove, "plan"))]),
     ("/api/tokens/{token_id}", &[("GET", Needs(TokenRead, "token")), ("DELETE", Needs(TokenWrite, "token"))]),
     // Computed from what is sent; nothing is read of the cluster but its clock, and nothing kept.
     ("/api/topologies/check", &[("POST", Needs(ClusterRead, "topology"))]),
@@ -109,6 +117,10 @@ pub(crate) enum Route {
 
 /// What the route with this method and path pattern needs. `HEAD` is answered as `GET` is.
 pub(crate) fn route(method: &Method, pattern: &str) -> Route {
+    if pattern == crate::mcp::PATH {
+        // Every message of that protocol is a POST; what a tool does is asked for by the requests that it makes.
+        return Route::Known(Needs(ClusterRead, "cluster"));
+    }
     let Some((_, methods)) = ROUTES.iter().find(|(path, _)| *path == pattern) else { return Route::Unlisted };
     let asked = if method == Method::HEAD { "GET" } else { method.as_str() };
     match methods.iter().find(|(method, _)| *method == asked) {

@@ -1,8 +1,9 @@
 //! `/api/images`: what is on this machine, and bringing more.
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
 use futures::TryStreamExt;
@@ -30,6 +31,20 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(pack_self))
         .routes(routes!(import).layer(axum::extract::DefaultBodyLimit::disable()))
         .routes(routes!(export))
+        .layer(axum::middleware::from_fn(refuse_dry_run))
+}
+
+/// What happens to images happens on this machine's disk and at registries, not in one transaction, so it cannot be
+/// planned. It must not be done either when someone asks for the plan.
+async fn refuse_dry_run(request: Request, next: Next) -> Response {
+    let query = request.uri().query().unwrap_or("");
+    if !query.split('&').any(|pair| pair == "dry_run=true") {
+        return next.run(request).await;
+    }
+    let detail = "changes of images cannot be planned; nothing was done";
+    Problem::new(StatusCode::BAD_REQUEST, "not_plannable", "There is no plan for this", detail)
+        .hint("leave out `dry_run` to do it")
+        .into_response()
 }
 
 /// An image on this machine.

@@ -6,15 +6,19 @@
 mod access;
 mod actions;
 mod body;
+pub mod codes;
 mod history;
 mod images;
+mod mcp;
 mod metrics;
 mod nodes;
 mod operations;
 mod orgs;
 mod page;
+mod plans;
 mod probes;
 mod problem;
+mod problems;
 mod reach;
 mod schemas;
 mod secrets;
@@ -89,6 +93,9 @@ fn routes() -> OpenApiRouter<App> {
         .merge(history::router())
         .merge(operations::router())
         .merge(topologies::router())
+        .merge(plans::router())
+        .merge(problems::router())
+        .merge(access::router())
         .merge(sockets::router())
         .routes(utoipa_axum::routes!(openapi_document))
 }
@@ -132,6 +139,7 @@ async fn openapi_document() -> axum::Json<utoipa::openapi::OpenApi> {
 pub fn router(app: App) -> Router {
     let (router, _) = routes().split_for_parts();
     router
+        .merge(mcp::router(&app))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(body::LARGEST_BODY))

@@ -7,10 +7,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
 use serde::{Deserialize, Serialize};
-use univrs_control::ClusterView;
+use univrs_control::{ClusterView, Plan};
 use univrs_model::caller::Caller;
 use univrs_model::instance::InstanceView;
-use univrs_model::node::NodeView;
+use univrs_model::node::{NodePolicy, NodeView};
 use univrs_model::operation::OperationView;
 use univrs_model::span::Span;
 use utoipa::{IntoParams, ToSchema};
@@ -21,6 +21,7 @@ use crate::App;
 use crate::body::{Json, Query, write_options};
 use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
+use crate::workloads::WriteQuery;
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -86,43 +87,76 @@ async fn get(
     Ok(with_etag(app.control.get_node(&caller, &node)?))
 }
 
+/// Either outcome of a write: the node, or with `dry_run` the plan.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes a reply in the OpenAPI document")]
+enum WrittenOrPlanned {
+    /// The node as it is now.
+    Written(Box<NodeView>),
+    /// What the write would do.
+    Planned(Box<Plan>),
+}
+
+async fn change(
+    app: &App,
+    caller: &Caller,
+    node: &str,
+    dry_run: bool,
+    if_revision: Option<u64>,
+    change: impl Fn(NodePolicy) -> NodePolicy + Send,
+) -> Result<Response, Problem> {
+    if dry_run {
+        let planning = app.control.planning();
+        let outcome = planning.change_node(caller, node, if_revision, change).await;
+        return Ok(Reply(planning.planned(caller, outcome)?).into_response());
+    }
+    Ok(with_etag(app.control.change_node(caller, node, if_revision, change).await?))
+}
+
 /// Changes a node's labels.
-#[utoipa::path(patch, path = "/api/nodes/{node}", tag = "nodes", params(("node" = String, Path)), request_body = NodePatch,
-    responses((status = OK, body = NodeView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(patch, path = "/api/nodes/{node}", tag = "nodes", params(("node" = String, Path), WriteQuery),
+    request_body = NodePatch, responses((status = OK, body = inline(WrittenOrPlanned)),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn patch(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(node): Path<String>,
+    Query(query): Query<WriteQuery>,
     headers: HeaderMap,
     body: Json<NodePatch>,
 ) -> Result<Response, Problem> {
     let options = write_options(&headers, "PATCH node", &body.raw)?;
     let labels = body.value.labels;
-    let view = app
-        .control
-        .change_node(&caller, &node, options.if_revision, |mut policy| {
-            for (key, value) in &labels {
-                match value {
-                    Some(value) => policy.labels.insert(key.clone(), value.clone()),
-                    None => policy.labels.remove(key),
-                };
-            }
-            policy
-        })
-        .await?;
-    Ok(with_etag(view))
+    change(&app, &caller, &node, query.dry_run, options.if_revision, |mut policy| {
+        for (key, value) in &labels {
+            match value {
+                Some(value) => policy.labels.insert(key.clone(), value.clone()),
+                None => policy.labels.remove(key),
+            };
+        }
+        policy
+    })
+    .await
 }
 
 /// Forgets a node that is lost and holds nothing.
-#[utoipa::path(delete, path = "/api/nodes/{node}", tag = "nodes", params(("node" = String, Path)),
-    responses((status = NO_CONTENT), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/api/nodes/{node}", tag = "nodes", params(("node" = String, Path), WriteQuery),
+    responses((status = NO_CONTENT), (status = OK, body = Plan, description = "The plan, with dry_run"),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn remove(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(node): Path<String>,
-) -> Result<StatusCode, Problem> {
+    Query(query): Query<WriteQuery>,
+) -> Result<Response, Problem> {
+    if query.dry_run {
+        let planning = app.control.planning();
+        let outcome = planning.remove_node(&caller, &node).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
+    }
     app.control.remove_node(&caller, &node).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// The instances of the organisation on a node.
@@ -138,40 +172,28 @@ async fn instances(
 }
 
 /// Keeps new instances away from a node.
-#[utoipa::path(post, path = "/api/nodes/{node}/cordon", tag = "nodes", params(("node" = String, Path)),
-    responses((status = OK, body = NodeView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/api/nodes/{node}/cordon", tag = "nodes", params(("node" = String, Path), WriteQuery),
+    responses((status = OK, body = inline(WrittenOrPlanned)), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn cordon(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(node): Path<String>,
+    Query(query): Query<WriteQuery>,
 ) -> Result<Response, Problem> {
-    let view = app
-        .control
-        .change_node(&caller, &node, None, |policy| univrs_model::node::NodePolicy {
-            cordoned: true,
-            ..policy
-        })
-        .await?;
-    Ok(with_etag(view))
+    change(&app, &caller, &node, query.dry_run, None, |policy| NodePolicy { cordoned: true, ..policy }).await
 }
 
 /// Lets new instances come to a node again.
-#[utoipa::path(post, path = "/api/nodes/{node}/uncordon", tag = "nodes", params(("node" = String, Path)),
-    responses((status = OK, body = NodeView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/api/nodes/{node}/uncordon", tag = "nodes", params(("node" = String, Path), WriteQuery),
+    responses((status = OK, body = inline(WrittenOrPlanned)), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn uncordon(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(node): Path<String>,
+    Query(query): Query<WriteQuery>,
 ) -> Result<Response, Problem> {
-    let view = app
-        .control
-        .change_node(&caller, &node, None, |policy| univrs_model::node::NodePolicy {
-            cordoned: false,
-            draining: false,
-            ..policy
-        })
-        .await?;
-    Ok(with_etag(view))
+    let open = |policy| NodePolicy { cordoned: false, draining: false, ..policy };
+    change(&app, &caller, &node, query.dry_run, None, open).await
 }
 
 /// How to drain a node.
@@ -182,6 +204,9 @@ pub(crate) struct DrainQuery {
     /// How long it may take, such as `10m`. When it is over and instances are left, new ones may come again.
     #[param(value_type = Option<String>, example = "10m")]
     deadline: Option<Span>,
+    /// Answer the plan of the write instead of doing it.
+    #[serde(default)]
+    dry_run: bool,
     /// The organisation; also as the header `X-Univrs-Org`.
     #[param(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
@@ -197,13 +222,19 @@ pub(crate) struct Accepted {
 
 /// Begins to move a node's instances elsewhere and to keep new ones away, until it is uncordoned.
 #[utoipa::path(post, path = "/api/nodes/{node}/drain", tag = "nodes", params(("node" = String, Path), DrainQuery),
-    responses((status = ACCEPTED, body = Accepted), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = ACCEPTED, body = Accepted), (status = OK, body = Plan, description = "The plan, with dry_run"),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn drain(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(node): Path<String>,
     Query(query): Query<DrainQuery>,
-) -> Result<(StatusCode, Reply<Accepted>), Problem> {
+) -> Result<Response, Problem> {
+    if query.dry_run {
+        let planning = app.control.planning();
+        let outcome = planning.drain_node(&caller, &node, query.deadline).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
+    }
     let operation = app.control.drain_node(&caller, &node, query.deadline).await?;
-    Ok((StatusCode::ACCEPTED, Reply(Accepted { operation })))
+    Ok((StatusCode::ACCEPTED, Reply(Accepted { operation })).into_response())
 }

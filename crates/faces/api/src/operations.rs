@@ -2,7 +2,9 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
+use univrs_control::Plan;
 use univrs_model::caller::Caller;
 use univrs_model::operation::OperationView;
 use utoipa_axum::router::OpenApiRouter;
@@ -12,6 +14,7 @@ use crate::App;
 use crate::body::Query;
 use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
+use crate::workloads::WriteQuery;
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -50,13 +53,20 @@ async fn get(
 
 /// Asks a long change to stop and take back what it did.
 #[utoipa::path(post, path = "/api/operations/{operation}/cancel", tag = "operations",
-    params(("operation" = String, Path)), responses((status = ACCEPTED, body = OperationView),
+    params(("operation" = String, Path), WriteQuery), responses((status = ACCEPTED, body = OperationView),
+    (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn cancel(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(operation): Path<String>,
-) -> Result<(StatusCode, Reply<OperationView>), Problem> {
+    Query(query): Query<WriteQuery>,
+) -> Result<Response, Problem> {
+    if query.dry_run {
+        let planning = app.control.planning();
+        let outcome = planning.cancel_operation(&caller, &operation).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
+    }
     let view = app.control.cancel_operation(&caller, &operation).await?;
-    Ok((StatusCode::ACCEPTED, Reply(view)))
+    Ok((StatusCode::ACCEPTED, Reply(view)).into_response())
 }

@@ -59,7 +59,9 @@ async fn create(
 ) -> Result<Response, Problem> {
     let options = write_options(&headers, "POST /api/orgs", &body.raw)?;
     if query.dry_run {
-        return Ok(Reply(app.control.plan_org(&caller, &body.value)?).into_response());
+        let planning = app.control.planning();
+        let outcome = planning.create_org(&caller, &body.value, &options).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
     }
     let view = app.control.create_org(&caller, &body.value, &options).await?;
     Ok((StatusCode::CREATED, Reply(view)).into_response())

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use univrs_control::Error;
+use univrs_control::{Error, PlanRefusal};
 use univrs_model::field::FieldError;
 use univrs_ports::node_access::AccessError;
 use univrs_ports::runtime::RuntimeError;
@@ -42,6 +42,10 @@ pub struct Problem {
 impl Problem {
     /// A problem of this kind.
     pub fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
+        debug_assert!(
+            crate::codes::CODES.iter().any(|known| known.name == code),
+            "the code {code} has no entry in codes.rs, and so no page"
+        );
         Self {
             kind: format!("https://univrs.dev/errors/{code}"),
             title: title.to_owned(),
@@ -164,7 +168,9 @@ impl From<Error> for Problem {
             Error::Contended { .. } => {
                 Self::new(StatusCode::CONFLICT, "contended", "Others change the same object", detail)
             }
-            Error::Unreadable { .. } | Error::Seal(_) => internal(&error),
+            Error::PlanRefused { refusal, .. } => of_plan(&refusal, detail),
+            // A planning call that was not asked for its plan: a fault of ours.
+            Error::Planned(_) | Error::Unreadable { .. } | Error::Seal(_) => internal(&error),
             Error::Store(ref source) => of_store(source).unwrap_or_else(|| internal(&error)),
             Error::Access(access) => of_access(&access),
         }
@@ -215,6 +221,36 @@ fn of_access(error: &AccessError) -> Problem {
             Problem::new(StatusCode::BAD_GATEWAY, "runtime_failed", "The runtime failed", detail)
         }
     }
+}
+
+fn of_plan(refusal: &PlanRefusal, detail: String) -> Problem {
+    let (status, code, hint) = match refusal {
+        PlanRefusal::Foreign => (
+            StatusCode::CONFLICT,
+            "plan_foreign",
+            "plan the change yourself; a plan is applied by who made it",
+        ),
+        PlanRefusal::Expired { .. } => (StatusCode::CONFLICT, "plan_expired", "plan the change again"),
+        PlanRefusal::Status { .. } => {
+            (StatusCode::CONFLICT, "plan_used", "plan the change again if it is still wanted")
+        }
+        PlanRefusal::NeedsApproval { .. } => (
+            StatusCode::CONFLICT,
+            "approval_needed",
+            "a person decides with `univrs plan approve <id>`; then apply it again",
+        ),
+        PlanRefusal::OtherDigest => {
+            (StatusCode::PRECONDITION_FAILED, "plan_digest", "give the plan's digest as it was answered")
+        }
+        PlanRefusal::Moved { .. } => (StatusCode::PRECONDITION_FAILED, "plan_stale", "plan the change again"),
+        PlanRefusal::OwnPlan => {
+            (StatusCode::FORBIDDEN, "plan_own", "someone else has to approve it: a person, or another token")
+        }
+        PlanRefusal::NoApprovalNeeded => {
+            (StatusCode::CONFLICT, "no_approval_needed", "it can be applied as it is")
+        }
+    };
+    Problem::new(status, code, "The plan cannot be used", detail).hint(hint)
 }
 
 /// A failure of ours: the log gets the whole, the caller a sentence.

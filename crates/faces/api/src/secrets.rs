@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use serde_json::Value;
+use univrs_control::Plan;
 use univrs_model::caller::Caller;
 use univrs_model::decode::nearest;
 use univrs_model::field::FieldError;
@@ -21,6 +22,7 @@ use crate::App;
 use crate::body::{Json, Query, write_options};
 use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
+use crate::workloads::WriteQuery;
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -48,10 +50,24 @@ pub(crate) struct RemoveQuery {
     /// Whether to remove it although workloads use it; their next start waits then.
     #[serde(default)]
     force: bool,
+    /// Answer the plan of the write instead of doing it.
+    #[serde(default)]
+    dry_run: bool,
     /// The organisation; also as the header `X-Univrs-Org`.
     #[param(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
     org: Option<String>,
+}
+
+/// Either outcome of a write: the secret, or with `dry_run` the plan.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes a reply in the OpenAPI document")]
+enum WrittenOrPlanned {
+    /// The secret as it is now.
+    Written(Box<SecretView>),
+    /// What the write would do.
+    Planned(Box<Plan>),
 }
 
 /// The value of a body. Read by hand, because a decoder's complaint would repeat what it complains about.
@@ -115,13 +131,14 @@ async fn get(
 }
 
 /// Sets a secret's value; workloads that use it act as their `on_change` says.
-#[utoipa::path(put, path = "/api/secrets/{name}", tag = "secrets", params(("name" = String, Path)), request_body = SecretBody,
-    responses((status = OK, body = SecretView), (status = CREATED, body = SecretView),
+#[utoipa::path(put, path = "/api/secrets/{name}", tag = "secrets", params(("name" = String, Path), WriteQuery), request_body = SecretBody,
+    responses((status = OK, body = inline(WrittenOrPlanned)), (status = CREATED, body = SecretView),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn put(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
+    Query(query): Query<WriteQuery>,
     headers: HeaderMap,
     body: Json<Value>,
 ) -> Result<Response, Problem> {
@@ -130,23 +147,34 @@ async fn put(
     })?;
     let if_revision = write_options(&headers, "PUT secret", &[])?.if_revision;
     let value = value_of(body.value)?;
+    if query.dry_run {
+        let planning = app.control.planning();
+        let outcome = planning.set_secret(&caller, &name, &value, if_revision).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
+    }
     let (view, is_new) = app.control.set_secret(&caller, &name, &value, if_revision).await?;
     Ok(with_etag(if is_new { StatusCode::CREATED } else { StatusCode::OK }, view))
 }
 
 /// Removes a secret with all its versions; refused while workloads use it, unless forced.
 #[utoipa::path(delete, path = "/api/secrets/{name}", tag = "secrets", params(("name" = String, Path), RemoveQuery),
-    responses((status = NO_CONTENT), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = NO_CONTENT), (status = OK, body = Plan, description = "The plan, with dry_run"),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn remove(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     Query(query): Query<RemoveQuery>,
     headers: HeaderMap,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let if_revision = write_options(&headers, "DELETE secret", &[])?.if_revision;
+    if query.dry_run {
+        let planning = app.control.planning();
+        let outcome = planning.delete_secret(&caller, &name, query.force, if_revision).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
+    }
     app.control.delete_secret(&caller, &name, query.force, if_revision).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 #[cfg(test)]

@@ -69,7 +69,9 @@ async fn create(
 ) -> Result<Response, Problem> {
     let options = write_options(&headers, "POST /api/tokens", &body.raw)?;
     if query.dry_run {
-        return Ok(Reply(app.control.plan_token(&caller, &body.value)?).into_response());
+        let planning = app.control.planning();
+        let outcome = planning.create_token(&caller, &body.value, &options).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
     }
     let made = app.control.create_token(&caller, &body.value, &options).await?;
     let no_store = [(header::CACHE_CONTROL, "no-store")];
@@ -84,7 +86,7 @@ enum RevokedOrPlanned {
     /// The token as it is now.
     Revoked(Box<TokenView>),
     /// What the write would do.
-    Planned(Plan),
+    Planned(Box<Plan>),
 }
 
 /// Ends a token at once; what it opened is closed.
@@ -101,7 +103,9 @@ async fn revoke(
 ) -> Result<Response, Problem> {
     let options = write_options(&headers, "DELETE token", &[])?;
     if query.dry_run {
-        return Ok(Reply(app.control.plan_revocation(&caller, &id)?).into_response());
+        let planning = app.control.planning();
+        let outcome = planning.revoke_token(&caller, &id, &options).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
     }
     Ok(with_etag(app.control.revoke_token(&caller, &id, &options).await?))
 }

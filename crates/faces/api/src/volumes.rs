@@ -2,7 +2,9 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
+use univrs_control::Plan;
 use univrs_model::caller::Caller;
 use univrs_model::volume::VolumeView;
 use utoipa_axum::router::OpenApiRouter;
@@ -12,6 +14,7 @@ use crate::App;
 use crate::body::Query;
 use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
+use crate::workloads::WriteQuery;
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -33,12 +36,19 @@ async fn list(
 
 /// Removes a volume with all it holds, by id, unique prefix of its id, or a name that only one has; refused while an
 /// instance uses it. Its node removes the data as soon as it can be heard.
-#[utoipa::path(delete, path = "/api/volumes/{volume}", tag = "volumes", params(("volume" = String, Path)),
-    responses((status = ACCEPTED, body = VolumeView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/api/volumes/{volume}", tag = "volumes", params(("volume" = String, Path), WriteQuery),
+    responses((status = ACCEPTED, body = VolumeView), (status = OK, body = Plan, description = "The plan, with dry_run"),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn remove(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(volume): Path<String>,
-) -> Result<(StatusCode, Reply<VolumeView>), Problem> {
-    Ok((StatusCode::ACCEPTED, Reply(app.control.delete_volume(&caller, &volume).await?)))
+    Query(query): Query<WriteQuery>,
+) -> Result<Response, Problem> {
+    if query.dry_run {
+        let planning = app.control.planning();
+        let outcome = planning.delete_volume(&caller, &volume).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
+    }
+    Ok((StatusCode::ACCEPTED, Reply(app.control.delete_volume(&caller, &volume).await?)).into_response())
 }

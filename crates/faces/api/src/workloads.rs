@@ -111,8 +111,9 @@ async fn create(
 ) -> Result<Response, Problem> {
     let options = options(&Method::POST, &uri, &headers, &body.raw)?;
     if query.dry_run {
-        let plan = app.control.plan_workload(&caller, Some(&body.value), body.value.name.as_str())?;
-        return Ok(Reply(plan).into_response());
+        let planning = app.control.planning();
+        let outcome = planning.create_workload(&caller, body.value, &options).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
     }
     let view = app.control.create_workload(&caller, body.value, &options).await?;
     let location = format!("/api/workloads/{}", view.name);
@@ -185,7 +186,7 @@ enum WrittenOrPlanned {
     /// The object as it is now.
     Written(Box<WorkloadView>),
     /// What the write would do.
-    Planned(Plan),
+    Planned(Box<Plan>),
 }
 
 async fn change(
@@ -197,8 +198,9 @@ async fn change(
     change: impl Fn(&WorkloadSpec) -> Result<WorkloadSpec, univrs_control::Error> + Send + Sync,
 ) -> Result<Response, Problem> {
     if dry_run {
-        let spec = change(&*app.control.workload_spec(caller, workload)?)?;
-        return Ok(Reply(app.control.plan_workload(caller, Some(&spec), workload)?).into_response());
+        let planning = app.control.planning();
+        let outcome = planning.change_workload(caller, workload, options, change).await;
+        return Ok(Reply(planning.planned(caller, outcome)?).into_response());
     }
     let view = app.control.change_workload(caller, workload, options, change).await?;
     Ok(with_etag(StatusCode::OK, view))
@@ -238,7 +240,9 @@ async fn remove(
 ) -> Result<Response, Problem> {
     let options = options(&Method::DELETE, &uri, &headers, &[])?;
     if query.dry_run {
-        return Ok(Reply(app.control.plan_workload(&caller, None, &workload)?).into_response());
+        let planning = app.control.planning();
+        let outcome = planning.delete_workload(&caller, &workload, &options).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
     }
     Ok(with_etag(StatusCode::ACCEPTED, app.control.delete_workload(&caller, &workload, &options).await?))
 }
@@ -312,18 +316,24 @@ async fn scale(
 }
 
 /// Goes back to a kept version.
-#[utoipa::path(post, path = "/api/workloads/{workload}/rollback", tag = "workloads", params(("workload" = String, Path)),
-    request_body = RollbackBody, responses((status = OK, body = WorkloadView),
+#[utoipa::path(post, path = "/api/workloads/{workload}/rollback", tag = "workloads", params(("workload" = String, Path), WriteQuery),
+    request_body = RollbackBody, responses((status = OK, body = inline(WrittenOrPlanned)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn rollback(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(workload): Path<String>,
+    Query(query): Query<WriteQuery>,
     uri: OriginalUri,
     headers: HeaderMap,
     body: Json<RollbackBody>,
 ) -> Result<Response, Problem> {
     let options = options(&Method::POST, &uri, &headers, &body.raw)?;
+    if query.dry_run {
+        let planning = app.control.planning();
+        let outcome = planning.roll_back_workload(&caller, &workload, body.value.to, &options).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
+    }
     let view = app.control.roll_back_workload(&caller, &workload, body.value.to, &options).await?;
     Ok(with_etag(StatusCode::OK, view))
 }

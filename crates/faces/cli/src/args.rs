@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
 use crate::{
-    audit, completion, deploy, events, image, node, openapi, operation, org, proxy, run, secret, status,
-    token, topology, version, volume, workload,
+    audit, completion, deploy, events, image, mcp, node, openapi, operation, org, plans, proxy, run, secret,
+    status, token, topology, version, volume, workload,
 };
 
 /// Runs containers on many machines
@@ -123,6 +123,9 @@ pub(crate) enum Verb {
     /// Long changes
     #[command(subcommand, visible_alias = "operations")]
     Operation(operation::OperationVerb),
+    /// Planned changes, and the decision about those that need one
+    #[command(subcommand, visible_alias = "plans")]
+    Plan(plans::PlanVerb),
     /// Organisations
     #[command(subcommand, visible_alias = "orgs")]
     Org(org::OrgVerb),
@@ -143,6 +146,8 @@ pub(crate) enum Verb {
     /// Who did what
     #[command(subcommand)]
     Audit(audit::AuditVerb),
+    /// Serve AI operators on standard input and output (Model Context Protocol)
+    Mcp(mcp::McpArgs),
     /// Print the description of the API
     Openapi(openapi::OpenapiArgs),
     /// Print completions for a shell
@@ -167,6 +172,7 @@ impl Verb {
             Self::Proxy(args) => args.run(context).await,
             Self::Image(verb) => verb.run(context).await,
             Self::Operation(verb) => verb.run(context).await,
+            Self::Plan(verb) => verb.run(context).await,
             Self::Org(verb) => verb.run(context).await,
             Self::Token(verb) => verb.run(context).await,
             Self::Secret(verb) => verb.run(context).await,
@@ -174,6 +180,7 @@ impl Verb {
             Self::Topology(verb) => verb.run(context),
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
+            Self::Mcp(args) => args.run(context).await,
             Self::Openapi(args) => args.run(context).await,
             Self::Completion(args) => args.run(context),
             Self::Version(args) => args.run(context).await,

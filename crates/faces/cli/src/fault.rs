@@ -156,7 +156,7 @@ fn in_file(file: &str, fault: &FieldError) -> String {
 }
 
 /// An error with all its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -181,6 +181,11 @@ impl Client {
         self.server.as_str().trim_end_matches('/')
     }
 
+    /// Whether it carries an API token.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// The organisation whose objects are meant, if one was given.
     pub fn org(&self) -> Option<&str> {
         self.org.as_deref()
@@ -250,6 +255,11 @@ impl Client {
         let builder = self.builder(&Method::GET, &self.url(path, query)?).header(ACCEPT, accept);
         let response = self.dispatch(builder).await?;
         self.checked(response).await
+    }
+
+    /// How long a request may take that is not slow by nature.
+    pub(crate) fn quick(&self) -> Duration {
+        self.timeout.min(QUICK)
     }
 
     pub(crate) fn builder(&self, method: &Method, url: &Url) -> RequestBuilder {

@@ -43,6 +43,21 @@ pub struct Plan {
     /// What else is touched.
     #[serde(default)]
     pub blast_radius: Value,
+    /// The whole in a sentence.
+    #[serde(default)]
+    pub summary: String,
+    /// Where it stands, such as `ready` or `waiting_for_approval`.
+    #[serde(default)]
+    pub status: String,
+    /// Why a person has to approve it; empty when nobody has to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approval_needed: Vec<String>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub planned_by: Value,
+    /// Who approved or rejected it, if anyone did.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub decided_by: Value,
 }
 
 /// One change of a plan.

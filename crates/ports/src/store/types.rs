@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::{Error, Result};
 
@@ -69,9 +70,26 @@ impl Limits {
         Limits { key_bytes: 1024, value_bytes: 1 << 20, txn_bytes: 4 << 20, txn_items: 4096 };
 }
 
+/// Reads a text into its place with one copy, where the general way makes two.
+fn shared_text<'de, D: Deserializer<'de>>(input: D) -> Result<Arc<str>, D::Error> {
+    struct Text;
+    impl Visitor<'_> for Text {
+        type Value = Arc<str>;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("a text")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Arc<str>, E> {
+            Ok(text.into())
+        }
+    }
+    input.deserialize_str(Text)
+}
+
 /// A key: UTF-8, not empty, at most 1 KiB, without NUL. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Key(Arc<str>);
+pub struct Key(#[serde(deserialize_with = "shared_text")] Arc<str>);
 
 impl Key {
     /// Checks and wraps a key.
@@ -132,7 +150,7 @@ impl TryFrom<String> for Key {
 
 /// The start of keys. The empty prefix stands for all keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Prefix(Arc<str>);
+pub struct Prefix(#[serde(deserialize_with = "shared_text")] Arc<str>);
 
 impl Prefix {
     /// A prefix of keys.

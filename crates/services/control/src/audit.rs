@@ -86,7 +86,12 @@ impl Control {
     }
 
     /// As [`Control::commit`], for an object of this organisation; of the cluster without one.
+    ///
+    /// In planning mode nothing is committed; see [`Control::planning`].
     pub(crate) async fn commit_for(&self, owner: Option<&Name>, write: Write) -> Result<TxnOutcome, Error> {
+        if self.planning {
+            return self.draft(owner, write).await;
+        }
         let now = self.clock.now();
         let audit = AuditEntry {
             summary: write.summary,
@@ -114,6 +119,13 @@ impl Control {
         work: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<Result<T, E>, Error> {
         let allowed_by = self.allow(caller, action, object)?;
+        if self.planning {
+            return Err(Error::Conflict {
+                what: format!("{action} on {object} cannot be planned"),
+                reason: "it has its effect outside the state".to_owned(),
+                hint: Some("leave out `dry_run` to do it".to_owned()),
+            });
+        }
         let outcome = work.await;
         let (result, reason) = match &outcome {
             Ok(_) => (AuditResult::Done, None),

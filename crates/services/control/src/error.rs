@@ -6,6 +6,8 @@ use univrs_ports::node_access::AccessError;
 use univrs_ports::seal::SealError;
 use univrs_ports::store;
 
+use crate::plans::{Plan, PlanRefusal};
+
 /// Why the control plane refuses or fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -94,6 +96,17 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// A plan cannot be applied, approved or rejected.
+    #[error("the plan `{plan}` {refusal}")]
+    PlanRefused {
+        /// Its id.
+        plan: String,
+        /// Why.
+        refusal: PlanRefusal,
+    },
+    /// Not a failure: what a write that was only to be planned would do. See [`crate::Control::planning`].
+    #[error("the write was planned, not done")]
+    Planned(Box<Plan>),
     /// A stored object cannot be read by this version.
     #[error("the object under `{key}` cannot be read by this version")]
     Unreadable {

@@ -55,6 +55,7 @@ pub struct Control {
     pub(crate) mirror: Mirror,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) access: Arc<dyn NodeAccess>,
+    pub(crate) planning: bool,
     pub(crate) sightings: Sightings,
     pub(crate) admin: Option<Admin>,
     pub(crate) sealer: Arc<dyn Sealer>,
@@ -81,6 +82,22 @@ pub(crate) struct Write {
     pub(crate) event: Option<Event>,
 }
 
+impl Write {
+    /// A write that changes nothing.
+    pub(crate) fn nothing(caller: Caller) -> Self {
+        Self {
+            caller,
+            allowed_by: String::new(),
+            action: Action::ClusterRead,
+            object: String::new(),
+            summary: String::new(),
+            guards: Vec::new(),
+            ops: Vec::new(),
+            event: None,
+        }
+    }
+}
+
 impl Control {
     /// A control plane over these parts.
     pub fn new(
@@ -92,7 +109,18 @@ impl Control {
         authorizer: Arc<Authorizer>,
     ) -> Self {
         let (sightings, serial) = (Sightings::default(), Arc::default());
-        Self { store, mirror, clock, access, sightings, admin: None, sealer, authorizer, serial }
+        Self {
+            store,
+            mirror,
+            clock,
+            access,
+            sightings,
+            admin: None,
+            sealer,
+            planning: false,
+            authorizer,
+            serial,
+        }
     }
 
     /// Lets it say who replicates the state: `admin` knows the members, and this process is that of `node`.
@@ -100,6 +128,13 @@ impl Control {
     pub fn with_members(mut self, admin: Arc<dyn ClusterAdmin>, node: NodeId) -> Self {
         self.admin = Some(Admin { admin, node });
         self
+    }
+
+    /// The same control plane in planning mode: a write is checked and permitted as ever, and then kept as a plan
+    /// instead of being committed. It ends with [`Error::Planned`]; [`Control::planned`] turns that into the plan.
+    #[must_use]
+    pub fn planning(&self) -> Self {
+        Self { planning: true, ..self.clone() }
     }
 
     /// The picture of the state that answers are made from.
@@ -156,7 +191,8 @@ impl Control {
         guards: &mut Vec<Guard>,
         ops: &mut Vec<Op>,
     ) -> Result<(), Error> {
-        let Some(idempotency) = idempotency else { return Ok(()) };
+        // A plan may be applied once, which makes it safe to repeat without a key.
+        let Some(idempotency) = idempotency.filter(|_| !self.planning) else { return Ok(()) };
         let at = keys::request(org, &idempotency.key);
         guards.push(Guard::Absent(key(at.clone())?));
         let remembered = RememberedRequest {
@@ -174,7 +210,7 @@ impl Control {
         org: &Name,
         idempotency: Option<&Idempotency>,
     ) -> Result<Option<String>, Error> {
-        let Some(idempotency) = idempotency else { return Ok(None) };
+        let Some(idempotency) = idempotency.filter(|_| !self.planning) else { return Ok(None) };
         let at = keys::request(org, &idempotency.key);
         let stored =
             self.store.get(&key(at.clone())?, univrs_ports::store::Consistency::Linearizable).await?;

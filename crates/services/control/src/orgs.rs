@@ -11,7 +11,6 @@ use univrs_ports::store::{Revision, TxnOutcome};
 
 use crate::error::Error;
 use crate::handle::{Control, Write, WriteOptions};
-use crate::plan::{BlastRadius, Change, ChangeAction, Plan, plan};
 use crate::record::{Record, put, unchanged};
 use crate::state::State;
 
@@ -109,26 +108,6 @@ impl Control {
                 Err(Error::Contended { kind: "organisation", name: org.name.to_string() })
             }
         }
-    }
-
-    /// What [`Control::create_org`] would do. Nothing is written.
-    ///
-    /// # Errors
-    /// As the write itself.
-    pub fn plan_org(&self, caller: &Caller, spec: &OrgSpec) -> Result<Plan, Error> {
-        self.allow(caller, Action::OrgWrite, &format!("org/{}", spec.name))?;
-        let state = self.mirror.state();
-        if state.orgs.contains_key(&spec.name) {
-            return Err(Error::Exists { kind: "organisation", name: spec.name.clone() });
-        }
-        let change = Change {
-            action: ChangeAction::Create,
-            kind: "org".to_owned(),
-            name: spec.name.to_string(),
-            before: serde_json::Value::Null,
-            after: serde_json::to_value(spec).unwrap_or_default(),
-        };
-        Ok(plan(vec![change], BlastRadius::default(), state.revision.0, self.clock.now()))
     }
 
     fn sees(&self, caller: &Caller, org: &Name) -> bool {

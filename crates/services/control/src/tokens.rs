@@ -21,7 +21,6 @@ use univrs_ports::store::{Op, Revision, StateStore, Txn, TxnOutcome};
 
 use crate::error::Error;
 use crate::handle::{Control, Write, WriteOptions, check_revision};
-use crate::plan::{BlastRadius, Change, ChangeAction, Plan, plan};
 use crate::record::{Record, delete, put, unchanged};
 use crate::state::State;
 
@@ -218,42 +217,6 @@ impl Control {
                 Err(Error::Contended { kind: "token", name: wanted.to_owned() })
             }
         }
-    }
-
-    /// What [`Control::create_token`] would do. Nothing is written.
-    ///
-    /// # Errors
-    /// As the write itself.
-    pub fn plan_token(&self, caller: &Caller, spec: &TokenSpec) -> Result<Plan, Error> {
-        let org = owner_of(spec, caller);
-        self.allow_for(org.as_ref(), caller, Action::TokenWrite, &format!("token/{}", spec.name))?;
-        check_spec(spec)?;
-        let after = serde_json::to_value(spec).unwrap_or_default();
-        Ok(self.plan_of(ChangeAction::Create, &spec.name, serde_json::Value::Null, after))
-    }
-
-    /// What [`Control::revoke_token`] would do. Nothing is written.
-    ///
-    /// # Errors
-    /// As the write itself.
-    pub fn plan_revocation(&self, caller: &Caller, wanted: &str) -> Result<Plan, Error> {
-        self.allow(caller, Action::TokenWrite, &format!("token/{wanted}"))?;
-        let token = self.find_token(&self.mirror.state(), caller, wanted)?;
-        let object = format!("token/{}", token.name);
-        self.allow_for(token.org.as_ref(), caller, Action::TokenWrite, &object)?;
-        let before = serde_json::to_value(self.token_view(&token)).unwrap_or_default();
-        Ok(self.plan_of(ChangeAction::Delete, &token.name, before, serde_json::Value::Null))
-    }
-
-    fn plan_of(
-        &self,
-        action: ChangeAction,
-        name: &Name,
-        before: serde_json::Value,
-        after: serde_json::Value,
-    ) -> Plan {
-        let change = Change { action, kind: "token".to_owned(), name: name.to_string(), before, after };
-        plan(vec![change], BlastRadius::default(), self.mirror.state().revision.0, self.clock.now())
     }
 
     /// The tokens that concern the caller: those of its organisation, and those of the cluster if it may see them.

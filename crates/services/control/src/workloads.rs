@@ -9,7 +9,7 @@ use univrs_model::decode::nearest;
 use univrs_model::event::EventKind;
 use univrs_model::field::FieldError;
 use univrs_model::ids::{WorkloadId, matches_prefix};
-use univrs_model::instance::{Instance, InstanceView};
+use univrs_model::instance::InstanceView;
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::rollout::{RevisionView, Workload, WorkloadView};
@@ -18,7 +18,6 @@ use univrs_ports::store::{Revision, TxnOutcome};
 
 use crate::error::Error;
 use crate::handle::{Control, Write, WriteOptions, check_revision, workload_event};
-use crate::plan::{BlastRadius, Change, ChangeAction, Plan, plan};
 use crate::record::{Record, put, unchanged};
 use crate::state::{State, WorkloadKey};
 use crate::view;
@@ -248,64 +247,6 @@ impl Control {
         .await
     }
 
-    /// What creating or changing to `spec` would do. Nothing is written.
-    ///
-    /// # Errors
-    /// As the write itself.
-    pub fn plan_workload(
-        &self,
-        caller: &Caller,
-        spec: Option<&WorkloadSpec>,
-        wanted: &str,
-    ) -> Result<Plan, Error> {
-        self.allow(caller, Action::WorkloadWrite, &format!("workload/{wanted}"))?;
-        let state = self.mirror.state();
-        let existing = match find(&state, caller, wanted) {
-            Ok((key, record)) => Some((state.instances_of(&key), record)),
-            Err(Error::NotFound { .. }) if spec.is_some() => None,
-            Err(error) => return Err(error),
-        };
-        if let Some(spec) = spec {
-            self.check_spec(caller, spec)?;
-        }
-        let document = |spec: &WorkloadSpec| serde_json::to_value(spec).unwrap_or_default();
-        let live = existing.as_ref().map_or(0, |(instances, _)| count_live(instances));
-        let (action, blast_radius) = match (&existing, spec) {
-            (None, Some(spec)) => (ChangeAction::Create, BlastRadius { starts: spec.replicas, stops: 0 }),
-            (Some(_), None) => (ChangeAction::Delete, BlastRadius { starts: 0, stops: live }),
-            (Some((_, record)), Some(spec)) if record.spec.needs_new_instances(spec) => {
-                (ChangeAction::Update, BlastRadius { starts: spec.replicas, stops: live })
-            }
-            (_, Some(spec)) => (
-                ChangeAction::Update,
-                BlastRadius {
-                    starts: spec.replicas.saturating_sub(live),
-                    stops: live.saturating_sub(spec.replicas),
-                },
-            ),
-            (None, None) => (ChangeAction::Delete, BlastRadius::default()),
-        };
-        let before = existing.as_ref().map(|(_, record)| document(&record.spec)).unwrap_or_default();
-        let after = spec.map(document).unwrap_or_default();
-        let changes = if before == after {
-            Vec::new()
-        } else {
-            vec![Change { action, kind: "workload".to_owned(), name: wanted.to_owned(), before, after }]
-        };
-        let blast_radius = if changes.is_empty() { BlastRadius::default() } else { blast_radius };
-        Ok(plan(changes, blast_radius, state.revision.0, self.clock.now()))
-    }
-
-    /// The spec as the user last wrote it, for merges.
-    ///
-    /// # Errors
-    /// As [`Control::get_workload`].
-    pub fn workload_spec(&self, caller: &Caller, wanted: &str) -> Result<Arc<WorkloadSpec>, Error> {
-        self.allow(caller, Action::WorkloadRead, &format!("workload/{wanted}"))?;
-        let (_, record) = find(&self.mirror.state(), caller, wanted)?;
-        Ok(Arc::clone(&record.spec))
-    }
-
     async fn write_workload(
         &self,
         caller: &Caller,
@@ -449,11 +390,6 @@ fn cycle_fault(state: &State, caller: &Caller, spec: &WorkloadSpec) -> Option<Fi
     let cycle = univrs_rollout::find_cycle(others.chain([spec]))?;
     let path: Vec<&str> = cycle.iter().map(Name::as_str).collect();
     Some(FieldError::new("depends_on", format!("workloads would wait for each other: {}", path.join(" → "))))
-}
-
-fn count_live(instances: &[Instance]) -> u32 {
-    u32::try_from(instances.iter().filter(|instance| !instance.phase().is_terminal()).count())
-        .unwrap_or(u32::MAX)
 }
 
 fn lowest_name() -> Name {

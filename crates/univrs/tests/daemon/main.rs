@@ -10,10 +10,13 @@ mod disk;
 mod docker;
 #[path = "../../../adapters/runtime/tests/runtime/dockerd.rs"]
 mod dockerd;
+mod faults;
 mod harness;
 mod inputs;
 mod life;
+mod mcp;
 mod operations;
+mod plans;
 mod preempting;
 mod secrets;
 mod volumes;

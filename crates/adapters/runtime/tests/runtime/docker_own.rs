@@ -351,7 +351,7 @@ async fn secret_variables_are_refused(node: &DockerNode) {
     spec.user = "1234".to_owned();
     spec.mounts = vec![Mount { source: MountSource::Owned(file), target: "/secret".into(), read_only: true }];
     node.docker().start(&spec).await.expect("it starts");
-    assert_eq!(ended(&node.docker(), &id).await.code, 0);
+    assert_eq!(ended(&node.docker(), &id).await.code, Some(0));
     node.docker().close_sandbox(&id.instance).await.expect("it closes");
 }
 

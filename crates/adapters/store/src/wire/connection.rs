@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use univrs_ports::store::ClusterId;
 
@@ -237,25 +238,31 @@ where
 
 /// Takes frames in until the connection ends. Asks for a sign of life in long silences.
 async fn read<R: AsyncRead + Unpin>(shared: &Shared, mut reader: FrameReader<R>) -> WireError {
-    let mut silent = std::time::Duration::ZERO;
+    // One timer for all frames: it goes off whatever comes, and then looks at how long nothing did.
+    let mut check = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+    let mut heard = Instant::now();
     loop {
-        let frame = match tokio::time::timeout(PING_EVERY, reader.next()).await {
-            Ok(Ok(Some(frame))) => frame,
-            Ok(Ok(None)) => return WireError::Ended,
-            Ok(Err(error)) => return error,
-            Err(_) => {
-                silent += PING_EVERY;
-                if silent >= PATIENCE {
+        let frame = tokio::select! {
+            frame = reader.next() => frame,
+            _ = check.tick() => {
+                if heard.elapsed() >= PATIENCE {
                     return WireError::Silent;
                 }
-                let ping = shared.outbox.push(|out| frame::put(out, shared.limit, Kind::Ping, 0, &[]));
-                match ping {
-                    Ok(()) => continue,
-                    Err(error) => return error,
+                if heard.elapsed() >= PING_EVERY / 2
+                    && let Err(error) =
+                        shared.outbox.push(|out| frame::put(out, shared.limit, Kind::Ping, 0, &[]))
+                {
+                    return error;
                 }
+                continue;
             }
         };
-        silent = std::time::Duration::ZERO;
+        let frame = match frame {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return WireError::Ended,
+            Err(error) => return error,
+        };
+        heard = Instant::now();
         shared.heard.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = shared.take_in(frame) {
             return error;

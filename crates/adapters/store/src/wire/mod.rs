@@ -1,11 +1,11 @@
 //! Node RPC: many requests, answers and streams at once over one connection.
 //!
 //! It runs over anything that reads and writes bytes in order; TCP today, mutual TLS around it for a cluster. A
-//! [`Dial`] makes connections and [`serve`] answers on them, so that neither knows about addresses or certificates.
+//! [`Dial`] makes connections and [`serve()`] answers on them, so that neither knows about addresses or certificates.
 //!
 //! # On the wire
 //!
-//! The side that dialled sends [`hello`](mod@hello) and gets a welcome or a refusal. Then both send frames:
+//! The side that dialled sends a `Hello` and gets a welcome or a refusal. Then both send frames:
 //!
 //! ```text
 //! length: u32 │ kind: u8 │ id: u64 │ body         big endian; the length counts everything behind itself

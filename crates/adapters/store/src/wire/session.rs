@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
 
 use super::connection::cost;
 use super::frame::{self, Frame, FrameReader, Kind};
@@ -79,6 +80,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Works until the other side closes the connection.
     pub(crate) async fn run(mut self) -> Result<(), WireError> {
+        // One timer for all frames: it is set anew only when it went off too early.
+        let mut heard = Instant::now();
+        let mut silent = std::pin::pin!(tokio::time::sleep_until(heard + PATIENCE));
         loop {
             // What is ready now goes out in one write.
             while self.out.len() < HIGH_WATER {
@@ -97,11 +101,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let room = self.room();
             tokio::select! {
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.put_out(done)?,
-                read = tokio::time::timeout(PATIENCE, self.reader.next()), if room => match read {
-                    Ok(Ok(Some(frame))) => self.take_in(frame)?,
-                    Ok(Ok(None)) => return Ok(()),
-                    Ok(Err(error)) => return Err(error),
-                    Err(_) => return Err(WireError::Silent),
+                read = self.reader.next(), if room => match read? {
+                    Some(frame) => {
+                        heard = Instant::now();
+                        self.take_in(frame)?;
+                    }
+                    None => return Ok(()),
+                },
+                // A side that waits for answers asks for a sign of life as well, so silence is never patience.
+                () = &mut silent => match heard + PATIENCE {
+                    due if due > Instant::now() || !room => {
+                        silent.as_mut().reset(due.max(Instant::now() + PATIENCE / 2));
+                    }
+                    _ => return Err(WireError::Silent),
                 },
             }
         }

@@ -84,7 +84,7 @@ impl Face {
             "id": "nd_one", "name": "one", "roles": ["validator", "business", "slim"],
             "location": {"cloud": "local", "region": "local", "zone": "local", "operator": "local"},
             "capacity": {"cpu": "4", "memory": "4Gi", "disk": "4Gi"}, "runtime": "simulated",
-            "api_address": "127.0.0.1:1", "version": "0", "labels": {}, "created_at": clock_start(),
+            "api_address": "127.0.0.1:1", "version": "0", "labels": {}, "bind_paths": ["/etc"], "created_at": clock_start(),
         }))
         .unwrap();
         LocalControlPlane::new(store.clone(), mirror.clone(), clock.clone()).register(&node).await.unwrap();

@@ -26,7 +26,7 @@ fn routes() -> Vec<(Method, String, String)> {
 /// The path with the names of things that exist.
 fn filled(path: &str) -> String {
     let path = path.replace("{workload}", "web").replace("{node}", "one").replace("{org}", "default");
-    let path = path.replace("{operation}", "op_none");
+    let path = path.replace("{operation}", "op_none").replace("{plan}", "pl_none");
     let path = path.replace("{name}", "password").replace("{volume}", "web.data");
     let path = path.replace("{token_id}", "look");
     assert!(!path.contains('{'), "say what {path} stands for");
@@ -46,6 +46,7 @@ fn body(method: &Method, path: &str) -> Value {
         "/api/workloads/{workload}" if method == Method::PATCH => json!({"replicas": 2}),
         "/api/workloads/{workload}/scale" => json!({"replicas": 3}),
         "/api/nodes/{node}" if method == Method::PATCH => json!({"labels": {"a": "b"}}),
+        "/api/plans/{plan}/apply" => json!({"digest": "sha256:0"}),
         "/api/images/pull" | "/api/images/push" => json!({"reference": "web:1"}),
         "/api/secrets/{name}" if method == Method::PUT => json!({"value": "hidden"}),
         path if path.starts_with("/api/topologies/") => crate::topologies::small(),
@@ -89,10 +90,11 @@ async fn the_bodies_above_are_those_that_the_routes_take() {
     let face = Face::start().await;
     face.make_token("default", json!({"name": "look"})).await;
     for (method, path, action) in routes() {
-        // These need a running instance, a lost node, an earlier version, an operation under way or a volume.
+        // These need a running instance, a lost node, an earlier version, an operation under way, a plan or a volume.
         let needs_more =
             ["/exec", "/proxy", "/rollback", "/cancel", "/{volume}"].iter().any(|end| path.ends_with(end))
                 || path.starts_with("/ws/")
+                || path.starts_with("/api/plans")
                 || (method == Method::DELETE && path.starts_with("/api/nodes"))
                 || (method == Method::DELETE && path.starts_with("/api/secrets"));
         if needs_more || action.ends_with("_read") || action == "none" {

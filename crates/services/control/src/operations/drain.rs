@@ -22,7 +22,7 @@ use crate::record::{put, unchanged};
 use crate::state::State;
 
 /// The name of the kind.
-pub(super) const KIND: &str = "node_drain";
+pub(crate) const KIND: &str = "node_drain";
 /// How many of the instances that are left a message names.
 const NAMED: usize = 5;
 

@@ -11,6 +11,7 @@ mod runner;
 use async_trait::async_trait;
 use univrs_model::operation::Operation;
 
+pub(crate) use drain::KIND as DRAIN;
 pub use drain::NodeDrain;
 pub use faces::view;
 pub use runner::OperationRunner;
