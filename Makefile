@@ -4,15 +4,18 @@ SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 BIN := $(or $(CARGO_TARGET_DIR),target)/release/univrs
 
-.PHONY: help demo demo-core up test check bench soak interop fix openapi deps build
+.PHONY: help demo demo-core demo-topology bench-topology up test check bench soak interop fix openapi deps build
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: demo-core ## The main job end to end; cleans up after itself
+demo: demo-core demo-topology ## The main job end to end; cleans up after itself
 
 demo-core: build ## One machine: deploy, scale, update, break, kill, re-adopt, remove
 	@scripts/demo-core.sh $(BIN)
+
+demo-topology: build ## One file of clouds: check, plan, cost, optimise, emit, draw
+	@scripts/demo-topology.sh $(BIN)
 
 up: build ## Stay running in the foreground with the core demo deployed; Ctrl-C removes all
 	@scripts/up.sh $(BIN)
@@ -31,8 +34,11 @@ fix: deps ## What check asks for, as far as a program can do it
 openapi: deps ## Write the OpenAPI document anew
 	UPDATE_EXPECT=1 cargo test --quiet --workspace --test api
 
-bench: deps ## Measurements against peers; prints ratios
+bench: deps bench-topology ## Measurements against peers; prints ratios
 	@scripts/bench.sh
+
+bench-topology: build ## The topology compiler against its time and memory limits
+	@scripts/bench/topology.sh $(BIN)
 
 soak: deps ## The long seed counts
 	@scripts/soak.sh

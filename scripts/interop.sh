@@ -26,6 +26,18 @@ if [ -x target/venv/bin/schemathesis ]; then
 else
   echo "== schemathesis: NOT RUN, it could not be installed (needs python3-venv)"
 fi
+if command -v tofu >/dev/null || command -v terraform >/dev/null; then
+  echo "== emitted OpenTofu roots through a real tofu or terraform, against stand-in providers"
+  roots=()
+  for example in aurigraph freetier pluresdb; do
+    "$bin" topology emit "examples/$example.toml" --out "target/interop/$example" >/dev/null 2>&1 || failed=1
+    roots+=("target/interop/$example")
+  done
+  scripts/interop-tofu.sh "${roots[@]}"; code=$?
+  [ "$code" = 0 ] || [ "$code" = 3 ] || failed=1
+else
+  echo "== emitted OpenTofu roots: NOT RUN, neither tofu nor terraform is installed (they were checked against schemas in make test)"
+fi
 echo "== MCP"
 "$(dirname "$0")/interop-mcp.sh" "$bin" $api || failed=1
 exit $failed

@@ -1,4 +1,4 @@
-//! `docs/errors`: a page for each code of the topology compiler, written from the registry of codes.
+//! `docs/errors`: a page for each code of the topology compiler and a list of them, written from the registry of codes.
 
 use std::path::PathBuf;
 
@@ -8,11 +8,11 @@ const FOLDER: &str = "docs/errors";
 
 /// Pages that are missing or not what the registry says.
 pub(crate) fn check() -> Vec<String> {
-    let stale = |code: &&Code| std::fs::read_to_string(path(**code)).ok() != Some(page(**code));
-    let tell = |code: &Code| {
-        format!("{} is not what the code says; run: cargo xtask write-errors", path(*code).display())
+    let stale = |(path, text): &(PathBuf, String)| std::fs::read_to_string(path).ok().as_ref() != Some(text);
+    let tell = |(path, _): (PathBuf, String)| {
+        format!("{} is not what the code says; run: cargo xtask write-errors", path.display())
     };
-    Code::ALL.iter().filter(stale).map(tell).collect()
+    pages().filter(stale).map(tell).collect()
 }
 
 /// Writes all pages anew.
@@ -20,16 +20,34 @@ pub(crate) fn write() -> Vec<String> {
     if let Err(error) = std::fs::create_dir_all(FOLDER) {
         return vec![format!("{FOLDER} cannot be made: {error}")];
     }
-    let write = |code: &Code| {
-        let path = path(*code);
-        let error = std::fs::write(&path, page(*code)).err()?;
+    let write = |(path, text): (PathBuf, String)| {
+        let error = std::fs::write(&path, text).err()?;
         Some(format!("{} cannot be written: {error}", path.display()))
     };
-    Code::ALL.iter().filter_map(write).collect()
+    pages().filter_map(write).collect()
 }
 
-fn path(code: Code) -> PathBuf {
-    PathBuf::from(FOLDER).join(format!("{code}.md"))
+/// Every page with its path, the list of all codes last.
+fn pages() -> impl Iterator<Item = (PathBuf, String)> {
+    let at = |name: &str| PathBuf::from(FOLDER).join(format!("{name}.md"));
+    let pages = Code::ALL.iter().map(move |code| (at(code.as_str()), page(*code)));
+    pages.chain(std::iter::once((at("README"), list())))
+}
+
+/// All codes by severity, in the order of the registry.
+fn list() -> String {
+    let mut text = String::from(
+        "# Findings of the topology compiler\n\n`univrs topology check` tells them; [topology.md](../topology.md) says how they end.\n",
+    );
+    for (severity, title) in
+        [(Severity::Error, "Errors"), (Severity::Warning, "Warnings"), (Severity::Fact, "Facts")]
+    {
+        text.push_str(&format!("\n## {title}\n\n"));
+        for code in Code::ALL.iter().filter(|code| code.severity() == severity) {
+            text.push_str(&format!("- [`{code}`]({code}.md): {}\n", code.title()));
+        }
+    }
+    text
 }
 
 fn page(code: Code) -> String {

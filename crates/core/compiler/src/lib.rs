@@ -35,8 +35,10 @@ pub use plan::{PlanDocument, Planned, plan};
 pub use voters::{Ballot, MOST_VOTERS, VOTERS, VotersIn};
 
 pub use univrs_cost::estimate::Document as CostDocument;
+pub use univrs_cost::item::Term;
 pub use univrs_cost::optimize::Rules;
 pub use univrs_cost::{PriceBook, PriceDate};
 pub use univrs_tofu::{Backend, Gap};
 pub use univrs_topology::Input;
 pub use univrs_topology::finding::{Finding, Report};
+pub use univrs_topology::plan::Plan;

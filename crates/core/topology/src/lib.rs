@@ -9,14 +9,17 @@
 //! [`compile()`] goes the whole way and reports everything it finds wrong in one run.
 
 pub mod allow;
+pub mod canonical;
 pub mod catalogue;
 pub mod cloud;
 pub mod codes;
 pub mod compile;
 pub mod finding;
+pub mod graph;
 pub mod placeholder;
 pub mod plan;
 pub mod resolve;
+pub mod schema;
 pub mod source;
 pub mod spec;
 pub mod topology;

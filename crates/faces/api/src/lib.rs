@@ -24,6 +24,7 @@ mod schemas;
 mod secrets;
 mod sockets;
 mod tokens;
+mod topologies;
 mod volumes;
 mod workloads;
 
@@ -91,6 +92,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(volumes::router())
         .merge(history::router())
         .merge(operations::router())
+        .merge(topologies::router())
         .merge(plans::router())
         .merge(problems::router())
         .merge(access::router())

@@ -12,3 +12,5 @@ mod harness;
 mod organisations;
 #[path = "api/routes.rs"]
 mod routes;
+#[path = "api/topologies.rs"]
+mod topologies;

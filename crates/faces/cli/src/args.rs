@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
 use crate::{
     audit, completion, deploy, events, image, mcp, node, openapi, operation, org, plans, proxy, run, secret,
-    status, token, version, volume, workload,
+    status, token, topology, version, volume, workload,
 };
 
 /// Runs containers on many machines
@@ -138,6 +138,9 @@ pub(crate) enum Verb {
     /// What workloads keep on nodes
     #[command(subcommand, visible_alias = "volumes")]
     Volume(volume::VolumeVerb),
+    /// Files of clouds: checked, priced, emitted on this machine
+    #[command(subcommand)]
+    Topology(topology::TopologyVerb),
     /// Show what happened
     Events(events::EventsArgs),
     /// Who did what
@@ -174,6 +177,7 @@ impl Verb {
             Self::Token(verb) => verb.run(context).await,
             Self::Secret(verb) => verb.run(context).await,
             Self::Volume(verb) => verb.run(context).await,
+            Self::Topology(verb) => verb.run(context),
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
             Self::Mcp(args) => args.run(context).await,

@@ -21,6 +21,12 @@ pub enum Exit {
     TimedOut,
     /// The change failed and was taken back: 7.
     Reverted,
+    /// A topology did not pass its check: 11.
+    CheckFailed,
+    /// It costs more than its budget: 12.
+    OverBudget,
+    /// An objective that was required is not met: 13.
+    ObjectiveMissed,
     /// Stopped with Ctrl-C: 130.
     Interrupted,
     /// The code of a container's process.
@@ -39,6 +45,9 @@ impl Exit {
             Self::Denied => 5,
             Self::TimedOut => 6,
             Self::Reverted => 7,
+            Self::CheckFailed => 11,
+            Self::OverBudget => 12,
+            Self::ObjectiveMissed => 13,
             Self::Interrupted => 130,
             Self::Process(code) => code,
         }

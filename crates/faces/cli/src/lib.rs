@@ -33,6 +33,7 @@ mod status;
 mod table;
 mod terminal;
 mod token;
+mod topology;
 mod up;
 mod version;
 mod volume;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has to stop")]
 
 mod examples;
+mod faces;
 mod language;
 mod promises;
 mod refused;

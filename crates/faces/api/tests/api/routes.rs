@@ -49,6 +49,7 @@ fn body(method: &Method, path: &str) -> Value {
         "/api/plans/{plan}/apply" => json!({"digest": "sha256:0"}),
         "/api/images/pull" | "/api/images/push" => json!({"reference": "web:1"}),
         "/api/secrets/{name}" if method == Method::PUT => json!({"value": "hidden"}),
+        path if path.starts_with("/api/topologies/") => crate::topologies::small(),
         "/api/orgs" | "/api/tokens" => json!({"name": "new"}),
         _ if method == Method::GET || method == Method::DELETE => Value::Null,
         _ => json!({}),

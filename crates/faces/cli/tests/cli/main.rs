@@ -9,3 +9,4 @@ mod endings;
 mod foreground;
 mod formats;
 mod harness;
+mod topologies;
