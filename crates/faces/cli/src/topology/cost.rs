@@ -21,14 +21,14 @@ pub(crate) struct CostArgs {
 impl CostArgs {
     pub(crate) fn run(self, context: &mut Context<'_>) -> Result<Exit, Fault> {
         let read = self.source.read(context)?;
-        let costed = read.with_options(|input, options| univrs_compiler::cost(input, options));
+        let costed = read.with_options(univrs_compiler::cost);
         if report::talk(context, read.file(), &costed.report)? {
             return Ok(Exit::CheckFailed);
         }
         let past = match &self.against {
             Some(file) => {
                 let text = Text::read(context, file)?;
-                let past = read.compile(&text, |input, options| univrs_compiler::cost(input, options));
+                let past = read.compile(&text, univrs_compiler::cost);
                 if report::talk(context, file, &past.report)? {
                     return Ok(Exit::CheckFailed);
                 }

@@ -69,7 +69,7 @@ pub(crate) struct CheckArgs {
 impl CheckArgs {
     fn run(self, context: &mut Context<'_>) -> Result<Exit, Fault> {
         let read = self.source.read(context)?;
-        let checked = read.with_options(|input, options| univrs_compiler::check(input, options));
+        let checked = read.with_options(univrs_compiler::check);
         if context.for_programs() {
             source::print_document(context, &checked.report)?;
         } else {

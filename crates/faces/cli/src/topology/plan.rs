@@ -21,7 +21,7 @@ pub(crate) struct PlanArgs {
 impl PlanArgs {
     pub(crate) fn run(self, context: &mut Context<'_>) -> Result<Exit, Fault> {
         let read = self.source.read(context)?;
-        let planned = read.with_options(|input, options| univrs_compiler::plan(input, options));
+        let planned = read.with_options(univrs_compiler::plan);
         if report::talk(context, read.file(), &planned.report)? {
             return Ok(Exit::CheckFailed);
         }
