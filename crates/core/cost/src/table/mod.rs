@@ -2,7 +2,7 @@
 //!
 //! The build script includes this folder by path, so it uses nothing of the rest of the crate.
 //!
-//! Invariants, each checked by [`compile`] and tested with broken rows:
+//! Invariants, each checked by [`compile()`] and tested with broken rows:
 //! - COST-1: one price per provider, region, sku, operating system, tenancy and term.
 //! - COST-2: no price is zero, negative or not a number, except those named as free.
 //! - COST-3: every price has a date and a source.
