@@ -28,6 +28,10 @@ pub(crate) const IN_FLIGHT: usize = 2;
 /// How long a small batch waits for the larger one before it: about as long as a slow disk syncs, and little beside the
 /// way to another region.
 const MERGE: Duration = Duration::from_millis(5);
+/// From here on a sync is so slow that it is worth waiting for everyone before the next one begins.
+const SLOW: Duration = Duration::from_millis(1);
+/// With more callers than this, the disk had better sync for one half while the processors work for the other.
+const FEW: usize = BATCH_COMMANDS / 2;
 /// Encoding adds this much per command at most, apart from keys and values.
 const COMMAND_OVERHEAD: usize = 64;
 
@@ -63,8 +67,8 @@ impl Batcher {
 struct Sent {
     commands: usize,
     at: Instant,
-    /// Ends when the batch is answered.
-    answered: oneshot::Receiver<()>,
+    /// Says when the batch was answered.
+    answered: oneshot::Receiver<Instant>,
 }
 
 /// A batch in the making.
@@ -91,13 +95,32 @@ impl Gathering {
         self.held.is_some() || self.batch.len() >= BATCH_COMMANDS
     }
 
-    /// Waits while the batch before is under way and larger. To send a small one after it would part the callers into
-    /// two halves that take turns with the disk for ever, at half the rate.
-    async fn wait_for(&mut self, before: &mut Sent, waiting: &mut mpsc::Receiver<Waiting>) {
+    /// Waits for more before the next sync: while the batch before is under way and larger, since to send a small one
+    /// after it would part the callers into two halves that take turns with the disk for ever, at half the rate.
+    ///
+    /// Where a sync is slow, as `sync` tells, and callers are few, it waits for the answer in any case, and then for
+    /// those who were answered to come again, for half of what a sync takes at most.
+    async fn wait_for(&mut self, before: &mut Sent, sync: Duration, waiting: &mut mpsc::Receiver<Waiting>) {
+        let slow = sync >= SLOW;
         let mut late = std::pin::pin!(tokio::time::sleep_until(before.at + MERGE));
+        let answered = loop {
+            let together = slow && self.batch.len() + before.commands <= FEW;
+            if self.is_full() || (!together && self.batch.len() >= before.commands) {
+                return;
+            }
+            tokio::select! {
+                answered = &mut before.answered => break answered.ok(),
+                () = &mut late => return,
+                next = waiting.recv() => match next {
+                    Some(next) => self.add(next),
+                    None => return,
+                },
+            }
+        };
+        let Some(answered) = answered.filter(|_| slow) else { return };
+        late.as_mut().reset(answered + (sync / 2).min(MERGE));
         while self.batch.len() < before.commands && !self.is_full() {
             tokio::select! {
-                _ = &mut before.answered => return,
                 () = &mut late => return,
                 next = waiting.recv() => match next {
                     Some(next) => self.add(next),
@@ -127,7 +150,7 @@ async fn run(core: Arc<Core>, mut waiting: mpsc::Receiver<Waiting>) {
         let mut gathering = Gathering::default();
         gathering.add(first);
         if let Some(before) = &mut before {
-            gathering.wait_for(before, &mut waiting).await;
+            gathering.wait_for(before, core.wal.sync_time(), &mut waiting).await;
         }
         // Whoever is ready to write as well gets a place in the same entry: an entry costs more than a command.
         tokio::task::yield_now().await;
@@ -143,7 +166,9 @@ async fn run(core: Arc<Core>, mut waiting: mpsc::Receiver<Waiting>) {
         let core = Arc::clone(&core);
         tokio::spawn(async move {
             deliver(&core, batch).await;
-            drop((permit, done));
+            drop(permit);
+            // The batcher may have ended.
+            let _unheard = done.send(Instant::now());
         });
     }
 }

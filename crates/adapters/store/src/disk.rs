@@ -20,7 +20,12 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
 
 /// Makes the name of `path` durable.
 pub(crate) fn sync_parent(path: &Path) -> Result<()> {
-    path.parent().map_or(Ok(()), sync_dir)
+    match path.parent() {
+        // A name without a folder is in the current one.
+        Some(parent) if parent.as_os_str().is_empty() => sync_dir(Path::new(".")),
+        Some(parent) => sync_dir(parent),
+        None => Ok(()),
+    }
 }
 
 /// Replaces a small file so that a crash leaves the old or the new content.

@@ -23,9 +23,10 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use openraft::entry::RaftEntry;
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     full: AtomicBool,
+    /// How long a sync takes, in microseconds, averaged over the last few.
+    sync_micros: AtomicU64,
     /// Rung when the log has grown enough for a snapshot.
     grown: Notify,
     snapshot_bytes: u64,
@@ -97,6 +100,19 @@ impl Shared {
     /// Whether new proposals must be refused for want of space.
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
+    }
+
+    /// How long a sync takes here, about.
+    pub(crate) fn sync_time(&self) -> Duration {
+        Duration::from_micros(self.sync_micros.load(Ordering::Relaxed))
+    }
+
+    fn synced(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let known = self.sync_micros.load(Ordering::Relaxed);
+        // Only the thread that writes the log calls this. One odd sync in eight changes little.
+        let average = if known == 0 { took } else { known - known / 8 + took / 8 };
+        self.sync_micros.store(average, Ordering::Relaxed);
     }
 
     /// Whether nothing more will be written.
@@ -156,6 +172,7 @@ impl Wal {
             queue: Mutex::default(),
             wake: Condvar::new(),
             full: AtomicBool::new(false),
+            sync_micros: AtomicU64::new(0),
             grown: Notify::new(),
             snapshot_bytes: options.snapshot_bytes,
         });

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openraft::storage::IOFlushed;
 use tokio::sync::oneshot;
@@ -161,7 +161,9 @@ impl Writer {
         self.write_out(&buffer)?;
         self.length += buffer.len() as u64;
         if must_sync {
+            let begun = Instant::now();
             self.file.sync_data()?;
+            self.shared.synced(begun.elapsed());
             self.durable = self.length;
         }
         self.note(&places);
