@@ -53,7 +53,7 @@ echo "machine: $(nproc) cores, load $(cut -d' ' -f1-3 /proc/loadavg), $(uname -r
 limit "aurigraph: check, plan and price" 50 0 "$bin" topology cost examples/aurigraph.toml
 limit "aurigraph: optimise" 1000 0 "$bin" topology optimize examples/aurigraph.toml
 limit "aurigraph: emit" 1000 0 "$bin" topology emit examples/aurigraph.toml -o json
-for nodes in 100 1000 10000; do
+for nodes in 100 300 1000 3000 10000; do
   large "$nodes" >"$work/$nodes.toml"
   counted=$("$bin" topology plan "$work/$nodes.toml" -o json 2>/dev/null | python3 -c '
 import json, sys
