@@ -9,7 +9,7 @@ use univrs_model::instance::{Desired, Instance, Phase};
 use univrs_model::span::Span;
 use univrs_model::workload::RestartPolicy;
 
-use crate::work::later;
+use crate::work::{later, over};
 
 /// An instance that ran this long (or `restart.max`, if longer) before it failed starts the waits anew.
 pub const RESET_AFTER: Span = Span::seconds(600);
@@ -27,7 +27,7 @@ pub(crate) fn broke(instance: &Instance) -> bool {
 
 /// When the next instance may be made after `broken` failures of one slot and revision, in any order.
 /// Nothing when at once.
-pub(crate) fn retry_at(policy: &RestartPolicy, broken: &[&Instance]) -> Option<Timestamp> {
+pub(crate) fn retry_at(policy: &RestartPolicy, broken: &[&Instance], now: Timestamp) -> Option<Timestamp> {
     let mut newest: Vec<&&Instance> = broken.iter().collect();
     newest.sort_by_key(|i| std::cmp::Reverse((i.assignment.created_at, ended_at(i))));
     let (last, before) = (newest.first()?, newest.get(1)?);
@@ -44,5 +44,5 @@ pub(crate) fn retry_at(policy: &RestartPolicy, broken: &[&Instance]) -> Option<T
     } else {
         Span::millis(waited.as_millis().saturating_mul(2))
     };
-    Some(later(ended, wait.min(policy.max.max(policy.initial))))
+    Some(over(ended, wait.min(policy.max.max(policy.initial)), now))
 }

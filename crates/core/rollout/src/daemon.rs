@@ -73,7 +73,7 @@ fn fill(work: &mut Work<'_>, eligible: &BTreeSet<&NodeId>) {
         let target = work.rollout.target;
         let broken: Vec<&Instance> =
             known.iter().copied().filter(|i| i.assignment.workload_revision == target && broke(i)).collect();
-        if let Some(at) = retry_at(&work.spec.restart, &broken).filter(|at| *at > work.now()) {
+        if let Some(at) = retry_at(&work.spec.restart, &broken, work.now()).filter(|at| *at > work.now()) {
             waits.push(at);
             continue;
         }

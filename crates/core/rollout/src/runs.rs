@@ -104,7 +104,7 @@ pub(crate) fn jobs(work: &mut Work<'_>, blocked: bool) {
             .filter(|i| i.assignment.slot == slot && i.assignment.workload_revision == work.rollout.target)
             .filter(|i| i.phase() == Phase::Failed)
             .collect();
-        match retry_at(&work.spec.restart, &broken).filter(|at| *at > work.now()) {
+        match retry_at(&work.spec.restart, &broken, work.now()).filter(|at| *at > work.now()) {
             Some(at) => waits.push(at),
             None => makes.push(slot),
         }

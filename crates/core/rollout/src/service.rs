@@ -193,7 +193,7 @@ fn make_missing(work: &mut Work<'_>, wanted: usize, done: &BTreeSet<u32>, in_pla
         }
         let past = history.get(&slot).map_or(&[][..], Vec::as_slice);
         let broken: Vec<&Instance> = past.iter().copied().filter(|i| broke(i)).collect();
-        match retry_at(&work.spec.restart, &broken) {
+        match retry_at(&work.spec.restart, &broken, work.now()) {
             Some(at) if at > work.now() => waits.push(at),
             _ => slots.push((slot, reason(past))),
         }

@@ -107,7 +107,7 @@ impl Work<'_> {
         instance.assignment.desired == Desired::Run
             && instance
                 .serving_since()
-                .is_some_and(|since| later(since, self.min_healthy(instance)) <= self.now())
+                .is_some_and(|since| over(since, self.min_healthy(instance), self.now()) <= self.now())
     }
 
     /// Whether an instance serves and is wanted, however short.
@@ -129,7 +129,7 @@ impl Work<'_> {
         let due: Vec<Timestamp> = self
             .live()
             .filter(|i| i.assignment.desired == Desired::Run && !self.is_available(i))
-            .filter_map(|i| Some(later(i.serving_since()?, self.min_healthy(i))))
+            .filter_map(|i| Some(over(i.serving_since()?, self.min_healthy(i), self.now())))
             .collect();
         for at in due {
             self.wake(at);
@@ -150,4 +150,18 @@ pub(crate) fn is_absent(instance: &Instance, spec: &WorkloadSpec) -> bool {
 /// `at` plus `span`, at most the end of time.
 pub(crate) fn later(at: Timestamp, span: Span) -> Timestamp {
     at.saturating_add(SignedDuration::from(span)).unwrap_or(Timestamp::MAX)
+}
+
+/// How far the clocks of two machines may differ.
+const SKEW: Span = Span::seconds(60);
+
+/// Whether a time was told by a clock that has been set back since: it is further ahead than clocks differ.
+pub(crate) fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
+    at > later(now, SKEW)
+}
+
+/// When `span` from `at` on is over. Of a time that [`is_ahead`] nobody knows how long ago it was, and the span counts
+/// as over now: waiting for the clock to come there again could take for ever.
+pub(crate) fn over(at: Timestamp, span: Span, now: Timestamp) -> Timestamp {
+    if is_ahead(at, now) { now } else { later(at, span) }
 }

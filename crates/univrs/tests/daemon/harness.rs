@@ -19,8 +19,7 @@ pub(crate) struct Daemon {
     pub(crate) dir: DataDir,
     pub(crate) port: u16,
     arguments: Vec<String>,
-    /// Where Docker listens, for a daemon that uses it.
-    docker_host: String,
+    environment: Environment,
     http: reqwest::Client,
 }
 
@@ -55,6 +54,9 @@ pub(crate) struct How {
     pub(crate) docker_host: String,
 }
 
+/// Variables that a daemon is started with.
+type Environment = Vec<(&'static str, String)>;
+
 /// What the API answered.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -72,7 +74,7 @@ pub(crate) fn univrs() -> Command {
     command
 }
 
-fn spawn(dir: &DataDir, port: u16, arguments: &[String], docker_host: &str) -> Child {
+fn spawn(dir: &DataDir, port: u16, arguments: &[String], environment: &Environment) -> Child {
     let log = OpenOptions::new().create(true).append(true).open(dir.log()).unwrap();
     univrs()
         .args(["up", "--name", "one", "--overcommit", "cpu=4"])
@@ -80,7 +82,8 @@ fn spawn(dir: &DataDir, port: u16, arguments: &[String], docker_host: &str) -> C
         .args(arguments)
         .arg("--data-dir")
         .arg(dir.path())
-        .env("DOCKER_HOST", docker_host)
+        .env("DOCKER_HOST", "")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stderr(log)
         .spawn()
         .unwrap()
@@ -93,23 +96,28 @@ impl Daemon {
 
     /// With these flags beside those that every test needs.
     pub(crate) async fn start_with(arguments: &[&str]) -> Self {
-        Self::start_at(DataDir::new(None), arguments, String::new()).await
+        Self::start_at(DataDir::new(None), arguments, Environment::new()).await
+    }
+
+    /// With these variables.
+    pub(crate) async fn start_under(environment: Environment, arguments: &[&str]) -> Self {
+        Self::start_at(DataDir::new(None), arguments, environment).await
     }
 
     pub(crate) async fn start_on(how: How) -> Self {
-        Self::start_at(DataDir::new(None), &["--runtime", how.runtime], how.docker_host).await
+        Self::start_under(vec![("DOCKER_HOST", how.docker_host)], &["--runtime", how.runtime]).await
     }
 
     /// The same in a directory that outlives it.
     pub(crate) async fn start_in(path: PathBuf, arguments: &[&str]) -> Self {
-        Self::start_at(DataDir::new(Some(path)), arguments, String::new()).await
+        Self::start_at(DataDir::new(Some(path)), arguments, Environment::new()).await
     }
 
-    async fn start_at(dir: DataDir, arguments: &[&str], docker_host: String) -> Self {
+    async fn start_at(dir: DataDir, arguments: &[&str], environment: Environment) -> Self {
         let port = free_port();
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let child = spawn(&dir, port, &arguments, &docker_host);
-        let daemon = Self { child, dir, port, arguments, docker_host, http: reqwest::Client::new() };
+        let child = spawn(&dir, port, &arguments, &environment);
+        let daemon = Self { child, dir, port, arguments, environment, http: reqwest::Client::new() };
         daemon.until_ready().await;
         daemon
     }
@@ -119,10 +127,6 @@ impl Daemon {
         let url = |path: &str| format!("http://127.0.0.1:{}{path}", self.port);
         self.until("the daemon is ready", async || {
             self.http.get(url("/readyz")).send().await.is_ok_and(|reply| reply.status() == StatusCode::OK)
-        })
-        .await;
-        self.until("the node has registered", async || {
-            self.get("/api/nodes").await.body["items"][0]["state"] == "ready"
         })
         .await;
         // The API answers before the node has made itself known.
@@ -155,7 +159,7 @@ impl Daemon {
     /// Kills the daemon as `kill -9` does and starts it again on the same directory.
     pub(crate) async fn crash_and_restart(&mut self) {
         self.stop();
-        self.child = spawn(&self.dir, self.port, &self.arguments, &self.docker_host);
+        self.child = spawn(&self.dir, self.port, &self.arguments, &self.environment);
         self.until_ready().await;
     }
 

@@ -6,6 +6,7 @@
 mod bad_images;
 mod callers;
 mod canary;
+mod clock;
 mod disk;
 mod docker;
 #[path = "../../../adapters/runtime/tests/runtime/dockerd.rs"]

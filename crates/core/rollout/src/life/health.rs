@@ -11,7 +11,7 @@ use univrs_model::span::Span;
 use univrs_model::workload::ContainerSpec;
 
 use super::{LifeStep, Now};
-use crate::work::later;
+use crate::work::{is_ahead, later, over};
 
 /// Time between probes until the first passes, if the interval is longer.
 const EAGER_INTERVAL: Span = Span::millis(500);
@@ -23,11 +23,11 @@ impl Now<'_> {
         let name = &container.name;
         let seen = self.seen.probes.get(name).cloned().unwrap_or_default();
         // A result from before this start speaks of another attempt.
-        let last = seen.last.filter(|last| last.at >= since);
         let now = self.now;
+        let last = seen.last.filter(|last| last.at >= since || is_ahead(since, now));
         let remembered = self.remembered(name);
         if let Some(last) = &last
-            && remembered.probed_at.is_none_or(|counted| counted < last.at)
+            && remembered.probed_at.is_none_or(|counted| counted < last.at || is_ahead(counted, last.at))
         {
             remembered.probed_at = Some(last.at);
             if last.passed {
@@ -46,12 +46,12 @@ impl Now<'_> {
             check.start_period.as_millis() + check.interval.as_millis() * u64::from(check.retries),
         );
         let failed_now = last.as_ref().is_some_and(|last| !last.passed);
-        let over = if passed {
+        let too_long = if passed {
             remembered.failures >= check.retries
         } else {
             failed_now && last.as_ref().is_some_and(|last| later(since, patience) <= last.at)
         };
-        if over || remembered.unhealthy == Some(attempt) {
+        if too_long || remembered.unhealthy == Some(attempt) {
             remembered.unhealthy = Some(attempt);
             remembered.failing = true;
             self.steps.push(LifeStep::StopContainer { name: name.clone(), grace: container.stop_grace });
@@ -64,7 +64,7 @@ impl Now<'_> {
         };
         let interval = if passed { check.interval } else { check.interval.min(EAGER_INTERVAL) };
         if !seen.in_flight {
-            match last.map(|last| later(last.at, interval)).filter(|due| *due > now) {
+            match last.map(|last| over(last.at, interval, now)).filter(|due| *due > now) {
                 Some(due) => self.wake(due),
                 None => self.steps.push(LifeStep::Probe { name: name.clone() }),
             }

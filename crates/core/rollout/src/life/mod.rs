@@ -26,7 +26,7 @@ pub use running::JOB_RESTARTS;
 pub use seen::{ContainerSeen, Preparation, ProbeResult, ProbeSeen, Seen, Trouble};
 
 use crate::loss::stop_after;
-use crate::work::later;
+use crate::work::over;
 
 /// The longest wait between two attempts of a preparation that failed for the time being.
 const LONGEST_PREPARATION_WAIT: Span = Span::seconds(60);
@@ -216,7 +216,7 @@ fn advance(state: &mut Now<'_>) {
         state.end_as(Phase::Failed, "ended while its node's daemon restarted");
     }
     if let (Some(since), Some(after)) = (state.seen.cut_off_since, stop_after(&state.order.spec)) {
-        let due = later(since, after);
+        let due = over(since, after, state.now);
         if due <= state.now {
             let phase = if state.is_service() { Phase::Stopped } else { Phase::Failed };
             state.end_as(phase, format!("stopped by its node, which was cut off for {after}"));
@@ -270,7 +270,7 @@ impl Now<'_> {
             Preparation::Failed(trouble) if trouble.temporary => {
                 let wait =
                     Span::millis(1000_u64.saturating_mul(1 << trouble.tries.saturating_sub(1).min(16)));
-                let at = later(trouble.at, wait.min(LONGEST_PREPARATION_WAIT));
+                let at = over(trouble.at, wait.min(LONGEST_PREPARATION_WAIT), self.now);
                 self.observation.message = format!("waiting for {what}: {}", trouble.message);
                 if at <= self.now {
                     self.steps.push(step);

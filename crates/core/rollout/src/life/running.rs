@@ -12,7 +12,7 @@ use univrs_model::workload::{OnChange, RestartWhen, WorkloadKind};
 
 use super::{ContainerSeen, LifeStep, Now, Trouble};
 use crate::backoff::RESET_AFTER;
-use crate::work::later;
+use crate::work::{later, over};
 
 /// How often the containers of a job are restarted after failures.
 pub const JOB_RESTARTS: u32 = 5;
@@ -156,7 +156,7 @@ impl Now<'_> {
             }
             return;
         }
-        let due = later(end.at, wait(remembered.streak, policy.initial, policy.max));
+        let due = over(end.at, wait(remembered.streak, policy.initial, policy.max), now);
         sum.down = true;
         sum.failing |= remembered.failing;
         sum.message = format!("{}; restart {} is due at {due}", end.what, end.attempt + 1);
