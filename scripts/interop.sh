@@ -38,6 +38,9 @@ if command -v tofu >/dev/null || command -v terraform >/dev/null; then
 else
   echo "== emitted OpenTofu roots: NOT RUN, neither tofu nor terraform is installed (they were checked against schemas in make test)"
 fi
+echo "== emitted roots for Hetzner Cloud, validated by its real provider"
+scripts/interop-hcloud.sh "$bin"; code=$?
+[ "$code" = 0 ] || [ "$code" = 3 ] || failed=1
 echo "== MCP"
 "$(dirname "$0")/interop-mcp.sh" "$bin" $api || failed=1
 exit $failed
