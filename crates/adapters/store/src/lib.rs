@@ -49,6 +49,7 @@ mod admin;
 mod batch;
 mod directory;
 mod disk;
+mod figures;
 mod leases;
 mod machine;
 mod message;
@@ -66,5 +67,6 @@ mod wal;
 pub mod wire;
 
 pub use disk::{FileSystemSpace, Space};
+pub use figures::Figures;
 pub use store::{Options, RaftStore, exists, restore};
 pub use transport::{Loopback, NoTransport, PeerHandler, Transport, TransportError};

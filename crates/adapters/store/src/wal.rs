@@ -72,6 +72,9 @@ pub(crate) struct Shared {
     full: AtomicBool,
     /// How long a sync takes, in microseconds, averaged over the last few.
     sync_micros: AtomicU64,
+    /// How many syncs there were since the log was opened, and how long they took together, in microseconds.
+    syncs: AtomicU64,
+    syncing_micros: AtomicU64,
     /// Rung when the log has grown enough for a snapshot.
     grown: Notify,
     snapshot_bytes: u64,
@@ -107,12 +110,20 @@ impl Shared {
         Duration::from_micros(self.sync_micros.load(Ordering::Relaxed))
     }
 
+    /// How many syncs there were since the log was opened, and how long they took together.
+    pub(crate) fn syncs(&self) -> (u64, Duration) {
+        let took = self.syncing_micros.load(Ordering::Relaxed);
+        (self.syncs.load(Ordering::Relaxed), Duration::from_micros(took))
+    }
+
     fn synced(&self, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let known = self.sync_micros.load(Ordering::Relaxed);
         // Only the thread that writes the log calls this. One odd sync in eight changes little.
         let average = if known == 0 { took } else { known - known / 8 + took / 8 };
         self.sync_micros.store(average, Ordering::Relaxed);
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.syncing_micros.fetch_add(took, Ordering::Relaxed);
     }
 
     /// Whether nothing more will be written.
@@ -173,6 +184,8 @@ impl Wal {
             wake: Condvar::new(),
             full: AtomicBool::new(false),
             sync_micros: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
+            syncing_micros: AtomicU64::new(0),
             grown: Notify::new(),
             snapshot_bytes: options.snapshot_bytes,
         });

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -108,6 +109,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Takes in what another part of the process measures; it is asked whenever metrics are.
+    #[must_use]
+    pub fn with(mut self, collector: Box<dyn Collector>) -> Self {
+        self.registry.register_collector(collector);
+        self
+    }
+
     /// Counts a request that was answered. `route` is the pattern, not the path, so that series stay few.
     pub fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         let labels = RequestLabels { method: method.to_owned(), route: route.to_owned(), status };

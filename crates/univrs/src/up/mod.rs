@@ -3,6 +3,7 @@
 
 pub(crate) mod containers;
 mod memory;
+mod metrics;
 mod node;
 mod parts;
 mod sealing;
@@ -66,7 +67,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
         Arc::clone(&sealer),
         authorizer,
     )
-    .with_members(raft, identity.node.clone());
+    .with_members(Arc::clone(&raft) as _, identity.node.clone());
     control.share_data_keys().await?;
     let reconciler = Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock));
     tasks.spawn(reconciler.run(shutdown.clone()));
@@ -82,7 +83,12 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
 
     let control_plane =
         Arc::new(LocalControlPlane::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock)));
-    let metrics = Arc::new(Metrics::default());
+    let counted = services::start(ingress, machine.gateway(), &mirror, &tasks, &shutdown).await;
+    let mut measured = Metrics::default().with(Box::new(metrics::OfStore(Arc::clone(&raft))));
+    if let Some(counted) = counted {
+        measured = measured.with(Box::new(metrics::OfIngress(counted)));
+    }
+    let metrics = Arc::new(measured);
     let counted = Arc::clone(&metrics);
     let agent = Agent::new(AgentOptions {
         node: node.clone(),
@@ -97,7 +103,6 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     });
     let agent = tasks.spawn(agent.run(shutdown.clone()));
 
-    services::start(ingress, machine.gateway(), &mirror, &tasks, &shutdown).await;
     let app = App {
         control: control.clone(),
         images: machine.images(),

@@ -10,7 +10,9 @@ use tokio_util::task::TaskTracker;
 use univrs_cli::UpArgs;
 use univrs_control::{Mirror, view};
 use univrs_network::dns::{DnsOptions, DnsServer};
-use univrs_network::ingress::{Ingress, IngressListener, IngressOptions, ServerConfig, server_config};
+use univrs_network::ingress::{
+    Ingress, IngressListener, IngressMetrics, IngressOptions, ServerConfig, server_config,
+};
 use univrs_ports::network::ServiceTable;
 
 use crate::failure::Failure;
@@ -18,15 +20,15 @@ use crate::failure::Failure;
 /// The port of the name server, on the bridge.
 const DNS_PORT: u16 = 53;
 
-/// Starts what the node serves beside its API: names for its containers, and the ingress.
+/// Starts what the node serves beside its API: names for its containers, and the ingress. Returns what that counts.
 pub(super) async fn start(
     ingress: IngressSettings,
     gateway: Option<Ipv4Addr>,
     mirror: &Mirror,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
-) {
-    let Some(gateway) = gateway else { return };
+) -> Option<Arc<IngressMetrics>> {
+    let gateway = gateway?;
     let (sender, table) = watch::channel(Arc::new(ServiceTable::default()));
     tasks.spawn(shutdown.clone().run_until_cancelled_owned(feed(mirror.clone(), sender)));
     match DnsServer::bind(DnsOptions::new(SocketAddr::from((gateway, DNS_PORT))), table.clone()).await {
@@ -48,10 +50,13 @@ pub(super) async fn start(
             }
         }
     }
-    if !listeners.is_empty() {
-        let ingress = Ingress::new(IngressOptions::default(), table);
-        drop(tasks.spawn(ingress.serve(listeners, shutdown.clone())));
+    if listeners.is_empty() {
+        return None;
     }
+    let ingress = Ingress::new(IngressOptions::default(), table);
+    let metrics = ingress.metrics();
+    drop(tasks.spawn(ingress.serve(listeners, shutdown.clone())));
+    Some(metrics)
 }
 
 /// Where the ingress listens.

@@ -127,3 +127,19 @@ async fn who_waits_for_room_gets_it_when_others_leave() {
     daemon.send(daemon.request(Method::DELETE, "/api/workloads/first")).await;
     daemon.until_status("second", "running").await;
 }
+
+#[tokio::test]
+async fn the_store_is_measured() {
+    let daemon = Daemon::start().await;
+    let series = async |name: &str| -> f64 {
+        let text = daemon.get("/metrics").await.body.as_str().unwrap().to_owned();
+        let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+        line.unwrap_or_else(|| panic!("no series {name}")).split(' ').nth(1).unwrap().parse().unwrap()
+    };
+    assert!((series("univrs_store_leads").await - 1.0).abs() < f64::EPSILON);
+    let before = series("univrs_store_syncs_total").await;
+    assert!(before > 0.0 && series("univrs_store_syncing_seconds_total").await > 0.0);
+    let made = daemon.post("/api/workloads", r#"{"name":"web","image":"web:1"}"#).await;
+    assert!(made.status.is_success(), "{}", made.body);
+    assert!(series("univrs_store_syncs_total").await > before);
+}
