@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::ids::NodeId;
+use crate::member::WireGuard;
 use crate::name::Name;
 use crate::quantity::{Bytes, Cpu};
 
@@ -109,6 +110,15 @@ pub struct Node {
     pub runtime: Option<RuntimeKind>,
     /// `host:port` of its API, for people.
     pub api_address: String,
+    /// `host:port` at which other nodes reach it; absent on a node that no other can reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Its block of the cluster's address range, for its containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<String>,
+    /// How its containers are reached through the encrypted network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wireguard: Option<WireGuard>,
     /// Version of its binary.
     pub version: String,
     /// Directories that workloads may bind, with all below them; none by default.
@@ -160,6 +170,9 @@ pub struct NodeView {
     pub updated_at: Timestamp,
     /// Whether it can be used.
     pub state: NodeState,
+    /// Whether it can be heard: its lease has not run out.
+    #[serde(default)]
+    pub reachable: bool,
     /// Whether users keep new instances away.
     pub cordoned: bool,
     /// Whether instances are being moved away.
