@@ -12,7 +12,7 @@ use univrs_network::ingress::{IngressMetrics, WorkloadSnapshot};
 use univrs_store::RaftStore;
 
 /// The series of the store.
-pub(super) struct OfStore(pub(super) Arc<RaftStore>);
+pub(super) struct OfStore(pub(super) RaftStore);
 
 /// The series of the ingress.
 #[derive(Debug)]
