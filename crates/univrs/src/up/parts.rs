@@ -85,7 +85,10 @@ pub(super) struct Machine {
 impl Machine {
     /// Opens images, runtime and network. A node that only holds state needs neither runtime nor network nor root.
     pub(super) async fn open(args: &UpArgs, dir: &DataDir, identity: &mut Identity) -> Result<Self, Failure> {
-        let images = Arc::new(ImageStore::open(&dir.images(), univrs_image::Options::default())?);
+        let images = Arc::new(ImageStore::open(
+            &dir.images(),
+            univrs_image::Options { archives: args.image_dir.clone(), ..univrs_image::Options::default() },
+        )?);
         let bind_paths = args.allow_bind.clone();
         let nowhere = || Arc::new(SimulatedNetwork::new(cluster_range(args)));
         let Some(wanted) = wanted_runtime(args)? else {
