@@ -78,6 +78,10 @@ pub enum EventKind {
     RunScheduled,
     RunSkipped,
     OperationEnded,
+    ResourceActive,
+    ResourceDegraded,
+    ResourceFailed,
+    ResourceRemoved,
 }
 
 /// An event as people see it, with its place in the log.

@@ -38,6 +38,8 @@ pub(crate) enum Failure {
         #[source]
         source: TlsError,
     },
+    #[error("the template {} is faulty: {reason}", path.display())]
+    Template { path: PathBuf, reason: String },
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -100,6 +102,7 @@ impl Failure {
             Self::Certificate { .. } => {
                 "give a PEM chain with --ingress-cert and its PEM key with --ingress-key".to_owned()
             }
+            Self::Template { .. } => "mend the file, or give another --template-dir".to_owned(),
             Self::NodeName { .. } => "give another --name".to_owned(),
             Self::DoesNotStop { pid, .. } => format!("look at its log; `kill -9 {pid}` loses nothing that was acknowledged"),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {

@@ -20,6 +20,7 @@ mod probes;
 mod problem;
 mod problems;
 mod reach;
+mod resources;
 mod schemas;
 mod secrets;
 mod sockets;
@@ -90,6 +91,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(tokens::router())
         .merge(secrets::router())
         .merge(volumes::router())
+        .merge(resources::router())
         .merge(history::router())
         .merge(operations::router())
         .merge(topologies::router())

@@ -16,6 +16,7 @@ mod orgs;
 mod plans;
 mod raw;
 mod request;
+mod resources;
 mod secrets;
 mod socket;
 mod tokens;

@@ -20,6 +20,7 @@ use crate::audit::owner;
 use crate::error::Error;
 use crate::mirror::Mirror;
 use crate::record::{key, put};
+use crate::resources::Resources;
 use crate::tokens::Sightings;
 
 /// Makes a write safe to repeat: the first outcome is answered again.
@@ -59,6 +60,7 @@ pub struct Control {
     pub(crate) sightings: Sightings,
     pub(crate) admin: Option<Admin>,
     pub(crate) sealer: Arc<dyn Sealer>,
+    pub(crate) resources: Resources,
     authorizer: Arc<Authorizer>,
     serial: Arc<AtomicU64>,
 }
@@ -117,6 +119,7 @@ impl Control {
             sightings,
             admin: None,
             sealer,
+            resources: Resources::default(),
             planning: false,
             authorizer,
             serial,
@@ -127,6 +130,13 @@ impl Control {
     #[must_use]
     pub fn with_members(mut self, admin: Arc<dyn ClusterAdmin>, node: NodeId) -> Self {
         self.admin = Some(Admin { admin, node });
+        self
+    }
+
+    /// Lets it make resources of these parts.
+    #[must_use]
+    pub fn with_resources(mut self, resources: Resources) -> Self {
+        self.resources = resources;
         self
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod containers;
 mod memory;
 mod node;
 mod parts;
+mod resources;
 mod sealing;
 mod services;
 mod stop;
@@ -67,18 +68,22 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
         authorizer,
     )
     .with_members(raft, identity.node.clone());
+    let control = resources::equip(control, &args, &machine)?;
     control.share_data_keys().await?;
     let reconciler = Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock));
     tasks.spawn(reconciler.run(shutdown.clone()));
     let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
+    let mut kinds = univrs_control::resource_kinds(&control);
+    kinds.push(Arc::new(drain));
     let runner = OperationRunner::new(
         Arc::clone(&store),
         mirror.clone(),
         operations,
         Arc::clone(&clock),
-        vec![Arc::new(drain)],
+        kinds,
     );
     tasks.spawn(runner.run(shutdown.clone()));
+    tasks.spawn(univrs_control::ResourceWatcher::new(control.clone()).run(shutdown.clone()));
 
     let control_plane =
         Arc::new(LocalControlPlane::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock)));

@@ -121,6 +121,14 @@ impl Machine {
         self.images.clone()
     }
 
+    /// The images that its containers are made of.
+    pub(super) fn images_of_containers(&self) -> Arc<dyn Images> {
+        match self.kind() {
+            Some(RuntimeKind::Simulated) => Arc::new(SimulatedImages),
+            _ => self.images.clone(),
+        }
+    }
+
     pub(super) fn gateway(&self) -> Option<std::net::Ipv4Addr> {
         self.runtime.as_ref().and_then(|_| self.network.gateway())
     }
@@ -145,10 +153,7 @@ impl Machine {
                 Some(path)
             }
         };
-        let images: Arc<dyn Images> = match runtime.kind() {
-            RuntimeKind::Simulated => Arc::new(SimulatedImages),
-            RuntimeKind::Oci | RuntimeKind::Docker => self.images.clone(),
-        };
+        let images = self.images_of_containers();
         let secrets = Secrets { source, node: node.clone(), dir: in_memory };
         Ok(Some(AgentMachine {
             runtime,
