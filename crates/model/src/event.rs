@@ -79,6 +79,10 @@ pub enum EventKind {
     RunSkipped,
     OperationEnded,
     NodeJoined,
+    ResourceActive,
+    ResourceDegraded,
+    ResourceFailed,
+    ResourceRemoved,
 }
 
 /// An event as people see it, with its place in the log.

@@ -116,6 +116,8 @@ id_kinds! {
     PlanId = "pl_";
     /// One request, for logs and audit.
     RequestId = "rq_";
+    /// A one-click resource.
+    ResourceId = "rs_";
     /// A named value that only containers see.
     SecretId = "se_";
     /// An API token (not its secret).

@@ -27,6 +27,9 @@
 //! | `org/<org>/request/<key>` | outcome of an `Idempotency-Key` | faces |
 //! | `org/<org>/operation/<id>` | [`crate::operation::Operation`] | control |
 //! | `org/<org>/plan/<id>` | a write that was planned and may be applied once | faces |
+//! | `org/<org>/resource/<name>` | [`crate::resource::Resource`] | faces; control, through an operation |
+//! | `org/<org>/quota/resources` | [`crate::resource::Quota`] | faces |
+//! | `resource-port/<port>` | the id of the resource that has this port of every host | control |
 
 use crate::ids::{DataKeyId, InstanceId, JoinTokenId, NodeId, OperationId, PlanId, TokenId};
 use crate::name::Name;
@@ -55,6 +58,8 @@ pub const OBSERVED: &str = "observed/";
 pub const ORGANISATIONS: &str = "organisation/";
 /// Before the id of each token.
 pub const TOKENS: &str = "token/";
+/// Before each port of hosts that a resource has.
+pub const RESOURCE_PORTS: &str = "resource-port/";
 /// Before the events of what belongs to no organisation.
 pub const CLUSTER_EVENTS: &str = "cluster-event/";
 /// Before the audit entries of what belongs to no organisation.
@@ -135,6 +140,21 @@ pub fn instance(org: &Name, id: &InstanceId) -> String {
 /// An operation.
 pub fn operation(org: &Name, id: &OperationId) -> String {
     format!("{ORGS}{org}/operation/{id}")
+}
+
+/// A one-click resource.
+pub fn resource(org: &Name, name: &Name) -> String {
+    format!("{ORGS}{org}/resource/{name}")
+}
+
+/// How much an organisation's resources may use.
+pub fn resource_quota(org: &Name) -> String {
+    format!("{ORGS}{org}/quota/resources")
+}
+
+/// A port of hosts that a resource has.
+pub fn resource_port(port: u16) -> String {
+    format!("{RESOURCE_PORTS}{port}")
 }
 
 /// A planned write.

@@ -23,6 +23,7 @@ pub mod operation;
 pub mod org;
 pub mod policy;
 pub mod quantity;
+pub mod resource;
 pub mod rollout;
 pub mod secret;
 pub mod span;

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::Timestamp;
-use crate::ids::{DataKeyId, NodeId, SecretId};
+use crate::ids::{DataKeyId, NodeId, ResourceId, SecretId};
 use crate::name::Name;
 
 /// Largest value of a secret, in bytes.
@@ -115,6 +115,9 @@ pub struct Secret {
     pub name: Name,
     /// When it was first set.
     pub created_at: Timestamp,
+    /// The resource that it was generated for, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceId>,
     /// The kept values, oldest first; never empty.
     pub versions: Vec<SealedVersion>,
 }

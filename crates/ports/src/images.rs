@@ -172,6 +172,15 @@ pub trait Images: Send + Sync + 'static {
     /// See [`ImageError`]; nothing half-made is left where it could be used.
     async fn prepare(&self, reference: &str, policy: PullPolicy) -> Result<PreparedImage, ImageError>;
 
+    /// Whether [`Images::prepare`] would find the image on this machine, without a registry.
+    ///
+    /// # Errors
+    /// When the reference is not one, or the local store cannot be read.
+    async fn is_here(&self, reference: &str) -> Result<bool, ImageError> {
+        let name = self.listed_as(reference);
+        Ok(self.list().await?.iter().any(|image| image.reference == name))
+    }
+
     /// What is here.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ pub mod control_plane;
 pub mod images;
 pub mod network;
 pub mod node_access;
+pub mod provider;
 pub mod runtime;
 pub mod seal;
 pub mod secrets;

@@ -64,6 +64,9 @@ pub struct Mount {
 pub enum MountSource {
     /// A file or directory of the host.
     Host(PathBuf),
+    /// A directory of the host that is the container's to fill: while it is empty it becomes the property of the
+    /// container's user, as a new volume of Docker does.
+    Volume(PathBuf),
     /// A file of the host, in memory, that becomes the property of the container's user and is readable by nobody
     /// else (mode 0400): a secret.
     Owned(PathBuf),

@@ -40,6 +40,8 @@ pub(crate) enum Failure {
         #[source]
         source: TlsError,
     },
+    #[error("the template {} is faulty: {reason}", path.display())]
+    Template { path: PathBuf, reason: String },
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -140,6 +142,7 @@ impl Failure {
             Self::OtherCluster { .. } => {
                 "leave --join and --join-token out to go on there, or give an empty --data-dir".to_owned()
             }
+            Self::Template { .. } => "mend the file, or give another --template-dir".to_owned(),
             Self::NodeName { .. } => "give another --name".to_owned(),
             Self::DoesNotStop { pid, .. } => format!("look at its log; `kill -9 {pid}` loses nothing that was acknowledged"),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {

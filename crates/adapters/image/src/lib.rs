@@ -6,6 +6,7 @@ mod collect;
 mod digest;
 mod disk;
 mod export;
+mod folder;
 mod format;
 mod image;
 mod import;

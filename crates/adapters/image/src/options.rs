@@ -14,6 +14,8 @@ pub struct Options {
     pub credentials: BTreeMap<String, Credentials>,
     /// A file in the form of Docker's `config.json`, read when a registry is first used; entries above go first.
     pub auth_file: Option<PathBuf>,
+    /// A folder of archives; one that names an image is taken in when that image is wanted and not here.
+    pub archives: Option<PathBuf>,
     /// Registries spoken to without TLS, besides those on loopback addresses.
     pub plain_http: Vec<String>,
     /// Registries on loopback addresses that do speak TLS.
@@ -48,6 +50,7 @@ impl Default for Options {
             platform: Platform::host(),
             credentials: BTreeMap::new(),
             auth_file: None,
+            archives: None,
             plain_http: Vec::new(),
             loopback_tls: Vec::new(),
             extra_roots: Vec::new(),

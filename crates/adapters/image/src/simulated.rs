@@ -30,6 +30,10 @@ impl Images for SimulatedImages {
         })
     }
 
+    async fn is_here(&self, _reference: &str) -> Result<bool, ImageError> {
+        Ok(true)
+    }
+
     async fn list(&self) -> Result<Vec<ImageSummary>, ImageError> {
         Ok(Vec::new())
     }

@@ -253,6 +253,17 @@ impl Images for ImageStore {
             let (this, given, digest) = (self.clone(), reference.to_owned(), image.digest);
             found = self.blocking(move || this.load_complete(&given, &digest)).await?;
         }
+        if found.is_none()
+            && policy == PullPolicy::IfAbsent
+            && let Wanted::Name(name) = &wanted
+            && self.take_from_folder(name).await?
+        {
+            let (this, wanted) = (self.clone(), wanted.clone());
+            found = self.blocking(move || this.find(&wanted)).await?;
+            if let Some(image) = &found {
+                pin(&mut pinned, image);
+            }
+        }
         let (image, fetched) = match (found, &wanted, policy) {
             (Some(image), _, _) => (image, false),
             (None, Wanted::Name(name), PullPolicy::IfAbsent | PullPolicy::Always) => {
@@ -273,6 +284,18 @@ impl Images for ImageStore {
             config: image.run,
             fetched,
         })
+    }
+
+    async fn is_here(&self, reference: &str) -> Result<bool, ImageError> {
+        let wanted = Wanted::parse(reference)?;
+        let (this, looked_for) = (self.clone(), wanted.clone());
+        if self.blocking(move || this.find(&looked_for)).await?.is_some() {
+            return Ok(true);
+        }
+        match &wanted {
+            Wanted::Name(name) => self.is_in_folder(name).await,
+            Wanted::Digest(_) => Ok(false),
+        }
     }
 
     async fn list(&self) -> Result<Vec<ImageSummary>, ImageError> {

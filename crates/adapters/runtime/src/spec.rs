@@ -192,7 +192,7 @@ fn wanted_mount(wanted: &Mount) -> Value {
     let target = wanted.target.to_string_lossy();
     let mut options = vec!["nosuid".to_owned(), "nodev".to_owned()];
     match &wanted.source {
-        MountSource::Host(path) | MountSource::Owned(path) => {
+        MountSource::Host(path) | MountSource::Volume(path) | MountSource::Owned(path) => {
             options.push("rbind".to_owned());
             if wanted.read_only {
                 options.extend(["ro".to_owned(), "rro".to_owned()]);
@@ -247,7 +247,7 @@ fn mount_problem(wanted: &Mount) -> Option<String> {
         return Some(format!("mount target `{}` is not an absolute path below /", wanted.target.display()));
     }
     match &wanted.source {
-        MountSource::Host(path) | MountSource::Owned(path) if !path.exists() => {
+        MountSource::Host(path) | MountSource::Volume(path) | MountSource::Owned(path) if !path.exists() => {
             Some(format!("mount source {} does not exist", path.display()))
         }
         MountSource::Memory { size } if size.get() == 0 => {

@@ -100,6 +100,14 @@ fn fields(line: &str) -> Vec<&str> {
     line.split(':').collect()
 }
 
+/// Makes a directory that holds nothing yet the property of `user`. One that is in use stays as it is.
+pub(crate) fn give_if_empty(dir: &Path, user: &User) -> std::io::Result<()> {
+    if std::fs::read_dir(dir)?.next().is_none() {
+        std::os::unix::fs::chown(dir, Some(user.uid), Some(user.gid))?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{User, look_up, resolve};

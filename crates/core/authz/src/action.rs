@@ -89,6 +89,12 @@ actions! {
     VolumeWrite = "volume_write" of Organisation,
     /// Bind directories of a node into instances: they are the node's, and hold what other organisations keep there.
     VolumeBind = "volume_bind" of Cluster,
+    /// Read templates, providers and resources, never their credentials.
+    ResourceRead = "resource_read" of Organisation,
+    /// Create, scale, rotate, back up, restore and delete resources.
+    ResourceWrite = "resource_write" of Organisation,
+    /// See the credentials of resources.
+    ResourceCredentials = "resource_credentials" of Organisation,
     /// Read measurements.
     MetricsRead = "metrics_read" of Cluster,
     /// Read backups.

@@ -21,6 +21,7 @@ mod probes;
 mod problem;
 mod problems;
 mod reach;
+mod resources;
 mod schemas;
 mod secrets;
 mod sockets;
@@ -92,6 +93,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(join_tokens::router())
         .merge(secrets::router())
         .merge(volumes::router())
+        .merge(resources::router())
         .merge(history::router())
         .merge(operations::router())
         .merge(topologies::router())

@@ -16,7 +16,7 @@ use axum::response::Response;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use univrs_control::{State as Picture, WorkloadKey, view};
+use univrs_control::{OrgName, State as Picture, WorkloadKey, view};
 use univrs_model::caller::Caller;
 use univrs_model::event::Event;
 use univrs_model::ids::{InstanceId, NodeId, OperationId};
@@ -47,6 +47,8 @@ pub(crate) enum Topic {
     Instances,
     /// Nodes.
     Nodes,
+    /// One-click resources, whenever they or the operations on them change.
+    Resources,
     /// Long changes.
     Operations,
     /// The event log.
@@ -185,6 +187,10 @@ impl Feed {
                 state.nodes.values().map(|record| json!(view::node(&state, record))).collect(),
             );
         }
+        if topics.contains(&Topic::Resources) {
+            let own = state.resources.iter().filter(|(at, _)| at.org == self.caller.org);
+            data.insert("resources".into(), own.map(|(_, record)| json!(view::resource(&state, record))).collect());
+        }
         if topics.contains(&Topic::Operations) {
             let own = state.operations.values().filter(|record| record.org == self.caller.org);
             data.insert("operations".into(), own.map(|record| json!(view::operation(record))).collect());
@@ -227,6 +233,17 @@ fn messages(
             None => ("workload_removed", name.to_owned(), json!({ "name": name })),
         });
     };
+    let resource = |name: &str, found: &mut Vec<_>| {
+        let Ok(parsed) = name.parse() else { return };
+        if !topics.contains(&Topic::Resources) {
+            return;
+        }
+        let at = OrgName { org: caller.org.clone(), name: parsed };
+        found.push(match state.resources.get(&at) {
+            Some(record) => ("resource", name.to_owned(), json!(view::resource(state, record))),
+            None => ("resource_removed", name.to_owned(), json!({ "name": name })),
+        });
+    };
     let instance = |id: &str, found: &mut Vec<_>| -> Option<String> {
         let parsed = id.parse().ok()?;
         let Some(instance) = state.instance(&parsed) else {
@@ -260,8 +277,16 @@ fn messages(
                     workload(&name, &mut found);
                 }
             }
-            ("operation", _) if topics.contains(&Topic::Operations) => {
+            ("resource", _) => resource(last, &mut found),
+            ("operation", _) => {
                 let known = last.parse::<OperationId>().ok().and_then(|id| state.operations.get(&id));
+                // How far a resource is, its operation says.
+                if let Some(record) = known.filter(|record| record.kind.starts_with("resource_")) {
+                    resource(&record.subject, &mut found);
+                }
+                if !topics.contains(&Topic::Operations) {
+                    return found;
+                }
                 found.push(match known {
                     Some(record) => ("operation", last.to_owned(), json!(view::operation(record))),
                     None => ("operation_removed", last.to_owned(), json!({ "id": last })),

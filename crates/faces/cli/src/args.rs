@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
 use crate::{
-    audit, completion, deploy, events, image, join_token, mcp, node, openapi, operation, org, plans, proxy, run, secret,
-    status, token, topology, version, volume, workload,
+    audit, completion, deploy, events, image, join_token, mcp, node, openapi, operation, org, plans, proxy, resource, run,
+    secret, status, template, token, topology, version, volume, workload,
 };
 
 /// Runs containers on many machines
@@ -141,6 +141,15 @@ pub(crate) enum Verb {
     /// What workloads keep on nodes
     #[command(subcommand, visible_alias = "volumes")]
     Volume(volume::VolumeVerb),
+    /// Databases, storage and the like, from templates
+    #[command(subcommand, visible_alias = "resources")]
+    Resource(resource::ResourceVerb),
+    /// What resources are made from
+    #[command(subcommand, visible_alias = "templates")]
+    Template(template::TemplateVerb),
+    /// What resources are deployed through
+    #[command(subcommand, visible_alias = "providers")]
+    Provider(template::ProviderVerb),
     /// Files of clouds: checked, priced, emitted on this machine
     #[command(subcommand)]
     Topology(topology::TopologyVerb),
@@ -181,6 +190,9 @@ impl Verb {
             Self::Token(verb) => verb.run(context).await,
             Self::Secret(verb) => verb.run(context).await,
             Self::Volume(verb) => verb.run(context).await,
+            Self::Resource(verb) => verb.run(context).await,
+            Self::Template(verb) => verb.run(context).await,
+            Self::Provider(verb) => verb.run(context).await,
             Self::Topology(verb) => verb.run(context),
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,

@@ -92,6 +92,12 @@ pub struct UpArgs {
     /// Directory of this machine that workloads may bind, with all below it; may be repeated, none when absent
     #[arg(long = "allow-bind", env = "UNIVRS_ALLOW_BIND", value_name = "DIR", value_delimiter = ',', value_parser = absolute)]
     pub allow_bind: Vec<PathBuf>,
+    /// Folder of image archives; one that names an image is taken in when that image is wanted and not here
+    #[arg(long, env = "UNIVRS_IMAGE_DIR", value_name = "DIR")]
+    pub image_dir: Option<PathBuf>,
+    /// Folder of templates beside those that the program has, as TOML files
+    #[arg(long, env = "UNIVRS_TEMPLATE_DIR", value_name = "DIR")]
+    pub template_dir: Option<PathBuf>,
     /// Address range that the cluster's nodes share out
     #[arg(long, env = "UNIVRS_CLUSTER_CIDR", value_name = "CIDR", default_value = "100.64.0.0/10")]
     pub cluster_cidr: Ipv4Range,

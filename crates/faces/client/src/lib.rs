@@ -17,6 +17,7 @@ mod orgs;
 mod plans;
 mod raw;
 mod request;
+mod resources;
 mod secrets;
 mod socket;
 mod tokens;

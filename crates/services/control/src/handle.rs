@@ -20,6 +20,7 @@ use crate::audit::owner;
 use crate::error::Error;
 use crate::mirror::Mirror;
 use crate::record::{key, put};
+use crate::resources::Resources;
 use crate::tokens::Sightings;
 
 /// Makes a write safe to repeat: the first outcome is answered again.
@@ -65,6 +66,7 @@ pub struct Control {
     pub(crate) admin: Option<Admin>,
     pub(crate) sealer: Arc<dyn Sealer>,
     node: Option<NodeId>,
+    pub(crate) resources: Resources,
     authorizer: Arc<Authorizer>,
     serial: Arc<AtomicU64>,
 }
@@ -122,6 +124,7 @@ impl Control {
             sightings,
             admin: None,
             sealer,
+            resources: Resources::default(),
             planning: false,
             node: None,
             authorizer,
@@ -147,6 +150,13 @@ impl Control {
     pub fn is_registered(&self) -> bool {
         let node = self.node.as_ref();
         node.is_none_or(|node| self.mirror.state().nodes_alive.contains(node))
+    }
+
+    /// Lets it make resources of these parts.
+    #[must_use]
+    pub fn with_resources(mut self, resources: Resources) -> Self {
+        self.resources = resources;
+        self
     }
 
     /// The same control plane in planning mode: a write is checked and permitted as ever, and then kept as a plan

@@ -30,6 +30,7 @@ mod problems;
 mod reach;
 mod reconcile;
 mod record;
+mod resources;
 mod secrets;
 mod state;
 mod tokens;
@@ -53,5 +54,9 @@ pub use operations::{NodeDrain, OperationKind, OperationRunner, StepError};
 pub use plans::{BlastRadius, Change, ChangeAction, Plan, PlanRefusal, PlanStatus};
 pub use reach::{ContainerLogs, Selection};
 pub use reconcile::Reconciler;
+pub use resources::{
+    Begun, Credentials, MeshProvider, ResourceWatcher, Resources, RestoreSpec, ScaleSpec, TemplateView,
+    resource_kinds,
+};
 pub use state::{OrgName, State, Touched, WorkloadKey};
 pub use voting::Voting;

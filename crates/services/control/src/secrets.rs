@@ -187,7 +187,7 @@ impl Control {
     }
 
     /// The organisation's newest data key; where there is none, a new one that becomes part of the write.
-    fn data_key(
+    pub(crate) fn data_key(
         &self,
         state: &State,
         org: &Name,
@@ -205,7 +205,7 @@ impl Control {
         Ok(made)
     }
 
-    fn with_value(
+    pub(crate) fn with_value(
         &self,
         known: Option<&Record<Secret>>,
         at: &OrgName,
@@ -219,6 +219,7 @@ impl Control {
                 org: at.org.clone(),
                 name: at.name.clone(),
                 created_at: now,
+                resource: None,
                 versions: Vec::new(),
             },
             |known| Secret::clone(known),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use imbl::{OrdMap, OrdSet};
 use serde::de::DeserializeOwned;
-use univrs_model::ids::{DataKeyId, InstanceId, JoinTokenId, NodeId, OperationId, TokenId};
+use univrs_model::ids::{DataKeyId, InstanceId, JoinTokenId, NodeId, OperationId, ResourceId, TokenId};
 use univrs_model::instance::{Assignment, Instance, InstanceOrder, Observation};
 use univrs_model::join::JoinGrant;
 use univrs_model::keys;
@@ -16,6 +16,7 @@ use univrs_model::name::Name;
 use univrs_model::node::{Node, NodePolicy};
 use univrs_model::operation::Operation;
 use univrs_model::org::Org;
+use univrs_model::resource::{Quota, Resource};
 use univrs_model::rollout::{Rollout, Workload};
 use univrs_model::secret::{DataKey, Secret, ValidatorKey};
 use univrs_model::token::Token;
@@ -119,6 +120,12 @@ pub struct State {
     pub data_keys: OrdMap<DataKeyId, Record<DataKey>>,
     /// Volumes, by their keys.
     pub volumes: OrdMap<String, Record<Volume>>,
+    /// One-click resources.
+    pub resources: OrdMap<OrgName, Record<Resource>>,
+    /// How much the resources of organisations may use.
+    pub quotas: OrdMap<Name, Record<Quota>>,
+    /// The ports of hosts that resources have.
+    pub resource_ports: OrdMap<u16, Record<ResourceId>>,
     validators: OrdMap<NodeId, Record<ValidatorKey>>,
     by_workload: OrdMap<WorkloadKey, OrdSet<InstanceId>>,
     by_node: OrdMap<NodeId, OrdSet<InstanceId>>,
@@ -165,8 +172,18 @@ impl State {
             set(&mut self.membership, text, value);
         } else if text == keys::AUTHORITY {
             set(&mut self.authority, text, value);
+        } else if let Some(port) = text.strip_prefix(keys::RESOURCE_PORTS).and_then(|port| port.parse().ok()) {
+            insert(&mut self.resource_ports, port, text, value);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {
+                "resource" => {
+                    let Some(resource) = OrgName::parse(org, last) else { return };
+                    insert(&mut self.resources, resource, text, value);
+                }
+                "quota" => {
+                    let Ok(org) = org.parse() else { return };
+                    insert(&mut self.quotas, org, text, value);
+                }
                 "workload" => {
                     let Some(workload) = WorkloadKey::parse(org, last) else { return };
                     touched.workloads.insert(workload.clone());
@@ -245,8 +262,20 @@ impl State {
             text.strip_prefix(keys::JOIN_TOKENS).and_then(|id| id.parse::<JoinTokenId>().ok())
         {
             self.join_grants.remove(&id);
+        } else if let Some(port) =
+            text.strip_prefix(keys::RESOURCE_PORTS).and_then(|port| port.parse::<u16>().ok())
+        {
+            self.resource_ports.remove(&port);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {
+                "resource" => {
+                    let Some(resource) = OrgName::parse(org, last) else { return };
+                    self.resources.remove(&resource);
+                }
+                "quota" => {
+                    let Ok(org) = org.parse::<Name>() else { return };
+                    self.quotas.remove(&org);
+                }
                 "workload" => {
                     let Some(workload) = WorkloadKey::parse(org, last) else { return };
                     self.workloads.remove(&workload);

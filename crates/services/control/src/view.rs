@@ -12,6 +12,7 @@ use univrs_model::workload::{IngressRule, WorkloadKind};
 use univrs_ports::network::{Route, ServiceTable};
 
 pub use crate::operations::view as operation;
+pub use crate::resources::view_of as resource;
 use crate::record::Record;
 use crate::state::{State, WorkloadKey};
 

@@ -8,6 +8,7 @@ mod memory;
 mod metrics;
 mod node;
 mod parts;
+mod resources;
 mod sealing;
 mod services;
 mod standing;
@@ -100,6 +101,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
         Some(copy) => control.with_members(Arc::new(copy.clone()), identity.node.clone()),
         None => control.with_node(identity.node.clone()),
     };
+    let control = resources::equip(control, &args, &machine)?;
     if !standing.joined {
         founding::found(&args, &identity, &standing, &control, &peers.trust, address, now).await?;
     }
@@ -134,15 +136,18 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
         );
         tasks.spawn(reconciler.run(shutdown.clone()));
         let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
+        let mut kinds = univrs_control::resource_kinds(&control);
+        kinds.push(Arc::new(drain));
         let runner = OperationRunner::new(
             Arc::clone(&store),
             mirror.clone(),
             operations,
             Arc::clone(&clock),
-            vec![Arc::new(drain)],
+            kinds,
             leading.clone(),
         );
         tasks.spawn(runner.run(shutdown.clone()));
+        tasks.spawn(univrs_control::ResourceWatcher::new(control.clone()).run(leading.clone(), shutdown.clone()));
         let voting = Voting::new(Arc::new(copy.clone()), mirror.clone());
         tasks.spawn(voting.run(leading, shutdown.clone()));
     }

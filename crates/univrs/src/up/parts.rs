@@ -43,7 +43,10 @@ impl Machine {
         identity: &mut Identity,
         standing: &Standing,
     ) -> Result<Self, Failure> {
-        let images = Arc::new(ImageStore::open(&dir.images(), univrs_image::Options::default())?);
+        let images = Arc::new(ImageStore::open(
+            &dir.images(),
+            univrs_image::Options { archives: args.image_dir.clone(), ..univrs_image::Options::default() },
+        )?);
         let bind_paths = args.allow_bind.clone();
         let cluster = cluster_range(args, standing);
         let Some(wanted) = wanted_runtime(args, &standing.roles)? else {
@@ -78,6 +81,14 @@ impl Machine {
         self.images.clone()
     }
 
+    /// The images that its containers are made of.
+    pub(super) fn images_of_containers(&self) -> Arc<dyn Images> {
+        match self.kind() {
+            Some(RuntimeKind::Simulated) => Arc::new(SimulatedImages),
+            _ => self.images.clone(),
+        }
+    }
+
     pub(super) fn gateway(&self) -> Option<std::net::Ipv4Addr> {
         self.runtime.as_ref().and_then(|_| self.network.gateway())
     }
@@ -102,10 +113,7 @@ impl Machine {
                 Some(path)
             }
         };
-        let images: Arc<dyn Images> = match runtime.kind() {
-            RuntimeKind::Simulated => Arc::new(SimulatedImages),
-            RuntimeKind::Oci | RuntimeKind::Docker => self.images.clone(),
-        };
+        let images = self.images_of_containers();
         let secrets = Secrets { source, node: node.clone(), dir: in_memory };
         Ok(Some(AgentMachine {
             runtime,

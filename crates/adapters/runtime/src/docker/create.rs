@@ -101,7 +101,9 @@ fn limited(limits: Limits) -> HostConfig {
 }
 
 fn bind(mount: &Mount) -> Option<DockerMount> {
-    let (MountSource::Host(source) | MountSource::Owned(source)) = &mount.source else { return None };
+    let (MountSource::Host(source) | MountSource::Volume(source) | MountSource::Owned(source)) = &mount.source else {
+        return None;
+    };
     Some(DockerMount {
         typ: Some(MountType::BIND),
         source: Some(source.to_string_lossy().into_owned()),

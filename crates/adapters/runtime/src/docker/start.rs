@@ -189,15 +189,23 @@ fn is_its_own_fault(message: &str) -> bool {
 }
 /// Makes the files that belong to the container's user its own, readable by nobody else.
 fn give_to_user(spec: &ContainerSpec) -> Result<(), String> {
-    let owned = spec.mounts.iter().filter_map(|mount| match &mount.source {
-        MountSource::Owned(path) => Some(path),
-        MountSource::Host(_) | MountSource::Memory { .. } => None,
-    });
-    let mut owned = owned.peekable();
-    if owned.peek().is_none() {
+    let mut owned = Vec::new();
+    let mut volumes = Vec::new();
+    for mount in &spec.mounts {
+        match &mount.source {
+            MountSource::Owned(path) => owned.push(path),
+            MountSource::Volume(path) if !mount.read_only => volumes.push(path),
+            MountSource::Volume(_) | MountSource::Host(_) | MountSource::Memory { .. } => {}
+        }
+    }
+    if owned.is_empty() && volumes.is_empty() {
         return Ok(());
     }
     let user = users::look_up_in_layers(&spec.image.layers, &spec.user)?;
+    for path in volumes {
+        users::give_if_empty(path, &user)
+            .map_err(|error| format!("{} cannot be given to its user: {error}", path.display()))?;
+    }
     for path in owned {
         let failed =
             |error: std::io::Error| format!("{} cannot be given to its user: {error}", path.display());

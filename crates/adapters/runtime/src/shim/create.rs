@@ -169,10 +169,15 @@ fn build(program: Program, stdout: OwnedFd, stderr: OwnedFd) -> Result<Container
 /// Makes secret files the property of the container's user, for whom alone they are.
 fn hand_over(mounts: &[Mount], user: &User) -> Result<(), Trouble> {
     for mount in mounts {
-        let MountSource::Owned(path) = &mount.source else { continue };
-        std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid))
-            .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(0o400)))
-            .map_err(Trouble::at("hand over a secret"))?;
+        match &mount.source {
+            MountSource::Owned(path) => std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid))
+                .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(0o400)))
+                .map_err(Trouble::at("hand over a secret"))?,
+            MountSource::Volume(path) if !mount.read_only => {
+                users::give_if_empty(path, user).map_err(Trouble::at("hand over a volume"))?;
+            }
+            MountSource::Volume(_) | MountSource::Host(_) | MountSource::Memory { .. } => {}
+        }
     }
     Ok(())
 }
@@ -212,7 +217,7 @@ fn drain(report: OwnedFd) -> String {
 fn target_problem(rootfs: &Path, wanted: &Mount) -> Option<String> {
     use nix::fcntl::{OpenHow, ResolveFlag, openat2};
     let wants_dir = match &wanted.source {
-        MountSource::Host(path) | MountSource::Owned(path) => path.is_dir(),
+        MountSource::Host(path) | MountSource::Volume(path) | MountSource::Owned(path) => path.is_dir(),
         MountSource::Memory { .. } => true,
     };
     let how = OpenHow::new()

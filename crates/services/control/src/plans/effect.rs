@@ -181,9 +181,19 @@ fn endings(name: &str, old: &Workload, new: &Workload, live: u32, stops: u32) ->
 fn of_operation(state: &State, name: String, before: Value, after: Value) -> Effect {
     let begun = read::<Operation>(&after).filter(|_| before.is_null());
     let mut effect = Effect { changes: vec![change("operation", name, before, after)], ..Effect::default() };
-    let Some(operation) = begun.filter(|operation| operation.kind == crate::operations::DRAIN) else {
-        return effect;
-    };
+    let Some(operation) = begun else { return effect };
+    match operation.kind.as_str() {
+        crate::operations::DRAIN => {}
+        "resource_delete" => {
+            effect.destroys = vec![format!("removes resource {} with all it holds", operation.subject)];
+            return effect;
+        }
+        "resource_restore" => {
+            effect.destroys = vec![format!("replaces what resource {} holds", operation.subject)];
+            return effect;
+        }
+        _ => return effect,
+    }
     let node = operation.parameters.get("node").and_then(Value::as_str).and_then(|id| id.parse().ok());
     let Some(node) = node else { return effect };
     let live = state.assignments_on(&node).filter(|assignment| !assignment.lost).filter(|assignment| {

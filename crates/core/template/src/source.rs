@@ -1,0 +1,182 @@
+//! What a template file says.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use univrs_model::field::FieldError;
+use univrs_model::resource::SecretKind;
+use utoipa::ToSchema;
+
+use crate::parameters;
+
+/// A template as its file has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    /// Unique among templates.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// `DATABASE`, `STORAGE`, `COMPUTE`, `NETWORK`, `API` or `OTHER`.
+    pub kind: String,
+    /// Grows when the same parameters would compile to something else.
+    pub version: u32,
+    /// What one gets, in a sentence or two.
+    pub description: String,
+    /// What it costs; absent when nothing is known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    /// What may be chosen.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Parameter>,
+    /// The images it runs.
+    #[serde(default)]
+    pub images: BTreeMap<String, Image>,
+    /// What is generated and sealed for it.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub secrets: BTreeMap<String, SecretKind>,
+    /// What leads to it from outside, by name.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub ports: BTreeMap<String, Target>,
+    /// Workload documents with placeholders.
+    #[schema(value_type = Vec<Object>)]
+    pub workloads: Vec<Value>,
+    /// What people are given to reach it, with placeholders.
+    #[serde(default)]
+    pub credentials: BTreeMap<String, String>,
+    /// How it is backed up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub backup: Option<BackupRule>,
+}
+
+/// What a template costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// A decimal number.
+    pub amount: String,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// The time it is for.
+    pub per: String,
+}
+
+/// Something that may be chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// What values it takes.
+    #[serde(rename = "type")]
+    pub kind: ParameterKind,
+    /// What it is when nothing is given; without one it has to be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub default: Option<Value>,
+    /// The least, in its own form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub min: Option<Value>,
+    /// The most, in its own form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub max: Option<Value>,
+    /// The only values, if they are few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+    /// Whether it can be changed later.
+    #[serde(default)]
+    pub scalable: bool,
+    /// What it is for.
+    pub description: String,
+}
+
+/// What values a parameter takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ParameterKind {
+    /// A whole number.
+    Integer,
+    /// True or false.
+    Boolean,
+    /// Processor time, such as `500m` or `2`.
+    Cpu,
+    /// Memory or disk, such as `512Mi` or `4Gi`.
+    Bytes,
+    /// A name of lower-case letters, digits and `_`, at most 40, beginning with a letter.
+    Identifier,
+    /// Any text of one line, at most 500 bytes.
+    Text,
+}
+
+/// An image of a template: the official one, and the one of `make images`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// What its makers publish.
+    pub official: String,
+    /// What `make images` builds; taken when it is on the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<String>,
+    /// Whether the official one cannot take the other's place, because the template needs its scripts.
+    #[serde(default)]
+    pub local_only: bool,
+}
+
+/// What a port leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// The workload, with placeholders.
+    pub workload: String,
+    /// Name of the container's port.
+    pub port: String,
+}
+
+/// How a resource is backed up: jobs beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRule {
+    /// How many are kept; a number or a placeholder.
+    pub keep: Value,
+    /// How often one is made by itself; only `daily` and `manual` are known.
+    #[serde(default = "manual")]
+    pub schedule: String,
+    /// The job that makes one.
+    pub job: Value,
+    /// The job that puts one back.
+    pub restore: Value,
+}
+
+fn manual() -> String {
+    "manual".to_owned()
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// Names what is wrong with its path in the file.
+    pub fn read(text: &str) -> Result<Self, FieldError> {
+        let reader = toml::Deserializer::parse(text).map_err(|error| FieldError::new("", error.message()))?;
+        let template: Self = serde_path_to_error::deserialize(reader).map_err(|error| {
+            let path = error.path().to_string();
+            FieldError::new(if path == "." { String::new() } else { path }, error.inner().message())
+        })?;
+        for (name, parameter) in &template.parameters {
+            parameters::check_definition(name, parameter)?;
+        }
+        if template.workloads.is_empty() {
+            return Err(FieldError::new("workloads", "a template has at least one workload"));
+        }
+        Ok(template)
+    }
+
+    /// JSON Schema of its parameters.
+    pub fn schema(&self) -> Value {
+        parameters::schema(&self.parameters)
+    }
+}

@@ -1,0 +1,164 @@
+//! The checklist of a provider: every check has to pass on every one.
+#![allow(clippy::panic, clippy::missing_panics_doc, reason = "a check fails by panicking")]
+
+use std::time::Duration;
+
+use univrs_model::ids::{OperationId, ResourceId};
+use univrs_model::name::Name;
+use univrs_model::resource::RESOURCE_LABEL;
+use univrs_model::secret::SecretValue;
+use univrs_model::workload::WorkloadSpec;
+
+use super::{Order, Provider, ProviderError, ResourceRef, Standing};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A text that must be nowhere.
+const CANARY: &str = "canary5b1e7c";
+
+/// What the checks run.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// An image that the provider has.
+    pub image: String,
+    /// A command that runs until it is ended.
+    pub serve: Vec<String>,
+    /// A command that writes `done` as its last line and ends with code 0.
+    pub job: Vec<String>,
+    /// A command that ends with another code.
+    pub failing_job: Vec<String>,
+}
+
+fn name(text: &str) -> Name {
+    match text.parse() {
+        Ok(name) => name,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn workload(subject: &Subject, id: &ResourceId, called: &str, kind: &str, command: &[String]) -> WorkloadSpec {
+    let document = serde_json::json!({
+        "name": called, "kind": kind, "restart": {"policy": if kind == "job" { "never" } else { "always" }},
+        "containers": [{"name": "app", "image": subject.image, "command": command,
+            "resources": {"cpu": "10m", "memory": "16Mi"}, "mounts": [{"volume": "data", "path": "/data"}], "stop_grace": "1s"}],
+        "volumes": [{"name": "data", "size": "1Mi"}], "secrets": [], "labels": {RESOURCE_LABEL: id.to_string()},
+    });
+    match serde_json::from_value(document) {
+        Ok(spec) => spec,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// An order for a resource of one service, which may have a job beside it.
+pub fn order(subject: &Subject, number: u128, called: &str) -> Order {
+    let id = ResourceId::from_bits(number);
+    Order {
+        resource: ResourceRef {
+            id: id.clone(),
+            org: Name::default_org(),
+            name: name(called),
+            workloads: vec![name(called), name(&format!("{called}-job"))],
+        },
+        operation: OperationId::from_bits(number),
+        workloads: vec![workload(subject, &id, called, "service", &subject.serve)],
+        secrets: [(name("password"), SecretValue::new(CANARY.into()))].into(),
+    }
+}
+
+fn job(subject: &Subject, of: &Order, command: &[String], number: u128) -> Order {
+    let called = format!("{}-job", of.resource.name);
+    Order {
+        operation: OperationId::from_bits(number),
+        workloads: vec![workload(subject, &of.resource.id, &called, "job", command)],
+        ..of.clone()
+    }
+}
+
+async fn until_serving(provider: &dyn Provider, order: &Order) {
+    let serving = async {
+        loop {
+            match done(provider.status(&order.resource).await) {
+                Standing::Serving { .. } => return,
+                Standing::Failed { reason } => panic!("it failed: {reason}"),
+                Standing::Waiting { .. } | Standing::Absent => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, serving).await.is_ok(), "it does not serve");
+}
+
+fn done<T>(outcome: Result<T, ProviderError>) -> T {
+    match outcome {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// All checks, one after the other.
+pub async fn check(provider: &dyn Provider, subject: &Subject) {
+    deploys_once(provider, subject).await;
+    takes_nothing_of_others(provider, subject).await;
+    runs_jobs(provider, subject).await;
+    destroys_what_is_not_there(provider, subject).await;
+}
+
+/// PRO-1, PRO-2, PRO-4.
+pub async fn deploys_once(provider: &dyn Provider, subject: &Subject) {
+    let order = order(subject, 11, "once");
+    done(provider.deploy(&order).await);
+    done(provider.deploy(&order).await);
+    until_serving(provider, &order).await;
+    let owned = done(provider.owned(&order.resource).await);
+    assert!(!owned.is_empty(), "what was made carries no id");
+    done(provider.deploy(&order).await);
+    until_serving(provider, &order).await;
+    assert_eq!(done(provider.owned(&order.resource).await), owned, "the same order made something more");
+    assert!(!format!("{owned:?}").contains(CANARY));
+    let lines = done(provider.logs(&order.resource, 10).await);
+    assert!(!format!("{lines:?}").contains(CANARY));
+    done(provider.destroy(&order.resource).await);
+    assert_eq!(done(provider.owned(&order.resource).await), Vec::<String>::new());
+    assert_eq!(done(provider.status(&order.resource).await), Standing::Absent);
+    done(provider.destroy(&order.resource).await);
+}
+
+/// PRO-3.
+pub async fn takes_nothing_of_others(provider: &dyn Provider, subject: &Subject) {
+    let (one, two) = (order(subject, 21, "one"), order(subject, 22, "two"));
+    for order in [&one, &two] {
+        done(provider.deploy(order).await);
+        until_serving(provider, order).await;
+    }
+    let owned = done(provider.owned(&two.resource).await);
+    // The same name under another id is someone else's.
+    let stranger = Order { resource: ResourceRef { id: ResourceId::from_bits(23), ..one.resource.clone() }, ..one.clone() };
+    assert!(provider.deploy(&stranger).await.is_err(), "it took over what is another's");
+    done(provider.destroy(&stranger.resource).await);
+    until_serving(provider, &one).await;
+    done(provider.destroy(&one.resource).await);
+    assert_eq!(done(provider.owned(&two.resource).await), owned);
+    until_serving(provider, &two).await;
+    done(provider.destroy(&two.resource).await);
+}
+
+/// Jobs run to their end, leave their volumes and nothing else.
+pub async fn runs_jobs(provider: &dyn Provider, subject: &Subject) {
+    let order = order(subject, 31, "jobs");
+    done(provider.deploy(&order).await);
+    until_serving(provider, &order).await;
+    let good = done(provider.run_job(&job(subject, &order, &subject.job, 32)).await);
+    assert!(good.succeeded, "{good:?}");
+    assert_eq!(good.last_lines.last().map(String::as_str), Some("done"));
+    let bad = done(provider.run_job(&job(subject, &order, &subject.failing_job, 33)).await);
+    assert!(!bad.succeeded, "{bad:?}");
+    until_serving(provider, &order).await;
+    done(provider.destroy(&order.resource).await);
+    assert_eq!(done(provider.owned(&order.resource).await), Vec::<String>::new());
+}
+
+/// PRO-2 for what never was.
+pub async fn destroys_what_is_not_there(provider: &dyn Provider, subject: &Subject) {
+    let order = order(subject, 41, "never");
+    assert_eq!(done(provider.status(&order.resource).await), Standing::Absent);
+    done(provider.destroy(&order.resource).await);
+}

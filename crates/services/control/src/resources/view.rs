@@ -1,0 +1,64 @@
+//! Resources and templates as people see them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use univrs_model::operation::OperationStatus;
+use univrs_model::resource::{Resource, ResourceStatus, ResourceView};
+use univrs_template::Template;
+use utoipa::ToSchema;
+
+use crate::operations;
+use crate::record::Record;
+use crate::state::State;
+
+/// A template as people see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TemplateView {
+    /// The template.
+    #[serde(flatten)]
+    pub template: Template,
+    /// JSON Schema of its parameters.
+    #[schema(value_type = Object)]
+    pub schema: Value,
+}
+
+/// A template with the schema of its parameters.
+pub(super) fn template(template: &Template) -> TemplateView {
+    TemplateView { schema: template.schema(), template: template.clone() }
+}
+
+/// A resource as people see it.
+pub fn view(state: &State, record: &Record<Resource>) -> ResourceView {
+    let operation = state.operations.get(&record.operation).map(operations::view);
+    let (stage, progress) = match &operation {
+        // What ended long ago is forgotten; the resource is as it left it.
+        None => ("complete".to_owned(), 100),
+        Some(known) if record.status == ResourceStatus::Failed => ("failed".to_owned(), known.progress),
+        Some(known) if known.operation.status == OperationStatus::Running && known.stage == "waiting" => {
+            ("init".to_owned(), 0)
+        }
+        Some(known) => (known.stage.clone(), known.progress),
+    };
+    let ports = record.ports.iter();
+    let endpoints = ports.filter(|_| !record.host.is_empty());
+    ResourceView {
+        id: record.id.clone(),
+        name: record.name.clone(),
+        org: record.org.clone(),
+        revision: record.revision.0,
+        created_at: record.created_at,
+        updated_at: record.updated_at,
+        template: record.template.clone(),
+        provider: record.provider.clone(),
+        parameters: record.parameters.clone(),
+        status: record.status,
+        message: record.message.clone(),
+        stage,
+        progress,
+        operation: record.operation.clone(),
+        endpoints: endpoints.map(|(name, port)| (name.clone(), format!("{}:{port}", record.host))).collect(),
+        workloads: record.deployment.workloads.iter().map(|spec| spec.name.clone()).collect(),
+        footprint: record.deployment.footprint,
+        backups: record.backups.clone(),
+    }
+}

@@ -1,0 +1,101 @@
+//! The loop that says how resources are doing: it asks each one's provider, and writes what has changed.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use univrs_model::event::{EventKind, Severity};
+use univrs_model::operation::OperationStatus;
+use univrs_model::resource::{Resource, ResourceStatus};
+use univrs_ports::provider::Standing;
+
+use super::reference;
+use crate::error::Error;
+use crate::handle::Control;
+
+/// How often every resource is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Looks after resources that are there.
+pub struct ResourceWatcher {
+    control: Control,
+}
+
+impl ResourceWatcher {
+    /// A loop that reads and writes through `control`.
+    pub fn new(control: Control) -> Self {
+        Self { control }
+    }
+
+    /// Runs until `shutdown`; looks while `leading`, so that one member does.
+    pub async fn run(self, leading: watch::Receiver<bool>, shutdown: CancellationToken) {
+        let mut due = tokio::time::interval(LOOK);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = due.tick() => {}
+            }
+            if !*leading.borrow() {
+                continue;
+            }
+            let state = self.control.mirror.state();
+            for resource in state.resources.values() {
+                let settled = matches!(resource.status, ResourceStatus::Active | ResourceStatus::Degraded);
+                let changing = state
+                    .operations
+                    .get(&resource.operation)
+                    .is_some_and(|operation| operation.status == OperationStatus::Running);
+                if settled
+                    && !changing
+                    && let Err(error) = self.look(resource).await
+                {
+                    tracing::warn!(resource = %resource.id, %error, "cannot say how a resource is doing");
+                }
+            }
+        }
+    }
+
+    async fn look(&self, resource: &Resource) -> Result<(), Error> {
+        let Ok(provider) = self.control.resources.provider(&resource.provider) else { return Ok(()) };
+        let (status, message, host) = match provider.status(&reference(resource)).await {
+            Ok(Standing::Serving { host }) => (ResourceStatus::Active, String::new(), Some(host)),
+            Ok(Standing::Waiting { reason } | Standing::Failed { reason }) => {
+                (ResourceStatus::Degraded, reason, None)
+            }
+            Ok(Standing::Absent) => (ResourceStatus::Degraded, "nothing of it is there".to_owned(), None),
+            // That a provider does not answer says nothing of the resource.
+            Err(error) => {
+                tracing::debug!(resource = %resource.id, %error, "its provider did not answer");
+                return Ok(());
+            }
+        };
+        let moved = host.as_ref().is_some_and(|host| *host != resource.host);
+        if status == resource.status && !moved {
+            return Ok(());
+        }
+        let event = (status != resource.status).then(|| match status {
+            ResourceStatus::Active => {
+                (EventKind::ResourceActive, Severity::Info, format!("resource {} serves again", resource.name))
+            }
+            _ => (
+                EventKind::ResourceDegraded,
+                Severity::Warning,
+                format!("resource {} does not serve: {message}", resource.name),
+            ),
+        });
+        let operation = resource.operation.clone();
+        let change = |known: &mut Resource| {
+            // A change that began meanwhile says itself how the resource is doing.
+            if known.operation == operation {
+                known.status = status;
+                known.message.clone_from(&message);
+                known.host = host.clone().unwrap_or_else(|| known.host.clone());
+            }
+            Vec::new()
+        };
+        self.control.change_resource(resource, event, change).await?;
+        Ok(())
+    }
+}
