@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
 use crate::{
-    audit, completion, deploy, events, image, mcp, node, openapi, operation, org, plans, proxy, run, secret,
-    status, token, topology, version, volume, workload,
+    audit, completion, dashboard, deploy, events, image, mcp, node, openapi, operation, org, plans, proxy,
+    run, secret, status, token, topology, version, volume, workload,
 };
 
 /// Runs containers on many machines
@@ -148,6 +148,8 @@ pub(crate) enum Verb {
     Audit(audit::AuditVerb),
     /// Serve AI operators on standard input and output (Model Context Protocol)
     Mcp(mcp::McpArgs),
+    /// Serve the dashboard alone, in front of a server
+    Dashboard(dashboard::DashboardArgs),
     /// Print the description of the API
     Openapi(openapi::OpenapiArgs),
     /// Print completions for a shell
@@ -181,6 +183,7 @@ impl Verb {
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
             Self::Mcp(args) => args.run(context).await,
+            Self::Dashboard(args) => args.run(context).await,
             Self::Openapi(args) => args.run(context).await,
             Self::Completion(args) => args.run(context),
             Self::Version(args) => args.run(context).await,
