@@ -5,12 +5,15 @@
 //! the danger: a page of another site may send requests here. `Host` must name this machine (against DNS rebinding)
 //! and `Origin`, when present, must be ours. Bound elsewhere, every path but the probes wants a token.
 
+use std::sync::LazyLock;
+
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
+use univrs_dashboard::sign_in;
 use univrs_model::caller::{Caller, Grant, Principal};
 use univrs_model::field::FieldError;
 use univrs_model::ids::RequestId;
@@ -28,17 +31,33 @@ const SOCKET_PREFIX: &str = "univrs.bearer.";
 /// Names the request in the reply, as the audit log does.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What opens the dashboard's files, which hold no data, to a browser that has shown a token of this server. A browser
+/// sends no token when it loads a page or its parts, so it is given this as a cookie; the API does not take it.
+static SITE_PASS: LazyLock<String> = LazyLock::new(|| hex::encode(rand::random::<[u8; 16]>()));
+
 /// Puts the [`Caller`] into the request, or refuses it.
 pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = RequestId::from_bits(rand::random());
     let offered =
         socket_protocol(request.headers()).and_then(|protocol| HeaderValue::from_str(protocol).ok());
-    let mut response = match caller(&app, &request, &id) {
+    let matched = request.extensions().get::<MatchedPath>().is_some();
+    let for_site = !matched && univrs_dashboard::site::is_for_site(request.method(), request.uri().path());
+    let passed = for_site && !app.loopback && sign_in::has_pass(request.headers(), &SITE_PASS);
+    let admitted = if passed { Ok(None) } else { caller(&app, &request, &id) };
+    let mut response = match admitted {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
-            next.run(request).await
+            let mut response = next.run(request).await;
+            if for_site && !app.loopback && !passed {
+                sign_in::give_pass(&mut response, &SITE_PASS);
+            }
+            response
+        }
+        // A program is told what is missing; a browser gets a page to give it, unless it has given it already.
+        Err(problem) if for_site && is_unknown(&problem) && wants_to_sign_in(request.headers()) => {
+            sign_in::page()
         }
         Err(problem) => (*problem).into_response(),
     };
@@ -52,6 +71,14 @@ pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Ne
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     response
+}
+
+fn is_unknown(problem: &Problem) -> bool {
+    problem.status == StatusCode::UNAUTHORIZED.as_u16()
+}
+
+fn wants_to_sign_in(headers: &HeaderMap) -> bool {
+    univrs_dashboard::site::wants_page(headers) && !headers.contains_key(header::AUTHORIZATION)
 }
 
 /// The caller, who may do what the route is for; none where nobody is asked.
@@ -172,6 +199,8 @@ struct CallerView {
     caller: Caller,
     /// Whether it may change a workload without showing a plan first.
     direct: bool,
+    /// The actions that the policy lets it do in this organisation, as `x-univrs-action` names them.
+    can: Vec<&'static str>,
 }
 
 /// The routes of this module.
@@ -182,9 +211,14 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 /// Who asks, as the server sees it.
 #[utoipa::path(get, path = "/api/caller", tag = "cluster", responses((status = OK, body = CallerView),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn whoami(Extension(caller): Extension<Caller>) -> Json<CallerView> {
+async fn whoami(State(app): State<App>, Extension(caller): Extension<Caller>) -> Json<CallerView> {
     let direct = caller.principal.is_direct();
-    Json(CallerView { caller, direct })
+    let allowed = univrs_authz::Action::ALL.iter().filter(|action| {
+        let (kind, _) = action.as_str().rsplit_once('_').unwrap_or((action.as_str(), ""));
+        app.control.allow(&caller, **action, kind).is_ok()
+    });
+    let can = allowed.map(|action| action.as_str()).collect();
+    Json(CallerView { caller, direct, can })
 }
 
 fn check_site(headers: &HeaderMap) -> Result<(), Box<Problem>> {

@@ -144,7 +144,7 @@ pub fn router(app: App) -> Router {
     let (router, _) = routes().split_for_parts();
     router
         .merge(mcp::router(&app))
-        .fallback(no_such_path)
+        .fallback(site)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(body::LARGEST_BODY))
         .layer(axum::middleware::from_fn_with_state(app.clone(), access::admit))
@@ -190,7 +190,18 @@ async fn measure(State(app): State<App>, request: Request, next: Next) -> Respon
     response
 }
 
-async fn no_such_path(uri: axum::http::Uri) -> Problem {
+/// Whether this program was built with the dashboard.
+pub const fn has_dashboard() -> bool {
+    univrs_dashboard::site::is_present()
+}
+
+/// Views and files of the dashboard; a problem for every other path.
+async fn site(request: Request) -> Response {
+    let found = univrs_dashboard::site::answer(request.method(), request.uri().path(), request.headers());
+    found.unwrap_or_else(|| no_such_path(request.uri()).into_response())
+}
+
+fn no_such_path(uri: &axum::http::Uri) -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         "no_such_path",

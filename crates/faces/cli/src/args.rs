@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
 use crate::{
-    audit, completion, deploy, events, image, join_token, mcp, node, openapi, operation, org, plans, proxy, resource, run,
+    audit, completion, dashboard, deploy, events, image, join_token, mcp, node, openapi, operation, org, plans, proxy, resource, run,
     secret, status, template, token, topology, version, volume, workload,
 };
 
@@ -160,6 +160,8 @@ pub(crate) enum Verb {
     Audit(audit::AuditVerb),
     /// Serve AI operators on standard input and output (Model Context Protocol)
     Mcp(mcp::McpArgs),
+    /// Serve the dashboard alone, in front of a server
+    Dashboard(dashboard::DashboardArgs),
     /// Print the description of the API
     Openapi(openapi::OpenapiArgs),
     /// Print completions for a shell
@@ -197,6 +199,7 @@ impl Verb {
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
             Self::Mcp(args) => args.run(context).await,
+            Self::Dashboard(args) => args.run(context).await,
             Self::Openapi(args) => args.run(context).await,
             Self::Completion(args) => args.run(context),
             Self::Version(args) => args.run(context).await,

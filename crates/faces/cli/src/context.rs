@@ -11,6 +11,8 @@ use crate::io::Io;
 /// What every command has at hand.
 pub(crate) struct Context<'a> {
     pub(crate) client: Client,
+    /// Address of the server, and the token for it.
+    pub(crate) server: (String, Option<String>),
     pub(crate) io: &'a mut Io,
     pub(crate) format: Format,
     pub(crate) quiet: bool,
@@ -24,14 +26,17 @@ impl<'a> Context<'a> {
     pub(crate) fn new(global: Global, io: &'a mut Io) -> Result<Self, Fault> {
         let given = |value: Option<String>| value.filter(|value| !value.is_empty());
         let patience = global.timeout.duration();
+        let token = given(global.token);
+        let server = (global.server.clone(), token.clone());
         let client = Client::new(ClientOptions {
             server: global.server,
-            token: given(global.token),
+            token,
             org: given(global.org),
             timeout: patience,
         })?;
         Ok(Self {
             client,
+            server,
             io,
             format: global.output,
             quiet: global.quiet,

@@ -9,6 +9,7 @@ mod audit;
 mod completion;
 mod confirm;
 mod context;
+mod dashboard;
 mod deploy;
 mod documents;
 mod events;

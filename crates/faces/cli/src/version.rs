@@ -35,8 +35,11 @@ impl VersionArgs {
             .flatten()
             .map(|(version, count)| format!("{version} ({count} nodes)"))
             .collect();
-        let body = json!({"client": own, "cluster": versions}).to_string();
-        let facts = [("client", own.to_owned()), ("cluster", members.join(", "))];
+        let dashboard = univrs_dashboard::site::is_present();
+        let body = json!({"client": own, "cluster": versions, "dashboard": dashboard}).to_string();
+        let built_in = if dashboard { "built in" } else { "absent; this program was built without it" };
+        let facts =
+            [("client", own.to_owned()), ("cluster", members.join(", ")), ("dashboard", built_in.to_owned())];
         show::details(context, body.as_bytes(), (own, own), &facts)?;
         Ok(Exit::Ok)
     }

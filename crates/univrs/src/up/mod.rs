@@ -184,6 +184,9 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let api = tasks.spawn(univrs_api::serve(listener, app));
     machine.pack_self_if_absent(control, &tasks);
     tasks.spawn(shutdown.clone().run_until_cancelled_owned(memory::give_back()));
+    if !univrs_api::has_dashboard() {
+        tracing::info!("this program was built without the dashboard; `make build` builds it with");
+    }
     tracing::info!(node = %node.name, id = %node.id, api = %args.api, version = %node.version, "ready");
 
     let down = stop.wait(&args, &[agent.abort_handle(), api.abort_handle()]).await;

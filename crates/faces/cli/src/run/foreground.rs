@@ -43,7 +43,12 @@ async fn remove(context: &mut Context<'_>, job: &WorkloadView) -> Result<(), Fau
         Err(error) => return Err(error.into()),
     }
     let mut silent = Io::piped(std::io::sink(), std::io::sink(), std::io::empty(), context.io.now);
-    let mut quiet = Context { client: context.client.clone(), io: &mut silent, ..*context };
+    let mut quiet = Context {
+        client: context.client.clone(),
+        server: context.server.clone(),
+        io: &mut silent,
+        ..*context
+    };
     if gone(&mut quiet, name, job.id.as_str()).await? != Exit::Ok {
         context.talk(&format!("{name} is still being removed"))?;
     }

@@ -1,0 +1,51 @@
+// The last events as lines, newest first, as they come.
+
+import { Link } from "@tanstack/react-router";
+import { useMemo } from "react";
+
+import { useQuery } from "@tanstack/react-query";
+import type { ClusterEvent } from "../../api/client";
+import { eventsQuery } from "../../api/queries";
+import { usePicture } from "../../live/use-live";
+import { Status } from "../../ui/status";
+import { Ago } from "../../ui/time";
+import { merged } from "./merge";
+
+export function useEvents(): readonly ClusterEvent[] {
+  const live = usePicture((picture) => picture.events);
+  const { data } = useQuery(eventsQuery);
+  return useMemo(() => merged(data ?? [], live), [data, live]);
+}
+
+export function EventLines({ most, only }: { most: number; only?: (event: ClusterEvent) => boolean }) {
+  const events = useEvents();
+  const lines = useMemo(() => {
+    const found = only ? events.filter(only) : events;
+    return found.slice(-most).toReversed();
+  }, [events, most, only]);
+  if (lines.length === 0) return <p className="p-3.5 text-dim">Nothing has happened yet.</p>;
+  return (
+    <ul className="divide-y divide-line/70">
+      {lines.map((event) => (
+        <li key={`${event.revision} ${event.message}`} className="grid grid-cols-[5.5rem_6rem_minmax(0,1fr)] items-baseline gap-2 px-3.5 py-1.5">
+          <span className="text-dim">
+            <Ago at={event.at} />
+          </span>
+          <span>
+            <Status state={event.severity} />
+          </span>
+          <span className="min-w-0 break-words">
+            {event.workload ? (
+              <>
+                <Link to="/workloads/$name" params={{ name: event.workload }} className="font-medium hover:underline">
+                  {event.workload}
+                </Link>{" "}
+              </>
+            ) : null}
+            {event.message}
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,155 @@
+// Tokens of the API: who may come in and how much each may do. The text of a new one is shown once.
+
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+
+import { callerQuery, callerName, useCan } from "../../api/caller";
+import { api, taken, type Token } from "../../api/client";
+import { tokensQuery } from "../../api/queries";
+import { Button } from "../../ui/button";
+import { command } from "../../ui/cli";
+import { Command, CopyButton } from "../../ui/copy";
+import { Dialog } from "../../ui/dialog";
+import { CheckField, SelectField, TextField } from "../../ui/field";
+import { Code, Facts, PageHead, Panel } from "../../ui/page";
+import { Empty, Failed, Loading } from "../../ui/states";
+import { Status } from "../../ui/status";
+import { Table } from "../../ui/table";
+import { Ago } from "../../ui/time";
+import { WriteDialog } from "../writes/write-dialog";
+
+type Grant = "observe" | "operate" | "admin";
+
+export function Tokens() {
+  const { data, error, isPending, refetch } = useQuery(tokensQuery);
+  const caller = useQuery(callerQuery);
+  const [making, setMaking] = useState(false);
+  const [made, setMade] = useState<string | null>(null);
+  const [revoking, setRevoking] = useState<Token | null>(null);
+  const can = useCan();
+  const reason = can("token_write");
+  return (
+    <>
+      <PageHead
+        title="Tokens and access"
+        about="Who may come in, and how much each may do."
+        actions={
+          <Button look="main" reason={reason} onClick={() => setMaking(true)}>
+            Make a token
+          </Button>
+        }
+      />
+      <div className="grid gap-4">
+        {made ? (
+          <Panel title="The new token" aside={<Button small onClick={() => setMade(null)}>I have it</Button>}>
+            <p className="mb-2">Copy it now: it is shown this once and kept nowhere.</p>
+            <div className="flex items-center gap-2">
+              <Code>{made}</Code>
+              <CopyButton text={made} label="Copy the token" />
+            </div>
+          </Panel>
+        ) : null}
+        {isPending ? <Loading what="Loading tokens" /> : null}
+        {error && !data ? <Failed error={error} retry={() => void refetch()} /> : null}
+        {data ? (
+          <Panel flush>
+            <Table
+              label="Tokens"
+              rows={data.items}
+              id={(row) => row.id}
+              initial={{ column: "Name", down: false }}
+              empty={<Empty icon="tokens" title="No tokens yet">On this machine none is needed; from elsewhere, and for pipelines and AI operators, one is.</Empty>}
+              columns={[
+                { name: "Name", value: (row) => row.name, cell: (row) => <span className="font-medium">{row.name}</span> },
+                { name: "Grants", value: (row) => row.grant, cell: (row) => `${row.grant}${row.direct ? ", direct" : ""}` },
+                { name: "State", value: (row) => row.state, cell: (row) => <Status state={row.state} /> },
+                { name: "Organisation", value: (row) => row.org, cell: (row) => row.org ?? "the whole cluster" },
+                { name: "Last used", value: (row) => row.last_used_at, cell: (row) => <Ago at={row.last_used_at} /> },
+                { name: "Ends", value: (row) => row.expires_at, cell: (row) => (row.expires_at ? <Ago at={row.expires_at} /> : <span className="text-dim">never</span>), wideOnly: true },
+                {
+                  name: "Do",
+                  cell: (row) => (
+                    <Button small reason={reason ?? (row.state === "active" ? null : `it is ${row.state}`)} onClick={() => setRevoking(row)}>
+                      Revoke
+                    </Button>
+                  ),
+                },
+              ]}
+            />
+          </Panel>
+        ) : null}
+        <Panel title="What you may do">
+          <Facts
+            items={[
+              ["You are", callerName(caller.data?.principal)],
+              ["Organisation", caller.data?.org ?? "unknown"],
+              ["Allowed", (caller.data?.can ?? []).map((action) => action.replaceAll("_", " ")).join(", ")],
+            ]}
+          />
+        </Panel>
+        <Command line={command("token", "ls")} />
+      </div>
+      {making ? <MakeDialog onClose={() => setMaking(false)} onMade={setMade} /> : null}
+      {revoking ? (
+        <WriteDialog
+          title={`Revoke ${revoking.name}`}
+          verb="Revoke"
+          confirm={revoking.name}
+          line={command("token", "revoke", revoking.id)}
+          write={(dry_run) => taken(api.DELETE("/api/tokens/{token_id}", { params: { path: { token_id: revoking.id }, query: { dry_run } } }))}
+          onClose={() => setRevoking(null)}
+        />
+      ) : null}
+    </>
+  );
+}
+
+function MakeDialog({ onClose, onMade }: { onClose: () => void; onMade: (token: string) => void }) {
+  const [name, setName] = useState("");
+  const [grant, setGrant] = useState<Grant>("observe");
+  const [direct, setDirect] = useState(false);
+  const [ttl, setTtl] = useState("24h");
+  const [going, setGoing] = useState(false);
+  const wrong = name !== "" && !/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name);
+  const body = { name, grant, direct, ttl: ttl || null };
+  if (going) {
+    return (
+      <WriteDialog
+        title={`Make the token ${name}`}
+        verb="Make"
+        line={command("token", "create", name, "--grant", grant, direct && "--direct", ttl && "--ttl", ttl || null)}
+        write={(dry_run) => taken(api.POST("/api/tokens", { params: { query: { dry_run } }, body }))}
+        onClose={onClose}
+        onDone={(result) => {
+          if (typeof result === "object" && result !== null && "token" in result) onMade(String(result.token));
+        }}
+      />
+    );
+  }
+  return (
+    <Dialog title="Make a token" onClose={onClose}>
+      <form
+        className="grid gap-3"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (name && !wrong) setGoing(true);
+        }}
+      >
+        <TextField label="Name" value={name} error={wrong ? "Lower-case letters, digits and hyphens." : null} onChange={(event) => setName(event.target.value)} />
+        <SelectField label="Grants" value={grant} onChange={(event) => setGrant(event.target.value as Grant)}>
+          <option value="observe">observe: read everything but secret values</option>
+          <option value="operate">operate: also change workloads</option>
+          <option value="admin">admin: also nodes, tokens and organisations</option>
+        </SelectField>
+        <TextField label="Ends after" value={ttl} hint="Such as 24h or 720h; nothing for never." onChange={(event) => setTtl(event.target.value)} />
+        <CheckField label="Direct" checked={direct} hint="A pipeline's: it may change workloads without showing a plan first." onChange={(event) => setDirect(event.target.checked)} />
+        <div className="flex justify-end gap-2">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button look="main" type="submit" reason={name && !wrong ? null : "a name is needed"}>
+            Show the plan
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

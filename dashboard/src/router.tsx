@@ -1,0 +1,146 @@
+// All addresses of the dashboard. Every state of a view that one may want to send to somebody stands in its address.
+
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
+
+import { Overview } from "./features/overview/overview";
+import { Layout } from "./shell/layout";
+import { Empty, Failed, Loading } from "./ui/states";
+
+const root = createRootRoute({
+  component: Layout,
+  notFoundComponent: () => (
+    <Empty icon="search" title="There is no such view">
+      The address is not one of this dashboard. The menu has all views.
+    </Empty>
+  ),
+});
+
+type Search = Record<string, unknown>;
+const text = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
+const number = (value: unknown) => (typeof value === "number" ? String(value) : text(value));
+
+const index = createRoute({ getParentRoute: () => root, path: "/", component: Overview });
+
+const workloads = createRoute({
+  getParentRoute: () => root,
+  path: "/workloads",
+  validateSearch: (search: Search): { q?: string; status?: string } => ({ q: number(search.q), status: text(search.status) }),
+  component: lazyRouteComponent(() => import("./features/workloads/list"), "WorkloadList"),
+});
+
+export const TABS = ["summary", "logs", "terminal", "events", "why", "history", "spec"] as const;
+export type Tab = (typeof TABS)[number];
+const tab = (value: unknown) => TABS.find((one) => one === value && one !== "summary");
+
+const workload = createRoute({
+  getParentRoute: () => root,
+  path: "/workloads/$name",
+  validateSearch: (search: Search): { tab?: Tab; instance?: string; q?: string } => ({
+    tab: tab(search.tab),
+    instance: text(search.instance),
+    q: number(search.q),
+  }),
+  component: lazyRouteComponent(() => import("./features/workloads/detail"), "WorkloadDetail"),
+});
+
+const deploy = createRoute({
+  getParentRoute: () => root,
+  path: "/deploy",
+  component: lazyRouteComponent(() => import("./features/deploy/deploy"), "Deploy"),
+});
+
+const nodes = createRoute({
+  getParentRoute: () => root,
+  path: "/nodes",
+  validateSearch: (search: Search): { q?: string } => ({ q: number(search.q) }),
+  component: lazyRouteComponent(() => import("./features/nodes/list"), "NodeList"),
+});
+
+const node = createRoute({
+  getParentRoute: () => root,
+  path: "/nodes/$id",
+  component: lazyRouteComponent(() => import("./features/nodes/detail"), "NodeDetail"),
+});
+
+const network = createRoute({
+  getParentRoute: () => root,
+  path: "/network",
+  validateSearch: (search: Search): { node?: string } => ({ node: text(search.node) }),
+  component: lazyRouteComponent(() => import("./features/network/network"), "Network"),
+});
+
+const events = createRoute({
+  getParentRoute: () => root,
+  path: "/events",
+  validateSearch: (search: Search): { q?: string; severity?: string; at?: string } => ({ q: number(search.q), severity: text(search.severity), at: number(search.at) }),
+  component: lazyRouteComponent(() => import("./features/events/events"), "Events"),
+});
+
+const scheduler = createRoute({
+  getParentRoute: () => root,
+  path: "/scheduler",
+  validateSearch: (search: Search): { workload?: string } => ({ workload: text(search.workload) }),
+  component: lazyRouteComponent(() => import("./features/scheduler/scheduler"), "Scheduler"),
+});
+
+const topology = createRoute({
+  getParentRoute: () => root,
+  path: "/topology",
+  component: lazyRouteComponent(() => import("./features/topology/topology"), "Topology"),
+});
+
+const operations = createRoute({
+  getParentRoute: () => root,
+  path: "/operations",
+  validateSearch: (search: Search): { id?: string } => ({ id: text(search.id) }),
+  component: lazyRouteComponent(() => import("./features/operations/operations"), "Operations"),
+});
+
+const plans = createRoute({
+  getParentRoute: () => root,
+  path: "/plans",
+  validateSearch: (search: Search): { id?: string } => ({ id: text(search.id) }),
+  component: lazyRouteComponent(() => import("./features/plans/plans"), "Plans"),
+});
+
+const audit = createRoute({
+  getParentRoute: () => root,
+  path: "/audit",
+  validateSearch: (search: Search): { q?: string } => ({ q: number(search.q) }),
+  component: lazyRouteComponent(() => import("./features/audit/audit"), "AuditLog"),
+});
+
+const secrets = createRoute({
+  getParentRoute: () => root,
+  path: "/secrets",
+  component: lazyRouteComponent(() => import("./features/secrets/secrets"), "Secrets"),
+});
+
+const tokens = createRoute({
+  getParentRoute: () => root,
+  path: "/tokens",
+  component: lazyRouteComponent(() => import("./features/tokens/tokens"), "Tokens"),
+});
+
+const consoleRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/console",
+  validateSearch: (search: Search): { tool?: string } => ({ tool: text(search.tool) }),
+  component: lazyRouteComponent(() => import("./features/console/console"), "Console"),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([
+    index, workloads, workload, deploy, nodes, node, network, events, scheduler, topology, operations, plans, audit, secrets,
+    tokens, consoleRoute,
+  ]),
+  defaultPreload: "intent",
+  defaultPendingComponent: Loading,
+  defaultErrorComponent: ({ error, reset }) => <Failed error={error} retry={reset} />,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,12 @@
+// The command line that does the same as a click, for copying.
+
+/** A word as a shell reads it back. */
+export function quoted(word: string): string {
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** `univrs` with these words; what is null or false is left out. */
+export function command(...words: (string | number | null | undefined | false)[]): string {
+  const given = words.filter((word) => word !== null && word !== undefined && word !== false);
+  return ["univrs", ...given.map((word) => quoted(String(word)))].join(" ");
+}
