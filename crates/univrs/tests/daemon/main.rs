@@ -18,5 +18,6 @@ mod mcp;
 mod operations;
 mod plans;
 mod preempting;
+mod resources;
 mod secrets;
 mod volumes;
