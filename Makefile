@@ -23,7 +23,7 @@ demo-topology: build ## One file of clouds: check, plan, cost, optimise, emit, d
 up: build ## Stay running in the foreground with the core demo deployed; Ctrl-C removes all
 	@scripts/up.sh $(BIN)
 
-test: deps ## Install what tests need and run all of them
+test: deps images ## Install what tests need and run all of them
 	@scripts/test.sh
 
 check: deps ## Formatting, lints, layers, generated files, docs, licences; writes nothing

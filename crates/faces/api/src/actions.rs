@@ -69,6 +69,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/images/export", &[("GET", Needs(ImageRead, "image"))]),
     ("/api/orgs", &[("GET", Needs(OrgRead, "org")), ("POST", Needs(OrgWrite, "org"))]),
     ("/api/orgs/{org}", &[("GET", Needs(OrgRead, "org"))]),
+    ("/api/orgs/{org}/quota", &[("GET", Needs(OrgRead, "org")), ("PUT", Needs(OrgWrite, "org"))]),
     ("/api/tokens", &[("GET", Needs(TokenRead, "token")), ("POST", Needs(TokenWrite, "token"))]),
     (
         "/api/join-tokens",

@@ -6,7 +6,9 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
 use univrs_control::Plan;
 use univrs_model::caller::Caller;
+use univrs_model::name::Name;
 use univrs_model::org::{OrgSpec, OrgView};
+use univrs_model::resource::Quota;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,7 +20,7 @@ use crate::workloads::WriteQuery;
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get)).routes(routes!(quota, set_quota))
 }
 
 /// The organisations that the caller may see, by name.
@@ -42,6 +44,43 @@ async fn get(
     Path(org): Path<String>,
 ) -> Result<Reply<OrgView>, Problem> {
     Ok(Reply(app.control.get_org(&caller, &org)?))
+}
+
+fn named(org: &str) -> Result<Name, Problem> {
+    org.parse().map_err(|error: univrs_model::name::InvalidName| {
+        univrs_model::field::FieldError::new("org", error.to_string()).into()
+    })
+}
+
+/// How much the resources of an organisation may use together; what is absent is not bounded.
+#[utoipa::path(get, path = "/api/orgs/{org}/quota", tag = "access", params(("org" = String, Path)),
+    responses((status = OK, body = Quota), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn quota(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(org): Path<String>,
+) -> Result<Reply<Quota>, Problem> {
+    Ok(Reply(app.control.resource_quota(&caller, &named(&org)?)?))
+}
+
+/// Says how much the resources of an organisation may use together.
+#[utoipa::path(put, path = "/api/orgs/{org}/quota", tag = "access", params(("org" = String, Path), WriteQuery),
+    request_body = Quota, responses((status = OK, body = Quota),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn set_quota(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(org): Path<String>,
+    Query(query): Query<WriteQuery>,
+    body: Json<Quota>,
+) -> Result<Response, Problem> {
+    let org = named(&org)?;
+    if query.dry_run {
+        let planning = app.control.planning();
+        let outcome = planning.set_resource_quota(&caller, &org, body.value).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
+    }
+    Ok(Reply(app.control.set_resource_quota(&caller, &org, body.value).await?).into_response())
 }
 
 /// Makes an organisation.

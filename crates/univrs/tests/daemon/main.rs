@@ -19,5 +19,6 @@ mod mcp;
 mod operations;
 mod plans;
 mod preempting;
+mod resources;
 mod secrets;
 mod volumes;

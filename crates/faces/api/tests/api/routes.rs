@@ -29,6 +29,8 @@ fn filled(path: &str) -> String {
     let path = path.replace("{operation}", "op_none").replace("{plan}", "pl_none");
     let path = path.replace("{name}", "password").replace("{volume}", "web.data");
     let path = path.replace("{token_id}", "look").replace("{join_token}", "jt_none");
+    let path = path.replace("{token_id}", "look").replace("{resource}", "none");
+    let path = path.replace("{template}", "redis-small").replace("{provider}", "none");
     assert!(!path.contains('{'), "say what {path} stands for");
     match path.as_str() {
         "/api/images" | "/api/images/export" => format!("{path}?reference=web:1"),
@@ -50,6 +52,7 @@ fn body(method: &Method, path: &str) -> Value {
         "/api/images/pull" | "/api/images/push" => json!({"reference": "web:1"}),
         "/api/secrets/{name}" if method == Method::PUT => json!({"value": "hidden"}),
         path if path.starts_with("/api/topologies/") => crate::topologies::small(),
+        "/api/orgs/{org}/quota" => json!({"resources": 3}),
         "/api/orgs" | "/api/tokens" => json!({"name": "new"}),
         _ if method == Method::GET || method == Method::DELETE => Value::Null,
         _ => json!({}),
@@ -90,13 +93,14 @@ async fn the_bodies_above_are_those_that_the_routes_take() {
     let face = Face::start().await;
     face.make_token("default", json!({"name": "look"})).await;
     for (method, path, action) in routes() {
-        // These need a running instance, a lost node, an earlier version, an operation under way, a plan or a volume.
+        // These need a running instance, a lost node, an earlier version, an operation under way, a plan, a volume or a resource.
         let needs_more =
             ["/exec", "/proxy", "/rollback", "/cancel", "/{volume}"].iter().any(|end| path.ends_with(end))
                 || path.starts_with("/ws/")
                 || path.starts_with("/api/plans")
                 // Nobody joins what has no authority.
                 || path.starts_with("/api/join-tokens")
+                || path.starts_with("/api/resources")
                 || (method == Method::DELETE && path.starts_with("/api/nodes"))
                 || (method == Method::DELETE && path.starts_with("/api/secrets"));
         if needs_more || action.ends_with("_read") || action == "none" {

@@ -19,7 +19,7 @@ use univrs_ports::store::{MemoryStore, StateStore};
 use univrs_seal::ValidatorSealer;
 
 /// There is no node, so none can be reached.
-struct Nowhere;
+pub(crate) struct Nowhere;
 
 fn unreachable(node: &NodeId) -> AccessError {
     AccessError::Unreachable { node: node.clone(), reason: "there are no nodes in this test".to_owned() }

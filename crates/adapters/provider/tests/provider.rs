@@ -1,0 +1,45 @@
+//! Every provider passes the conformance suite of its port.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::time::Duration;
+
+use univrs_ports::provider::conformance::{Subject, check, order};
+use univrs_ports::provider::{Provider as _, Standing};
+use univrs_provider::simulated::{Outcome, Script, SimulatedProvider};
+
+fn subject() -> Subject {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect();
+    Subject {
+        image: "web:1".to_owned(),
+        serve: words("serve"),
+        job: words("work"),
+        failing_job: words("fail"),
+    }
+}
+
+fn script() -> Script {
+    Script {
+        until_serving: Duration::from_millis(50),
+        failing_job: "fail".to_owned(),
+        ..Script::default()
+    }
+}
+
+#[tokio::test]
+async fn the_simulated_provider_conforms() {
+    check(&SimulatedProvider::new(script()), &subject()).await;
+}
+
+#[tokio::test]
+async fn its_script_fails_before_and_after_acting() {
+    let outcomes = [Outcome::FailsBefore, Outcome::FailsAfter, Outcome::Refuses].into();
+    let provider = SimulatedProvider::new(Script { outcomes, ..script() });
+    let order = order(&subject(), 1, "db");
+    assert!(provider.deploy(&order).await.is_err());
+    assert_eq!(provider.status(&order.resource).await.unwrap(), Standing::Absent);
+    assert!(provider.deploy(&order).await.is_err());
+    assert_ne!(provider.status(&order.resource).await.unwrap(), Standing::Absent);
+    assert!(provider.deploy(&order).await.unwrap_err().to_string().contains("refuses"));
+    provider.deploy(&order).await.unwrap();
+    assert_eq!(provider.made(), 1);
+}

@@ -1,0 +1,294 @@
+//! Resources over the simulated provider: every crash, every failure, and what is refused before anything is made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use univrs_authz::Authorizer;
+use univrs_control::{Control, Error, Inbox, Mirror, OperationRunner, Resources, ScaleSpec, WriteOptions, resource_kinds};
+use univrs_model::caller::{Caller, Grant};
+use univrs_model::ids::NodeId;
+use univrs_model::name::Name;
+use univrs_model::operation::OperationStatus;
+use univrs_model::resource::{Quota, ResourceSpec, ResourceStatus, ResourceView};
+use univrs_ports::clock::SystemClock;
+use univrs_ports::store::{MemoryStore, Revision, StateStore};
+use univrs_provider::simulated::{Outcome, Script, SimulatedProvider};
+use univrs_seal::ValidatorSealer;
+
+use crate::harness::{Nowhere, token};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One control node: what it shares with others is the store and the provider.
+struct ControlNode {
+    control: Control,
+    runner: JoinHandle<()>,
+    shutdown: CancellationToken,
+}
+
+impl ControlNode {
+    async fn start(store: &Arc<dyn StateStore>, provider: &Arc<SimulatedProvider>) -> Self {
+        let shutdown = CancellationToken::new();
+        let inbox = Inbox::default();
+        let mirror = Mirror::start(Arc::clone(store), vec![inbox.clone()], shutdown.clone()).await.unwrap();
+        let clock = Arc::new(SystemClock);
+        let sealer = ValidatorSealer::new(NodeId::from_bits(1), &[7; 32]).unwrap();
+        let authorizer = Arc::new(Authorizer::new().unwrap());
+        let control =
+            Control::new(Arc::clone(store), mirror.clone(), clock.clone(), Arc::new(Nowhere), Arc::new(sealer), authorizer);
+        let resources =
+            Resources::new(univrs_template::builtin(), vec![Arc::clone(provider) as _], None);
+        let control = control.with_resources(resources);
+        let runner = OperationRunner::new(Arc::clone(store), mirror, inbox, clock, resource_kinds(&control));
+        let runner = tokio::spawn(runner.run(shutdown.clone()));
+        Self { control, runner, shutdown }
+    }
+
+    /// As `kill -9`: nothing of it goes on.
+    async fn crash(self) {
+        self.runner.abort();
+        drop(self.runner.await);
+        self.shutdown.cancel();
+    }
+
+    async fn until(&self, what: &str, test: impl Fn(Option<ResourceView>) -> bool) {
+        let mut states = self.control.mirror().subscribe();
+        let wait = async {
+            while !test(self.control.get_resource(&Caller::local_admin(), "db").ok()) {
+                states.changed().await.unwrap();
+            }
+        };
+        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+            panic!("waited too long until {what}: {:?}", self.control.get_resource(&Caller::local_admin(), "db"));
+        }
+    }
+
+    async fn create(&self) -> Result<univrs_control::Begun, Error> {
+        self.control.create_resource(&Caller::local_admin(), &spec(), &WriteOptions::default()).await
+    }
+
+    async fn active(&self) {
+        self.until("it is active", |view| view.is_some_and(|view| view.status == ResourceStatus::Active)).await;
+    }
+
+    async fn ended(&self, id: &univrs_model::ids::OperationId) -> OperationStatus {
+        let mut states = self.control.mirror().subscribe();
+        let ended = states.wait_for(|state| {
+            state.operations.get(id).is_some_and(|known| known.status != OperationStatus::Running)
+        });
+        let state = tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap().clone();
+        state.operations[id].status
+    }
+}
+
+impl Drop for ControlNode {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn spec() -> ResourceSpec {
+    serde_json::from_value(json!({"name": "db", "template": "object-storage-small", "provider": "simulated"})).unwrap()
+}
+
+fn world(script: Script) -> (Arc<dyn StateStore>, Arc<SimulatedProvider>) {
+    (Arc::new(MemoryStore::new()), Arc::new(SimulatedProvider::new(script)))
+}
+
+/// Nothing of a resource is left but, where it failed, its record.
+fn nothing_is_left(node: &ControlNode, provider: &SimulatedProvider) {
+    let state = node.control.mirror().state();
+    assert_eq!(provider.things().0, Vec::<String>::new());
+    assert!(state.secrets.is_empty() && state.resource_ports.is_empty() && state.workloads.is_empty());
+}
+
+async fn crash_while(create: bool, after: u64) -> bool {
+    let (store, provider) = world(Script { until_serving: Duration::from_millis(30), ..Script::default() });
+    let first = ControlNode::start(&store, &provider).await;
+    if !create {
+        first.create().await.unwrap();
+        first.active().await;
+    }
+    let from = if create { first.create().await.unwrap() } else {
+        first.control.delete_resource(&Caller::local_admin(), "db").await.unwrap()
+    };
+    let id = from.operation.operation.id.clone();
+    let at = Revision(from.operation.revision + after);
+    let mut states = first.control.mirror().subscribe();
+    let reached = states.wait_for(|state| {
+        state.revision >= at || state.operations[&id].status != OperationStatus::Running
+    });
+    tokio::time::timeout(PATIENCE, reached).await.unwrap().unwrap();
+    let was_running = first.control.mirror().state().operations[&id].status == OperationStatus::Running;
+    first.crash().await;
+    let second = ControlNode::start(&store, &provider).await;
+    assert_eq!(second.ended(&id).await, OperationStatus::Succeeded, "after {after} writes");
+    let (things, untagged) = provider.things();
+    assert_eq!(untagged, Vec::<String>::new());
+    assert_eq!(provider.made(), 1, "something was made twice after {after} writes");
+    if create {
+        second.active().await;
+        assert_eq!(things, ["default/db"]);
+        let state = second.control.mirror().state();
+        assert_eq!((state.secrets.len(), state.resource_ports.len()), (2, 1));
+    } else {
+        nothing_is_left(&second, &provider);
+        assert!(second.control.get_resource(&Caller::local_admin(), "db").is_err());
+    }
+    was_running
+}
+
+/// The control node is killed after each write of an operation, and another goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_at_every_step_leaves_one_resource_or_none() {
+    for create in [true, false] {
+        let crashes = futures::future::join_all((0..24).map(|after| crash_while(create, after))).await;
+        let in_the_middle = crashes.iter().filter(|running| **running).count();
+        assert!(in_the_middle >= 6, "only {in_the_middle} crashes were in the middle");
+    }
+}
+
+#[tokio::test]
+async fn what_fails_is_taken_back_and_says_at_which_stage() {
+    let (store, provider) = world(Script { outcomes: [Outcome::Refuses].into(), ..Script::default() });
+    let node = ControlNode::start(&store, &provider).await;
+    let begun = node.create().await.unwrap();
+    assert_eq!(node.ended(&begun.operation.operation.id).await, OperationStatus::Undone);
+    let view = node.control.get_resource(&Caller::local_admin(), "db").unwrap();
+    assert_eq!((view.status, view.stage.as_str()), (ResourceStatus::Failed, "failed"));
+    assert!(view.message.contains("deploy it through its provider"), "{}", view.message);
+    nothing_is_left(&node, &provider);
+    // What failed can be removed, and its name used again.
+    let removal = node.control.delete_resource(&Caller::local_admin(), "db").await.unwrap();
+    assert_eq!(node.ended(&removal.operation.operation.id).await, OperationStatus::Succeeded);
+    node.create().await.unwrap();
+    node.active().await;
+}
+
+#[tokio::test]
+async fn an_answer_with_an_error_after_having_acted_makes_nothing_twice() {
+    let (store, provider) = world(Script { outcomes: [Outcome::FailsAfter].into(), ..Script::default() });
+    let node = ControlNode::start(&store, &provider).await;
+    node.create().await.unwrap();
+    node.active().await;
+    assert_eq!(provider.made(), 1);
+}
+
+#[tokio::test]
+async fn removing_stops_what_is_under_way_and_happens_once() {
+    let (store, provider) = world(Script { until_serving: Duration::from_secs(600), ..Script::default() });
+    let node = ControlNode::start(&store, &provider).await;
+    let admin = Caller::local_admin();
+    let made = node.create().await.unwrap();
+    node.until("it waits until it serves", |view| view.is_some_and(|view| view.stage == "verify")).await;
+    let (one, two) = tokio::join!(node.control.delete_resource(&admin, "db"), node.control.delete_resource(&admin, "db"));
+    let ids: Vec<_> = [one, two].into_iter().filter_map(Result::ok).map(|begun| begun.operation.operation.id).collect();
+    assert!(!ids.is_empty() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(node.ended(&ids[0]).await, OperationStatus::Succeeded);
+    assert_eq!(node.ended(&made.operation.operation.id).await, OperationStatus::Cancelled);
+    nothing_is_left(&node, &provider);
+}
+
+#[tokio::test]
+async fn credentials_are_shown_to_whom_may_see_them_and_nowhere_else() {
+    let (store, provider) = world(Script::default());
+    let node = ControlNode::start(&store, &provider).await;
+    node.create().await.unwrap();
+    node.active().await;
+    let admin = Caller::local_admin();
+    let shown = node.control.resource_credentials(&admin, "db").await.unwrap();
+    let key = shown.expose()["secretKey"].as_str().unwrap().to_owned();
+    assert_eq!(key.len(), 32);
+    assert_eq!(shown.expose()["endpoint"], "http://127.0.0.1:19001");
+    assert!(!format!("{shown:?}").contains(&key));
+    assert!(!format!("{:?}", node.control.mirror().state()).contains(&key), "the key is in the state");
+    let denied = node.control.resource_credentials(&token(5, Grant::Observe), "db").await;
+    assert!(matches!(denied, Err(Error::Denied { .. })));
+    let audit = node.control.list_audit(&admin, None, 1000).await.unwrap();
+    let shows = audit.items.iter().filter(|view| view.entry.action == "resource_credentials").count();
+    assert_eq!(shows, 1);
+}
+
+#[tokio::test]
+async fn what_is_refused_makes_nothing() {
+    let (store, provider) = world(Script::default());
+    let node = ControlNode::start(&store, &provider).await;
+    let admin = Caller::local_admin();
+    for (body, field, words) in [
+        (json!({"name": "db", "template": "postgres-smal"}), "template", "no template"),
+        (json!({"name": "db", "template": "postgres-small"}), "template", "is not on this machine"),
+        (json!({"name": "db", "template": "univrs-node", "provider": "mash"}), "provider", "no provider"),
+        (json!({"name": "db", "template": "small-storage", "provider": "simulated", "parameters": {"storage": "9Ti"}}),
+            "parameters.storage", "more than"),
+        (json!({"name": "a234567890123456789012345678901234567890b", "template": "small-storage"}), "name", "at most 40"),
+        (json!({"name": "db", "template": "small-storage", "org": "other"}), "org", "not other"),
+    ] {
+        let spec: ResourceSpec = serde_json::from_value(body).unwrap();
+        let refused = node.control.create_resource(&admin, &spec, &WriteOptions::default()).await.unwrap_err();
+        let Error::Invalid(faults) = &refused else { panic!("{refused}") };
+        assert_eq!(faults[0].field, field);
+        assert!(faults[0].detail.contains(words), "{}", faults[0]);
+    }
+    // Nothing simulated is chosen for anyone who did not ask for it.
+    let spec: ResourceSpec = serde_json::from_value(json!({"name": "db", "template": "small-storage"})).unwrap();
+    let refused = node.control.create_resource(&admin, &spec, &WriteOptions::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("no provider has room"), "{refused}");
+    assert!(node.control.mirror().state().operations.is_empty());
+}
+
+#[tokio::test]
+async fn a_quota_holds_for_what_is_made_and_what_grows() {
+    let (store, provider) = world(Script::default());
+    let node = ControlNode::start(&store, &provider).await;
+    let admin = Caller::local_admin();
+    let org = univrs_model::org::OrgSpec { name: "acme".parse().unwrap() };
+    node.control.create_org(&admin, &org, &WriteOptions::default()).await.unwrap();
+    let caller = Caller { org: org.name.clone(), ..admin.clone() };
+    let quota: Quota = serde_json::from_value(json!({"resources": 1, "cpu": "1500m"})).unwrap();
+    node.control.set_resource_quota(&admin, &org.name, quota).await.unwrap();
+    let make = async |name: &str| {
+        let spec = ResourceSpec { name: name.parse().unwrap(), ..spec() };
+        node.control.create_resource(&caller, &spec, &WriteOptions::default()).await
+    };
+    let (one, two) = tokio::join!(make("one"), make("two"));
+    assert!(one.is_ok() != two.is_ok(), "both were made within a quota of one");
+    let name: Name = if one.is_ok() { "one" } else { "two" }.parse().unwrap();
+    let mut states = node.control.mirror().subscribe();
+    let is_active = |state: &Arc<univrs_control::State>| {
+        state.resources.values().any(|known| known.name == name && known.status == ResourceStatus::Active)
+    };
+    tokio::time::timeout(PATIENCE, states.wait_for(is_active)).await.unwrap().unwrap();
+    let refused = make("three").await.unwrap_err().to_string();
+    assert!(refused.contains("there are 1 resources, and there may be 1"), "{refused}");
+    let larger = ScaleSpec { parameters: json!({"cpu": "2"}).as_object().unwrap().clone() };
+    let refused = node.control.scale_resource(&caller, name.as_str(), &larger).await.unwrap_err().to_string();
+    assert!(refused.contains("2 wanted are more than 1500m"), "{refused}");
+    let fixed = ScaleSpec { parameters: json!({"storage": "1Gi"}).as_object().unwrap().clone() };
+    let refused = node.control.scale_resource(&caller, name.as_str(), &fixed).await.unwrap_err().to_string();
+    assert!(refused.contains("cannot be changed later"), "{refused}");
+    let smaller = ScaleSpec { parameters: json!({"cpu": "500m"}).as_object().unwrap().clone() };
+    let begun = node.control.scale_resource(&caller, name.as_str(), &smaller).await.unwrap();
+    assert_eq!(node.ended(&begun.operation.operation.id).await, OperationStatus::Succeeded);
+    let view = node.control.get_resource(&caller, name.as_str()).unwrap();
+    assert_eq!(view.footprint.limits.cpu.as_millicores(), 500);
+}
+
+#[tokio::test]
+async fn a_plan_of_a_resource_changes_nothing_and_applies_once() {
+    let (store, provider) = world(Script::default());
+    let node = ControlNode::start(&store, &provider).await;
+    let admin = Caller::local_admin();
+    let planning = node.control.planning();
+    let outcome = planning.create_resource(&admin, &spec(), &WriteOptions::default()).await;
+    let plan = planning.planned(&admin, outcome).unwrap();
+    assert!(node.control.get_resource(&admin, "db").is_err());
+    node.control.apply_plan(&admin, plan.plan_id.as_str(), &plan.digest).await.unwrap();
+    node.active().await;
+    let outcome = planning.delete_resource(&admin, "db").await;
+    let plan = planning.planned(&admin, outcome).unwrap();
+    assert!(plan.approval_needed[0].contains("removes resource db"), "{:?}", plan.approval_needed);
+}

@@ -1,0 +1,208 @@
+//! Resources through the real daemon: their life on this cluster, what a killed daemon leaves, and a real PostgreSQL.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::harness::Daemon;
+use crate::secrets::holding;
+
+async fn ask(daemon: &Daemon, method: Method, path: &str, body: &Value) -> crate::harness::Answer {
+    daemon.send(daemon.request(method, path).body(body.to_string())).await
+}
+
+async fn create(daemon: &Daemon, name: &str) -> String {
+    let body = json!({"name": name, "template": "postgres-small", "provider": "mesh", "parameters": {"storage": "1Gi"}});
+    let answer = ask(daemon, Method::POST, "/api/resources", &body).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
+    answer.body["operation"]["id"].as_str().unwrap().to_owned()
+}
+
+async fn status(daemon: &Daemon, name: &str) -> String {
+    daemon.get(&format!("/api/resources/{name}")).await.body["status"].as_str().unwrap_or("gone").to_owned()
+}
+
+/// Waits for the operation that an answer began.
+async fn settled(daemon: &Daemon, operation: &str) -> Value {
+    let path = format!("/api/operations/{operation}");
+    for _ in 0..1200 {
+        let known = daemon.get(&path).await.body;
+        if known["status"] != "running" {
+            return known;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{operation} did not end: {}", daemon.get(&path).await.body);
+}
+
+async fn change(daemon: &Daemon, method: Method, path: &str, body: Value) -> Value {
+    let answer = ask(daemon, method, path, &body).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
+    settled(daemon, answer.body["operation"]["id"].as_str().unwrap()).await
+}
+
+async fn nothing_is_left(daemon: &Daemon) {
+    for kind in ["resources", "workloads", "volumes", "secrets"] {
+        let list = daemon.get(&format!("/api/{kind}")).await.body;
+        assert_eq!(list["items"], json!([]), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_resource_is_made_of_ordinary_objects_and_goes_with_them() {
+    let mut daemon = Daemon::start().await;
+    let templates = daemon.get("/api/templates").await.body;
+    assert!(templates["items"].as_array().unwrap().iter().any(|template| template["id"] == "postgres-medium"));
+    let operation = create(&daemon, "db").await;
+    let made = settled(&daemon, &operation).await;
+    assert_eq!(made["status"], "succeeded", "{made}");
+    let stages: Vec<_> = made["steps"].as_array().unwrap().iter().map(|step| (step["stage"].clone(), step["progress"].clone())).collect();
+    let expected = [("init", 0), ("allocate", 20), ("configure", 40), ("provision", 60), ("verify", 80), ("complete", 100)];
+    assert_eq!(stages, expected.map(|(stage, progress)| (json!(stage), json!(progress))));
+    let view = daemon.get("/api/resources/db").await.body;
+    assert_eq!((&view["status"], &view["endpoints"]["pooler"]), (&json!("ACTIVE"), &json!("127.0.0.1:19001")));
+    let workload = daemon.get("/api/workloads/db").await.body;
+    assert_eq!(workload["spec"]["labels"]["dev.univrs.resource"], view["id"]);
+    assert_eq!(workload["spec"]["labels"]["dev.univrs.operation"], json!(operation));
+
+    let credentials = daemon.get("/api/resources/db/credentials").await.body;
+    let fields: Vec<&String> = credentials.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["connectionString", "database", "host", "password", "port", "username"]);
+    assert_eq!((&credentials["port"], &credentials["database"]), (&json!(19001), &json!("maindb")));
+    let password = credentials["password"].as_str().unwrap().to_owned();
+    for path in ["/api/resources/db", "/api/workloads/db", "/api/events", "/api/audit", "/api/secrets", "/api/operations"] {
+        assert!(!daemon.get(path).await.body.to_string().contains(&password), "{path} shows the password");
+    }
+    assert_eq!(holding(daemon.dir.path(), &password), Vec::<String>::new());
+    assert!(!daemon.log().contains(&password));
+
+    // Names that it needs, taken by others; and its own name.
+    let again = json!({"name": "db", "template": "redis-small"});
+    assert_eq!(ask(&daemon, Method::POST, "/api/resources", &again).await.status, StatusCode::CONFLICT);
+    daemon.post("/api/workloads", r#"{"name":"web","image":"web:1"}"#).await;
+    let taken = json!({"name": "web", "template": "redis-small"});
+    let answer = ask(&daemon, Method::POST, "/api/resources", &taken).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    assert!(answer.body["detail"].as_str().unwrap().contains("there is a workload `web`"), "{}", answer.body);
+
+    let rotated = change(&daemon, Method::POST, "/api/resources/db/rotate", json!({})).await;
+    assert_eq!(rotated["status"], "succeeded", "{rotated}");
+    let renewed = daemon.get("/api/resources/db/credentials").await.body;
+    assert_eq!((&credentials["username"], &renewed["username"]), (&json!("app1"), &json!("app2")));
+
+    let plan = daemon.send(daemon.request(Method::DELETE, "/api/resources/db?dry_run=true")).await.body;
+    assert_eq!(plan["status"], "waiting_for_approval", "{plan}");
+    daemon.crash_and_restart().await;
+    assert_eq!(status(&daemon, "db").await, "ACTIVE");
+    let removed = change(&daemon, Method::DELETE, "/api/resources/db", Value::Null).await;
+    assert_eq!(removed["status"], "succeeded", "{removed}");
+    daemon.send(daemon.request(Method::DELETE, "/api/workloads/web")).await;
+    daemon.until("the other workload is gone", async || daemon.get("/api/workloads").await.body["items"] == json!([])).await;
+    nothing_is_left(&daemon).await;
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_killed_goes_on_where_it_was() {
+    for pause in [5, 40, 120, 400] {
+        let mut daemon = Daemon::start().await;
+        let operation = create(&daemon, "db").await;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        daemon.crash_and_restart().await;
+        assert_eq!(settled(&daemon, &operation).await["status"], "succeeded", "killed after {pause} ms");
+        let answer = ask(&daemon, Method::DELETE, "/api/resources/db", &Value::Null).await;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        daemon.crash_and_restart().await;
+        let removal = settled(&daemon, answer.body["operation"]["id"].as_str().unwrap()).await;
+        assert_eq!(removal["status"], "succeeded", "killed after {pause} ms: {removal}");
+        nothing_is_left(&daemon).await;
+    }
+}
+
+/// Where `make images` puts them.
+fn images() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")));
+    target.join("images")
+}
+
+fn obstacle() -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("real containers need root".to_owned());
+    }
+    if !images().join("postgres.tar").exists() {
+        return Some("the images are not built (make images)".to_owned());
+    }
+    let psql = Command::new("psql").arg("--version").output();
+    psql.is_err().then(|| "psql is not installed (apt-get install postgresql-client)".to_owned())
+}
+
+async fn sql(daemon: &Daemon, resource: &str, statement: &str) -> Result<String, String> {
+    let known = daemon.get(&format!("/api/resources/{resource}/credentials")).await.body;
+    query(known["connectionString"].as_str().unwrap(), statement)
+}
+
+fn query(connection: &str, statement: &str) -> Result<String, String> {
+    let mut command = Command::new("psql");
+    command.args(["-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", connection, "-c", statement]).env("PGCONNECT_TIMEOUT", "5");
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+#[tokio::test]
+async fn a_real_database_is_backed_up_damaged_and_restored() {
+    if let Some(obstacle) = obstacle() {
+        eprintln!("NOT RUN: {obstacle}");
+        return;
+    }
+    let images = images();
+    let daemon =
+        Daemon::start_with(&["--runtime", "oci", "--image-dir", images.to_str().unwrap(), "--overcommit", "cpu=4,memory=2"]).await;
+    let made = settled(&daemon, &create(&daemon, "db").await).await;
+    assert_eq!(made["status"], "succeeded", "{made}");
+    assert_eq!(sql(&daemon, "db", "create table t (n int); insert into t values (7); select n from t").await, Ok("7".into()));
+    // Encrypted, and not as the superuser.
+    assert_eq!(sql(&daemon, "db", "select rolsuper from pg_roles where rolname = session_user").await, Ok("f".into()));
+    assert_eq!(sql(&daemon, "db", "show ssl").await, Ok("on".into()));
+    assert_eq!(sql(&daemon, "db", "show shared_buffers").await, Ok("1GB".into()));
+
+    let old = daemon.get("/api/resources/db/credentials").await.body["connectionString"].as_str().unwrap().to_owned();
+    let rotation = ask(&daemon, Method::POST, "/api/resources/db/rotate", &json!({})).await;
+    daemon
+        .until("the new credentials are good", async || sql(&daemon, "db", "select n from t").await == Ok("7".into()) && {
+            daemon.get("/api/resources/db/credentials").await.body["username"] == "app2"
+        })
+        .await;
+    assert_eq!(query(&old, "select n from t"), Ok("7".into()), "the old credentials ended before the change was over");
+    assert_eq!(settled(&daemon, rotation.body["operation"]["id"].as_str().unwrap()).await["status"], "succeeded");
+    daemon.until("the old credentials end", async || query(&old, "select 1").is_err()).await;
+
+    let saved = change(&daemon, Method::POST, "/api/resources/db/backups", json!({})).await;
+    assert_eq!(saved["status"], "succeeded", "{saved}");
+    let backup = daemon.get("/api/resources/db/backups").await.body["items"][0].clone();
+    assert!(backup["bytes"].as_u64().unwrap() > 0, "{backup}");
+    sql(&daemon, "db", "update t set n = 8").await.unwrap();
+    let restored = change(&daemon, Method::POST, "/api/resources/db/restore", json!({"backup": backup["id"]})).await;
+    assert_eq!(restored["status"], "succeeded", "{restored}");
+    assert_eq!(sql(&daemon, "db", "select n from t").await, Ok("7".into()));
+
+    // A damaged backup is refused, and what is there stays.
+    let dump = format!("volumes/default/db-backup/backups/0/{}.dump", backup["id"].as_str().unwrap());
+    let dump = daemon.dir.path().join(dump);
+    let mut bytes = std::fs::read(&dump).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&dump, bytes).unwrap();
+    let refused = change(&daemon, Method::POST, "/api/resources/db/restore", json!({})).await;
+    assert_eq!(refused["status"], "undone", "{refused}");
+    assert!(refused["error"].as_str().unwrap().contains("is damaged"), "{refused}");
+    assert_eq!(sql(&daemon, "db", "select n from t").await, Ok("7".into()));
+
+    let removed = change(&daemon, Method::DELETE, "/api/resources/db", Value::Null).await;
+    assert_eq!(removed["status"], "succeeded", "{removed}");
+    nothing_is_left(&daemon).await;
+    assert!(query(&old, "select 1").is_err());
+}
