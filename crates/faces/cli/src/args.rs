@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
 use crate::{
-    audit, completion, deploy, events, image, mcp, node, openapi, operation, org, plans, proxy, run, secret,
-    status, token, topology, version, volume, workload,
+    audit, completion, deploy, events, image, lab, mcp, node, openapi, operation, org, plans, proxy, run,
+    secret, status, token, topology, version, volume, workload,
 };
 
 /// Runs containers on many machines
@@ -141,6 +141,9 @@ pub(crate) enum Verb {
     /// Files of clouds: checked, priced, emitted on this machine
     #[command(subcommand)]
     Topology(topology::TopologyVerb),
+    /// Many real nodes on this machine, to rehearse on
+    #[command(subcommand)]
+    Lab(lab::LabVerb),
     /// Show what happened
     Events(events::EventsArgs),
     /// Who did what
@@ -178,6 +181,7 @@ impl Verb {
             Self::Secret(verb) => verb.run(context).await,
             Self::Volume(verb) => verb.run(context).await,
             Self::Topology(verb) => verb.run(context),
+            Self::Lab(verb) => verb.run(context).await,
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
             Self::Mcp(args) => args.run(context).await,

@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use univrs_model::decode::nearest;
 use univrs_model::name::Name;
 use univrs_model::node::{Role, RuntimeKind};
+use univrs_model::quantity::{Bytes, Cpu};
 
 /// Runs this machine as a node.
 ///
@@ -64,6 +65,9 @@ pub struct UpArgs {
     /// How much more than it has this node gives away
     #[arg(long, env = "UNIVRS_OVERCOMMIT", value_name = "cpu=F,memory=F", default_value = "cpu=1,memory=1")]
     pub overcommit: Overcommit,
+    /// What this node gives, where it is less than the machine has
+    #[arg(long, env = "UNIVRS_CAPACITY", value_name = "cpu=C,memory=M,disk=D", hide = true)]
+    pub capacity: Option<Share>,
     /// Directory of this machine that workloads may bind, with all below it; may be repeated, none when absent
     #[arg(long = "allow-bind", env = "UNIVRS_ALLOW_BIND", value_name = "DIR", value_delimiter = ',', value_parser = absolute)]
     pub allow_bind: Vec<PathBuf>,
@@ -151,6 +155,36 @@ impl FromStr for Overcommit {
     }
 }
 
+/// What a node gives; what is not said is what the machine has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Processor time.
+    pub cpu: Option<Cpu>,
+    /// Memory.
+    pub memory: Option<Bytes>,
+    /// Disk.
+    pub disk: Option<Bytes>,
+}
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut result = Self::default();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is not KEY=AMOUNT"))?;
+            let bytes = || value.parse::<Bytes>().map(Some).map_err(|error| error.to_string());
+            match key {
+                "cpu" => result.cpu = Some(value.parse::<Cpu>().map_err(|error| error.to_string())?),
+                "memory" => result.memory = bytes()?,
+                "disk" => result.disk = bytes()?,
+                other => return Err(format!("`{other}` is no capacity; write `cpu`, `memory` or `disk`")),
+            }
+        }
+        Ok(result)
+    }
+}
+
 /// A range of IPv4 addresses, such as `100.64.0.0/10`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipv4Range {
@@ -227,7 +261,7 @@ pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ipv4Range, Overcommit, role};
+    use super::{Ipv4Range, Overcommit, Share, role};
 
     #[test]
     fn ranges_start_at_their_first_address() {
@@ -242,6 +276,14 @@ mod tests {
         assert_eq!("cpu=2".parse(), Ok(Overcommit { cpu: 2.0, memory: 1.0 }));
         assert!("disk=2".parse::<Overcommit>().is_err());
         assert!("cpu=0".parse::<Overcommit>().is_err());
+    }
+
+    #[test]
+    fn a_share_says_what_it_says() {
+        let share: Share = "cpu=333m,memory=1Gi".parse().unwrap();
+        assert_eq!((share.cpu.unwrap().as_millicores(), share.memory.unwrap().get()), (333, 1 << 30));
+        assert_eq!(share.disk, None);
+        assert!("gpu=1".parse::<Share>().is_err() && "cpu=x".parse::<Share>().is_err());
     }
 
     #[test]

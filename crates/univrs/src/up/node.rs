@@ -33,7 +33,12 @@ pub(super) fn describe(
             zone: args.zone.clone(),
             operator: args.operator.clone(),
         },
-        capacity: machine::capacity(dir.root(), args.overcommit.cpu, args.overcommit.memory),
+        capacity: machine::capacity(
+            dir.root(),
+            args.capacity.unwrap_or_default(),
+            args.overcommit.cpu,
+            args.overcommit.memory,
+        ),
         runtime,
         api_address: args.api.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
