@@ -15,6 +15,7 @@ pub mod field;
 pub mod ids;
 pub mod instance;
 pub mod keys;
+pub mod mesh;
 pub mod name;
 pub mod node;
 pub mod operation;

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod control_plane;
 pub mod images;
+pub mod mesh;
 pub mod network;
 pub mod node_access;
 pub mod runtime;
