@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::ids::NodeId;
+use crate::member::WireGuard;
 use crate::name::Name;
 use crate::quantity::{Bytes, Cpu};
 
@@ -20,6 +21,33 @@ pub enum Role {
     Business,
     /// Runs workloads only.
     Slim,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Validator, Self::Business, Self::Slim];
+
+    /// Its name, such as `validator`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Validator => "validator",
+            Self::Business => "business",
+            Self::Slim => "slim",
+        }
+    }
+}
+
+/// Why a text is not a [`Role`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no role `{0}`; there are validator, business and slim")]
+pub struct UnknownRole(String);
+
+impl std::str::FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRole> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| UnknownRole(text.to_owned()))
+    }
 }
 
 /// What containers run on here.
@@ -82,6 +110,15 @@ pub struct Node {
     pub runtime: Option<RuntimeKind>,
     /// `host:port` of its API, for people.
     pub api_address: String,
+    /// `host:port` at which other nodes reach it; absent on a node that no other can reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Its block of the cluster's address range, for its containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<String>,
+    /// How its containers are reached through the encrypted network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wireguard: Option<WireGuard>,
     /// Version of its binary.
     pub version: String,
     /// Directories that workloads may bind, with all below them; none by default.
@@ -133,6 +170,9 @@ pub struct NodeView {
     pub updated_at: Timestamp,
     /// Whether it can be used.
     pub state: NodeState,
+    /// Whether it can be heard: its lease has not run out.
+    #[serde(default)]
+    pub reachable: bool,
     /// Whether users keep new instances away.
     pub cordoned: bool,
     /// Whether instances are being moved away.

@@ -4,6 +4,7 @@
 //! thread or asynchronous runtime exists. Everything else is parsed by the command line crate; the two commands
 //! that are this machine's own business, `up` and `down`, are executed here.
 
+mod cluster;
 mod down;
 mod failure;
 mod identity;

@@ -186,6 +186,11 @@ impl RaftStore {
         Ok(store)
     }
 
+    /// The number of this node among the members.
+    pub fn member_id(&self) -> MemberId {
+        self.core.member
+    }
+
     /// The cluster that the data belongs to.
     pub fn cluster_id(&self) -> ClusterId {
         self.core.cluster

@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
 use crate::{
-    audit, completion, deploy, events, image, lab, mcp, node, openapi, operation, org, plans, proxy, run,
-    secret, status, token, topology, version, volume, workload,
+    audit, completion, deploy, events, image, join_token, lab, mcp, node, openapi, operation, org, plans,
+    proxy, run, secret, status, token, topology, version, volume, workload,
 };
 
 /// Runs containers on many machines
@@ -129,6 +129,9 @@ pub(crate) enum Verb {
     /// Organisations
     #[command(subcommand, visible_alias = "orgs")]
     Org(org::OrgVerb),
+    /// What machines join the cluster with
+    #[command(subcommand, visible_alias = "join-tokens")]
+    JoinToken(join_token::JoinTokenVerb),
     /// API tokens
     #[command(subcommand, visible_alias = "tokens")]
     Token(token::TokenVerb),
@@ -177,6 +180,7 @@ impl Verb {
             Self::Operation(verb) => verb.run(context).await,
             Self::Plan(verb) => verb.run(context).await,
             Self::Org(verb) => verb.run(context).await,
+            Self::JoinToken(verb) => verb.run(context).await,
             Self::Token(verb) => verb.run(context).await,
             Self::Secret(verb) => verb.run(context).await,
             Self::Volume(verb) => verb.run(context).await,

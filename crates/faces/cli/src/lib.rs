@@ -16,6 +16,7 @@ mod exit;
 mod fault;
 mod image;
 mod io;
+mod join_token;
 mod lab;
 mod listing;
 mod mcp;

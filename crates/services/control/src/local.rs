@@ -24,8 +24,8 @@ use crate::mirror::Mirror;
 use crate::record::{delete, key, put, unchanged};
 use crate::volumes::removed_event;
 
-/// How long a node counts as alive after its last sign of life.
-pub const NODE_LEASE: Duration = Duration::from_secs(10);
+/// How long a node counts as alive after its last sign of life, of which it gives one every second.
+pub const NODE_LEASE: Duration = Duration::from_secs(4);
 
 /// The control plane for the node on this machine.
 pub struct LocalControlPlane {
@@ -40,7 +40,13 @@ impl LocalControlPlane {
     /// A control plane over the store and picture of this process.
     pub fn new(store: Arc<dyn StateStore>, mirror: Mirror, clock: Arc<dyn Clock>) -> Self {
         // Event keys of nodes start high, so that they never meet those of the faces.
-        Self { store, mirror, clock, lease: Mutex::new(None), serial: AtomicU64::new(1 << 31) }
+        Self {
+            store,
+            mirror,
+            clock,
+            lease: Mutex::new(None),
+            serial: AtomicU64::new((1 << 31) + crate::handle::own_numbers()),
+        }
     }
 }
 

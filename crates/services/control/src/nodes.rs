@@ -10,6 +10,7 @@ use univrs_model::event::{Event, EventKind, Severity};
 use univrs_model::ids::{ClusterId, matches_prefix};
 use univrs_model::instance::InstanceView;
 use univrs_model::keys;
+use univrs_model::member::Member;
 use univrs_model::node::{Capacity, Node, NodePolicy, NodeState, NodeView};
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_ports::store::{Consistency, MemberId, Revision, Role, TxnOutcome};
@@ -190,6 +191,14 @@ impl Control {
         }
         let at = keys::node(&node.id);
         let policy = keys::node_policy(&node.id);
+        let mut guards = vec![unchanged(at.clone(), Some(node.revision))?];
+        let mut ops = vec![crate::record::delete(at)?, crate::record::delete(policy)?];
+        if let Some(member) = state.members.get(&node.id) {
+            let removed = Member { removed_at: Some(self.clock.now()), ..Member::clone(member) };
+            guards.push(unchanged(keys::member(&node.id), Some(member.revision))?);
+            ops.push(put(keys::member(&node.id), &removed)?);
+            ops.push(crate::record::delete(keys::validator_key(&node.id))?);
+        }
         let outcome = self
             .commit(Write {
                 caller: caller.clone(),
@@ -197,8 +206,8 @@ impl Control {
                 action: Action::NodeWrite,
                 object: format!("node/{}", node.name),
                 summary: format!("removed node {}", node.name),
-                guards: vec![unchanged(at.clone(), Some(node.revision))?],
-                ops: vec![crate::record::delete(at)?, crate::record::delete(policy)?],
+                guards,
+                ops,
                 event: Some(Event {
                     at: self.clock.now(),
                     kind: EventKind::NodeRemoved,
@@ -270,11 +279,12 @@ impl Control {
         let Some(admin) = &self.admin else { return Ok((None, Vec::new())) };
         let status = admin.admin.status().await?;
         let name = |id: MemberId| {
-            let address = status.members.iter().find(|member| member.id == id).map(|m| m.address.as_str());
-            match (state.nodes.get(&admin.node), address) {
-                (Some(node), _) if id == status.member => node.name.to_string(),
-                (_, Some(address)) if !address.is_empty() => address.to_owned(),
-                _ => id.to_string(),
+            let member = state.members.values().find(|member| member.member == Some(id.0));
+            let node = member.and_then(|member| state.nodes.get(&member.node));
+            match (node, member) {
+                (Some(node), _) => node.name.to_string(),
+                (None, Some(member)) => member.name.to_string(),
+                (None, None) => id.to_string(),
             }
         };
         let voters = status.members.iter().filter(|member| member.role == Role::Voter);
