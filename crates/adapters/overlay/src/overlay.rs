@@ -1,13 +1,17 @@
 //! The encrypted network of a node: device, peers, route and echoes.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gotatun::device::{DefaultDeviceTransports, Device, DeviceBuilder, Peer};
+use gotatun::device::{Device, DeviceBuilder, Peer};
+use gotatun::tun::tun_async_device::TunDevice;
+use gotatun::udp::socket::{UdpSocket as WireSocket, UdpSocketFactory};
+use gotatun::udp::{UdpTransportFactory, UdpTransportFactoryParams};
 use gotatun::x25519::PublicKey;
 use ipnet::Ipv4Net;
 use ipnetwork::{IpNetwork, Ipv4Network};
@@ -46,8 +50,8 @@ pub struct OverlayOptions {
     pub node: NodeId,
     /// The file of the private key.
     pub key_file: PathBuf,
-    /// The UDP port.
-    pub port: u16,
+    /// Where to listen over UDP; any address of this machine when it is unspecified.
+    pub listen: SocketAddr,
     /// The cluster's range, which is led to the interface.
     pub cluster: Ipv4Net,
     /// The first address of the node's own block: the bridge's, where echoes are answered.
@@ -60,7 +64,7 @@ pub struct OverlayOptions {
 pub struct Overlay {
     node: NodeId,
     name: String,
-    device: Device<DefaultDeviceTransports>,
+    device: Device<(Listener, TunDevice, TunDevice)>,
     public_key: String,
     port: u16,
     mtu: u32,
@@ -86,23 +90,23 @@ impl Overlay {
     /// # Errors
     /// [`OverlayError::Port`] when the port is taken, the others as they say.
     pub async fn open(options: OverlayOptions) -> Result<Self, OverlayError> {
-        let OverlayOptions { node, key_file, port, cluster, gateway, underlay } = options;
+        let OverlayOptions { node, key_file, listen, cluster, gateway, underlay } = options;
         let key = read_or_make(&key_file)?;
         let public_key = public_text(&PublicKey::from(&key));
         // The library tells of a taken port late and in passing.
-        let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        drop(UdpSocket::bind(address).await.map_err(|source| OverlayError::Port { address, source })?);
+        let taken = |source| OverlayError::Port { address: listen, source };
+        drop(UdpSocket::bind(listen).await.map_err(taken)?);
         let (links, connection) = Links::open()?;
         let mut tasks = vec![tokio::spawn(connection)];
         let below = links.underlay_mtu(underlay).await?.unwrap_or(USUAL_MTU);
         let mtu = below.saturating_sub(OVERHEAD).max(LEAST_MTU);
         let name = interface(&node);
         let device = DeviceBuilder::new()
-            .with_default_udp()
+            .with_udp(Listener { address: listen.ip(), inner: UdpSocketFactory::default() })
             .create_tun(&name)
             .map_err(|error| failed(format!("make interface {name}"), error))?
             .with_private_key(key)
-            .with_listen_port(port)
+            .with_listen_port(listen.port())
             .build()
             .await
             .map_err(|error| failed("start WireGuard", error))?;
@@ -220,6 +224,22 @@ impl Mesh for Overlay {
             absent_because: None,
             peers: peers.collect(),
         }
+    }
+}
+
+/// Binds where it is told to; the library itself takes every address of the machine.
+struct Listener {
+    address: IpAddr,
+    inner: UdpSocketFactory,
+}
+
+impl UdpTransportFactory for Listener {
+    type Send = WireSocket;
+    type Recv = WireSocket;
+
+    async fn bind(&mut self, params: &UdpTransportFactoryParams) -> io::Result<(WireSocket, WireSocket)> {
+        let addr = Some(self.address).filter(|address| !address.is_unspecified());
+        self.inner.bind(&UdpTransportFactoryParams { addr, ..params.clone() }).await
     }
 }
 

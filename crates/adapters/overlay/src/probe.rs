@@ -64,11 +64,12 @@ impl Seen {
         let mut times: Vec<Duration> = judged.iter().filter_map(|sent| sent.took).collect();
         times.sort_unstable();
         let lost = judged.len() - times.len();
+        let asked_large = judged.iter().any(|sent| sent.size > SMALL);
         let largest = judged.iter().filter(|sent| sent.took.is_some()).map(|sent| sent.size + HEADERS).max();
         Echoes {
             rtt: times.get(times.len() / 2).copied(),
             loss: (!judged.is_empty()).then(|| u32::try_from(lost * 1000 / judged.len()).unwrap_or(1000)),
-            mtu: largest.and_then(|size| u32::try_from(size).ok()),
+            mtu: largest.filter(|_| asked_large).and_then(|size| u32::try_from(size).ok()),
         }
     }
 }

@@ -87,6 +87,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/operations/{operation}", &[("GET", Needs(OperationRead, "operation"))]),
     ("/api/operations/{operation}/cancel", &[("POST", Needs(OperationWrite, "operation"))]),
     ("/api/caller", &[("GET", Needs(ClusterRead, "cluster"))]),
+    ("/api/mesh", &[("GET", Needs(NodeRead, "node"))]),
     ("/api/problems", &[("GET", Needs(InstanceRead, "instance"))]),
     ("/api/plans", &[("GET", Needs(OperationRead, "plan"))]),
     ("/api/plans/{plan}", &[("GET", Needs(OperationRead, "plan"))]),

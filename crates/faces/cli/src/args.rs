@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
 use crate::{
-    audit, completion, deploy, events, image, join_token, lab, mcp, node, openapi, operation, org, plans,
-    proxy, run, secret, status, token, topology, version, volume, workload,
+    audit, completion, deploy, events, image, join_token, lab, mcp, mesh, node, openapi, operation, org,
+    plans, proxy, run, secret, status, token, topology, version, volume, workload,
 };
 
 /// Runs containers on many machines
@@ -147,6 +147,9 @@ pub(crate) enum Verb {
     /// Many real nodes on this machine, to rehearse on
     #[command(subcommand)]
     Lab(lab::LabVerb),
+    /// The encrypted network between nodes
+    #[command(subcommand)]
+    Mesh(mesh::MeshVerb),
     /// Show what happened
     Events(events::EventsArgs),
     /// Who did what
@@ -186,6 +189,7 @@ impl Verb {
             Self::Volume(verb) => verb.run(context).await,
             Self::Topology(verb) => verb.run(context),
             Self::Lab(verb) => verb.run(context).await,
+            Self::Mesh(verb) => verb.run(context).await,
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
             Self::Mcp(args) => args.run(context).await,

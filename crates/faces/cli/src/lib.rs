@@ -20,6 +20,7 @@ mod join_token;
 mod lab;
 mod listing;
 mod mcp;
+mod mesh;
 mod node;
 mod openapi;
 mod operation;

@@ -50,6 +50,9 @@ pub struct UpArgs {
     /// Address that other nodes are told to reach this one at; that of the interface to them when absent
     #[arg(long, env = "UNIVRS_ADVERTISE", value_name = "HOST[:PORT]")]
     pub advertise: Option<String>,
+    /// Where the encrypted network between containers listens, over UDP
+    #[arg(long, env = "UNIVRS_WIREGUARD", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:51820", value_parser = socket_address)]
+    pub wireguard: SocketAddr,
     /// How many validators of a new cluster vote, where that many may: an odd number up to 7
     #[arg(long, env = "UNIVRS_VOTERS", value_name = "NUMBER", default_value_t = VOTERS, value_parser = voters)]
     pub voters: u32,

@@ -45,12 +45,10 @@ pub(crate) fn start(lab: &Lab, seat: &Seat) -> Result<i32, LabError> {
         command.args(["--cloud", &region.cloud, "--region", &region.region]);
     }
     command.args(["--runtime", &lab.runtime, "--capacity", &lab.capacity]);
-    if !lab.apart {
-        command.args(["--advertise", &address]);
-    }
+    command.args(["--advertise", &address]);
     command.arg("--api").arg(NODE_API.to_string()).arg("--data-dir").arg(&data);
-    if seat.number == 1 || lab.apart {
-        command.arg("--bootstrap");
+    if seat.number == 1 {
+        command.args(["--bootstrap", "--voters", &lab.layout.voters.to_string()]);
     } else {
         command.arg("--join").arg(gates(lab));
         command.env("UNIVRS_JOIN_TOKEN", lab.join_token.clone().unwrap_or_default());

@@ -64,7 +64,6 @@ pub fn raise(options: Options, talk: &mut dyn FnMut(&str)) -> Result<Lab, LabErr
         name: options.name,
         dir,
         runtime: options.runtime,
-        apart: std::env::var_os("UNIVRS_LAB_APART").is_some(),
         delayed: options.delayed && layout.regions.len() > 1,
         layout,
         capacity,
@@ -102,18 +101,13 @@ fn build(lab: &mut Lab, talk: &mut dyn FnMut(&str)) -> Result<(), LabError> {
     if others.is_empty() {
         return until_whole(lab, patience);
     }
-    if !lab.apart {
-        lab.join_token = Some(join_token(lab, first, others.len())?);
-    }
+    lab.join_token = Some(join_token(lab, first, others.len())?);
     for seat in others {
         start(lab, seat)?;
     }
     lab.save()?;
     for seat in others {
         nodes::until_ready(lab, &seat.name, patience)?;
-    }
-    if lab.apart {
-        return Ok(());
     }
     until_whole(lab, patience)
 }

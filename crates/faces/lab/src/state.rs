@@ -36,9 +36,6 @@ pub struct Lab {
     pub dir: PathBuf,
     /// What runs containers.
     pub runtime: String,
-    /// Each node is a cluster by itself.
-    #[serde(default)]
-    pub apart: bool,
     /// Whether regions are as far apart as in the world.
     pub delayed: bool,
     /// Nodes, regions and distances.

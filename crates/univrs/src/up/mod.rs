@@ -5,6 +5,7 @@ pub(crate) mod containers;
 mod founding;
 mod member;
 mod memory;
+mod mesh;
 mod node;
 mod parts;
 mod sealing;
@@ -78,7 +79,11 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let directory = Arc::clone(peers.trust.directory());
     let machine = parts::Machine::open(&args, &dir, &mut identity, &standing).await?;
     let now = clock.now();
-    let node = node::describe(&args, &dir, &identity, &standing, machine.kind(), address.clone(), now);
+    let mut node = node::describe(&args, &dir, &identity, &standing, machine.kind(), address.clone(), now);
+    let cluster = parts::cluster_range(&args, &standing).to_string();
+    let place = mesh::open(&args, &dir, &identity, &machine, &cluster, address.as_deref()).await;
+    node.wireguard = place.announced();
+    place.follow(identity.node.clone(), mirror.clone(), &tasks, &shutdown);
 
     let local = Arc::new(LocalNodeAccess::new(identity.node.clone(), machine.runtime()));
     let access = ClusterAccess {
@@ -159,6 +164,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let app = App {
         control: control.clone(),
         images: machine.images(),
+        mesh: place.face(),
         clock,
         metrics,
         loopback: args.api.ip().is_loopback(),
@@ -179,7 +185,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     if tokio::time::timeout(stop::PATIENCE, tasks.wait()).await.is_err() {
         tracing::warn!("some parts did not stop in time");
     }
-    drop((machine, mirror));
+    drop((machine, mirror, place));
     if let Some(copy) = &state.copy {
         copy.close().await;
     }

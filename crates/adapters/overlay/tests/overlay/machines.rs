@@ -76,7 +76,7 @@ impl Machines {
         OverlayOptions {
             node: node(machine),
             key_file: self.keys.path().join(format!("key{machine}")),
-            port: 51820,
+            listen: "0.0.0.0:51820".parse().unwrap(),
             cluster: "100.64.0.0/10".parse().unwrap(),
             gateway: gateway(machine),
             underlay: Some(underlay(machine).into()),
