@@ -158,6 +158,18 @@ pub enum NodeState {
     Lost,
 }
 
+/// What a node does for the replicated state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StatePart {
+    /// It orders all writes, and votes.
+    Leader,
+    /// A majority of its kind takes in every write.
+    Voter,
+    /// It has a copy and does not vote.
+    Follower,
+}
+
 /// A node as people see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeView {
@@ -173,6 +185,9 @@ pub struct NodeView {
     /// Whether it can be heard: its lease has not run out.
     #[serde(default)]
     pub reachable: bool,
+    /// What it does for the replicated state; absent when it holds no copy, or the node that was asked does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_part: Option<StatePart>,
     /// Whether users keep new instances away.
     pub cordoned: bool,
     /// Whether instances are being moved away.

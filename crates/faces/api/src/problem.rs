@@ -193,7 +193,8 @@ fn of_store(error: &store::Error) -> Option<Problem> {
     let detail = error.to_string();
     Some(match error {
         store::Error::Denied { .. } => {
-            Problem::new(StatusCode::FORBIDDEN, "denied", "That is not allowed", detail)
+            Problem::new(StatusCode::FORBIDDEN, "denied", "That is not allowed on this node", detail)
+                .hint("ask the API of a validator or business node (`univrs node ls`)")
         }
         store::Error::DiskFull => {
             Problem::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", "No space for writes", detail)

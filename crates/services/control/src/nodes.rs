@@ -11,7 +11,7 @@ use univrs_model::ids::{ClusterId, matches_prefix};
 use univrs_model::instance::InstanceView;
 use univrs_model::keys;
 use univrs_model::member::Member;
-use univrs_model::node::{Capacity, Node, NodePolicy, NodeState, NodeView};
+use univrs_model::node::{Capacity, Node, NodePolicy, NodeState, NodeView, StatePart};
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_ports::store::{Consistency, MemberId, Revision, Role, TxnOutcome};
 
@@ -235,6 +235,7 @@ impl Control {
         let record =
             stored.map(|stored| Record::<ClusterRecord>::decode(keys::CLUSTER, &stored)).transpose()?;
         let (members, revision) = self.list_nodes(caller)?;
+        let members = self.with_state_parts(members).await;
         let (workloads, _) = self.list_workloads(caller)?;
         let state = self.mirror.state();
         let mut problems = Vec::new();
@@ -274,6 +275,23 @@ impl Control {
 }
 
 impl Control {
+    /// Fills in what each node does for the replicated state, as far as this node knows.
+    pub async fn with_state_parts(&self, mut nodes: Vec<NodeView>) -> Vec<NodeView> {
+        let Some(admin) = &self.admin else { return nodes };
+        let Ok(status) = admin.admin.status().await else { return nodes };
+        let state = self.mirror.state();
+        for view in &mut nodes {
+            let id = state.members.get(&view.node.id).and_then(|member| member.member).map(MemberId);
+            let known = status.members.iter().find(|member| Some(member.id) == id);
+            view.state_part = known.map(|member| match member.role {
+                _ if status.leader == Some(member.id) => StatePart::Leader,
+                Role::Voter => StatePart::Voter,
+                Role::Learner => StatePart::Follower,
+            });
+        }
+        nodes
+    }
+
     /// Who leads and who votes, as the store says.
     async fn deciders(&self, state: &State) -> Result<(Option<String>, Vec<String>), Error> {
         let Some(admin) = &self.admin else { return Ok((None, Vec::new())) };

@@ -144,6 +144,7 @@ pub fn node(state: &State, record: &Record<Node>) -> NodeView {
     let reachable = state.nodes_alive.contains(&record.id);
     NodeView {
         reachable,
+        state_part: None,
         revision: policy.map_or(record.revision.0, |policy| policy.revision.0.max(record.revision.0)),
         updated_at: said.updated_at.unwrap_or(record.created_at),
         state: if reachable { NodeState::Ready } else { NodeState::Lost },
