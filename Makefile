@@ -4,18 +4,21 @@ SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 BIN := $(or $(CARGO_TARGET_DIR),target)/release/univrs
 
-.PHONY: help demo demo-core demo-resources demo-topology images bench-topology up test check bench soak interop fix openapi deps build
+.PHONY: help demo demo-core demo-cluster demo-resources demo-topology images bench-topology up test check bench soak interop fix openapi deps build
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: demo-core demo-resources demo-topology ## The main job end to end; cleans up after itself
+demo: demo-core demo-cluster demo-resources demo-topology ## The main job end to end; cleans up after itself
 
 demo-core: build ## One machine: deploy, scale, update, break, kill, re-adopt, remove
 	@scripts/demo-core.sh $(BIN)
 
 demo-resources: build images ## A database from a template: SQL, a kill, backup, restore, and nothing left
 	@scripts/demo-resources.sh $(BIN)
+
+demo-cluster: build ## Six machines in three clouds: spread, call across, kill a cloud, heal
+	@scripts/demo-cluster.sh $(BIN)
 
 demo-topology: build ## One file of clouds: check, plan, cost, optimise, emit, draw
 	@scripts/demo-topology.sh $(BIN)

@@ -34,8 +34,12 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Arrows inside the faces: who may know whom.
-const FACE_ARROWS: &[(&str, &str)] =
-    &[("univrs-cli", "univrs-client"), ("univrs-cli", "univrs-mcp"), ("univrs-api", "univrs-mcp")];
+const FACE_ARROWS: &[(&str, &str)] = &[
+    ("univrs-cli", "univrs-client"),
+    ("univrs-cli", "univrs-lab"),
+    ("univrs-cli", "univrs-mcp"),
+    ("univrs-api", "univrs-mcp"),
+];
 
 /// Arrows inside the cores: who may know whom.
 ///

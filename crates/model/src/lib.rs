@@ -17,6 +17,7 @@ pub mod instance;
 pub mod join;
 pub mod keys;
 pub mod member;
+pub mod mesh;
 pub mod name;
 pub mod node;
 pub mod operation;

@@ -5,6 +5,7 @@ pub mod authority;
 pub mod clock;
 pub mod control_plane;
 pub mod images;
+pub mod mesh;
 pub mod network;
 pub mod node_access;
 pub mod provider;

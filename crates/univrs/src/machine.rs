@@ -3,23 +3,27 @@
 use std::fs;
 use std::path::Path;
 
+use univrs_cli::Share;
 use univrs_model::name::Name;
 use univrs_model::node::Capacity;
 use univrs_model::quantity::{Bytes, Cpu};
 
 use crate::failure::Failure;
 
-/// Processor time, memory and disk of this machine, times the factors by which it gives away more than it has.
-pub(crate) fn capacity(data_dir: &Path, cpu_factor: f64, memory_factor: f64) -> Capacity {
+/// Processor time, memory and disk of this machine or of the given share of it, times the factors by which it gives
+/// away more than it has.
+pub(crate) fn capacity(data_dir: &Path, share: Share, cpu_factor: f64, memory_factor: f64) -> Capacity {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let scale = |amount: u64, factor: f64| (amount as f64 * factor) as u64;
     let disk = nix::sys::statvfs::statvfs(data_dir)
         .map(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()))
         .unwrap_or_default();
+    let cpu = share.cpu.map_or(cores as u64 * 1000, Cpu::as_millicores);
+    let memory = share.memory.map_or_else(|| memory().unwrap_or(1 << 30), Bytes::get);
     Capacity {
-        cpu: Cpu::millicores(scale(cores as u64 * 1000, cpu_factor)),
-        memory: Bytes::new(scale(memory().unwrap_or(1 << 30), memory_factor)),
-        disk: Bytes::new(disk),
+        cpu: Cpu::millicores(scale(cpu, cpu_factor)),
+        memory: Bytes::new(scale(memory, memory_factor)),
+        disk: share.disk.unwrap_or(Bytes::new(disk)),
     }
 }
 

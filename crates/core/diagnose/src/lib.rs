@@ -13,12 +13,14 @@
 //! change (`fix`) and which question or change comes next (`next`).
 
 mod instances;
+mod mesh;
 mod nodes;
 mod placement;
 mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use mesh::mesh_advice;
 use serde::{Deserialize, Serialize};
 use univrs_model::Timestamp;
 use univrs_model::event::Severity;

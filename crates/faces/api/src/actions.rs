@@ -71,10 +71,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/orgs/{org}", &[("GET", Needs(OrgRead, "org"))]),
     ("/api/orgs/{org}/quota", &[("GET", Needs(OrgRead, "org")), ("PUT", Needs(OrgWrite, "org"))]),
     ("/api/tokens", &[("GET", Needs(TokenRead, "token")), ("POST", Needs(TokenWrite, "token"))]),
-    (
-        "/api/join-tokens",
-        &[("GET", Needs(NodeRead, "join_token")), ("POST", Needs(NodeWrite, "join_token"))],
-    ),
+    ("/api/join-tokens", &[("GET", Needs(NodeRead, "join_token")), ("POST", Needs(NodeWrite, "join_token"))]),
     ("/api/join-tokens/{join_token}", &[("DELETE", Needs(NodeWrite, "join_token"))]),
     ("/api/secrets", &[("GET", Needs(SecretRead, "secret"))]),
     (
@@ -112,6 +109,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/operations/{operation}", &[("GET", Needs(OperationRead, "operation"))]),
     ("/api/operations/{operation}/cancel", &[("POST", Needs(OperationWrite, "operation"))]),
     ("/api/caller", &[("GET", Needs(ClusterRead, "cluster"))]),
+    ("/api/mesh", &[("GET", Needs(NodeRead, "node"))]),
     ("/api/problems", &[("GET", Needs(InstanceRead, "instance"))]),
     ("/api/plans", &[("GET", Needs(OperationRead, "plan"))]),
     ("/api/plans/{plan}", &[("GET", Needs(OperationRead, "plan"))]),

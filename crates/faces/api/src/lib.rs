@@ -11,6 +11,7 @@ mod history;
 mod images;
 mod join_tokens;
 mod mcp;
+mod mesh;
 mod metrics;
 mod nodes;
 mod operations;
@@ -44,6 +45,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use univrs_control::Control;
 use univrs_ports::clock::Clock;
 use univrs_ports::images::ImageLibrary;
+use univrs_ports::mesh::Mesh;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -60,6 +62,8 @@ pub struct App {
     pub control: Control,
     /// Images on this machine.
     pub images: Arc<dyn ImageLibrary>,
+    /// The encrypted network between nodes.
+    pub mesh: Arc<dyn Mesh>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// What Prometheus sees.
@@ -99,6 +103,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(topologies::router())
         .merge(plans::router())
         .merge(problems::router())
+        .merge(mesh::router())
         .merge(access::router())
         .merge(sockets::router())
         .routes(utoipa_axum::routes!(openapi_document))

@@ -12,8 +12,9 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
 use crate::{
-    audit, completion, dashboard, deploy, events, image, join_token, mcp, node, openapi, operation, org, plans, proxy, resource, run,
-    secret, status, template, token, topology, version, volume, workload,
+    audit, completion, dashboard, deploy, events, image, join_token, lab, mcp, mesh, node, openapi,
+    operation, org, plans, proxy, resource, run, secret, status, template, token, topology, version, volume,
+    workload,
 };
 
 /// Runs containers on many machines
@@ -153,6 +154,12 @@ pub(crate) enum Verb {
     /// Files of clouds: checked, priced, emitted on this machine
     #[command(subcommand)]
     Topology(topology::TopologyVerb),
+    /// Many real nodes on this machine, to rehearse on
+    #[command(subcommand)]
+    Lab(lab::LabVerb),
+    /// The encrypted network between nodes
+    #[command(subcommand)]
+    Mesh(mesh::MeshVerb),
     /// Show what happened
     Events(events::EventsArgs),
     /// Who did what
@@ -196,6 +203,8 @@ impl Verb {
             Self::Template(verb) => verb.run(context).await,
             Self::Provider(verb) => verb.run(context).await,
             Self::Topology(verb) => verb.run(context),
+            Self::Lab(verb) => verb.run(context).await,
+            Self::Mesh(verb) => verb.run(context).await,
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
             Self::Mcp(args) => args.run(context).await,

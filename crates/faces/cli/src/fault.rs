@@ -20,6 +20,9 @@ pub(crate) enum Fault {
     /// It failed for a reason that the command itself found.
     #[error("{detail}")]
     Failed { detail: String, hint: Option<String> },
+    /// It ended in a way that has an exit code of its own.
+    #[error("{detail}")]
+    Ended { exit: Exit, detail: String, hint: Option<String> },
     /// A workload file is not acceptable.
     #[error("{} is not acceptable", file)]
     Document { file: String, faults: Vec<FieldError> },
@@ -59,6 +62,7 @@ impl Fault {
                 _ => Exit::Failed,
             },
             Self::Usage { .. } => Exit::Usage,
+            Self::Ended { exit, .. } => *exit,
             // Whoever read the output has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
             Self::Failed { .. } | Self::Document { .. } | Self::Local { .. } | Self::Output(_) => {
@@ -106,6 +110,7 @@ impl Fault {
             Self::Api(_)
             | Self::Usage { .. }
             | Self::Failed { .. }
+            | Self::Ended { .. }
             | Self::Local { .. }
             | Self::Output(_) => {
                 lines.push(format!("error: {}", chain(self)));
@@ -118,7 +123,7 @@ impl Fault {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Usage { hint, .. } => Some(hint.clone()),
-            Self::Failed { hint, .. } => hint.clone(),
+            Self::Failed { hint, .. } | Self::Ended { hint, .. } => hint.clone(),
             Self::Api(error) => api_hint(error),
             Self::Document { .. } | Self::Local { .. } | Self::Output(_) => None,
         }

@@ -18,8 +18,10 @@ mod fault;
 mod image;
 mod io;
 mod join_token;
+mod lab;
 mod listing;
 mod mcp;
+mod mesh;
 mod node;
 mod openapi;
 mod operation;
@@ -49,7 +51,7 @@ use std::process::ExitCode;
 pub use args::{ClientCommand, Invocation, command, parse, try_parse};
 pub use exit::Exit;
 pub use io::Io;
-pub use up::{DownArgs, Ipv4Range, OnExit, Overcommit, UpArgs};
+pub use up::{DownArgs, Ipv4Range, OnExit, Overcommit, Share, UpArgs};
 
 use context::Context;
 

@@ -15,6 +15,7 @@ use univrs_model::join::Fingerprint;
 use univrs_model::member::{MOST_VOTERS, VOTERS};
 use univrs_model::name::Name;
 use univrs_model::node::{Role, RuntimeKind};
+use univrs_model::quantity::{Bytes, Cpu};
 
 /// Runs this machine as a node.
 ///
@@ -26,7 +27,13 @@ pub struct UpArgs {
     pub bootstrap: bool,
     /// Join the cluster of this node instead of making one; several to try, separated by commas. Does nothing when the
     /// data directory belongs to a cluster already
-    #[arg(long, env = "UNIVRS_JOIN", value_name = "HOST[:PORT]", value_delimiter = ',', conflicts_with = "bootstrap")]
+    #[arg(
+        long,
+        env = "UNIVRS_JOIN",
+        value_name = "HOST[:PORT]",
+        value_delimiter = ',',
+        conflicts_with = "bootstrap"
+    )]
     pub join: Vec<String>,
     /// What to join with, as `univrs join-token create` prints it
     #[arg(long, env = "UNIVRS_JOIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
@@ -43,6 +50,9 @@ pub struct UpArgs {
     /// Address that other nodes are told to reach this one at; that of the interface to them when absent
     #[arg(long, env = "UNIVRS_ADVERTISE", value_name = "HOST[:PORT]")]
     pub advertise: Option<String>,
+    /// Where the encrypted network between containers listens, over UDP
+    #[arg(long, env = "UNIVRS_WIREGUARD", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:51820", value_parser = socket_address)]
+    pub wireguard: SocketAddr,
     /// How many validators of a new cluster vote, where that many may: an odd number up to 7
     #[arg(long, env = "UNIVRS_VOTERS", value_name = "NUMBER", default_value_t = VOTERS, value_parser = voters)]
     pub voters: u32,
@@ -89,6 +99,9 @@ pub struct UpArgs {
     /// How much more than it has this node gives away
     #[arg(long, env = "UNIVRS_OVERCOMMIT", value_name = "cpu=F,memory=F", default_value = "cpu=1,memory=1")]
     pub overcommit: Overcommit,
+    /// What this node gives, where it is less than the machine has
+    #[arg(long, env = "UNIVRS_CAPACITY", value_name = "cpu=C,memory=M,disk=D", hide = true)]
+    pub capacity: Option<Share>,
     /// Directory of this machine that workloads may bind, with all below it; may be repeated, none when absent
     #[arg(long = "allow-bind", env = "UNIVRS_ALLOW_BIND", value_name = "DIR", value_delimiter = ',', value_parser = absolute)]
     pub allow_bind: Vec<PathBuf>,
@@ -182,6 +195,36 @@ impl FromStr for Overcommit {
     }
 }
 
+/// What a node gives; what is not said is what the machine has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Processor time.
+    pub cpu: Option<Cpu>,
+    /// Memory.
+    pub memory: Option<Bytes>,
+    /// Disk.
+    pub disk: Option<Bytes>,
+}
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut result = Self::default();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is not KEY=AMOUNT"))?;
+            let bytes = || value.parse::<Bytes>().map(Some).map_err(|error| error.to_string());
+            match key {
+                "cpu" => result.cpu = Some(value.parse::<Cpu>().map_err(|error| error.to_string())?),
+                "memory" => result.memory = bytes()?,
+                "disk" => result.disk = bytes()?,
+                other => return Err(format!("`{other}` is no capacity; write `cpu`, `memory` or `disk`")),
+            }
+        }
+        Ok(result)
+    }
+}
+
 /// A range of IPv4 addresses, such as `100.64.0.0/10`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipv4Range {
@@ -263,7 +306,7 @@ pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ipv4Range, Overcommit, role};
+    use super::{Ipv4Range, Overcommit, Share, role};
 
     #[test]
     fn ranges_start_at_their_first_address() {
@@ -278,6 +321,14 @@ mod tests {
         assert_eq!("cpu=2".parse(), Ok(Overcommit { cpu: 2.0, memory: 1.0 }));
         assert!("disk=2".parse::<Overcommit>().is_err());
         assert!("cpu=0".parse::<Overcommit>().is_err());
+    }
+
+    #[test]
+    fn a_share_says_what_it_says() {
+        let share: Share = "cpu=333m,memory=1Gi".parse().unwrap();
+        assert_eq!((share.cpu.unwrap().as_millicores(), share.memory.unwrap().get()), (333, 1 << 30));
+        assert_eq!(share.disk, None);
+        assert!("gpu=1".parse::<Share>().is_err() && "cpu=x".parse::<Share>().is_err());
     }
 
     #[test]

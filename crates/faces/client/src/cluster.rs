@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use univrs_model::mesh::MeshView;
+
 use crate::error::Error;
 use crate::request::{Client, Reply};
 
@@ -12,6 +14,14 @@ impl Client {
     /// As every request.
     pub async fn cluster(&self) -> Result<Reply<Value>, Error> {
         self.get(&["api", "cluster"], &[]).await
+    }
+
+    /// The encrypted network between nodes, as the node that answers sees it.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn mesh(&self) -> Result<Reply<MeshView>, Error> {
+        self.get(&["api", "mesh"], &[]).await
     }
 
     /// The description of the API in the OpenAPI format.

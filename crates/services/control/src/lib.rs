@@ -19,6 +19,7 @@ mod history;
 mod join_tokens;
 mod joining;
 mod local;
+mod mesh;
 mod mirror;
 mod nodes;
 mod operations;

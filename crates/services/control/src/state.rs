@@ -172,7 +172,8 @@ impl State {
             set(&mut self.membership, text, value);
         } else if text == keys::AUTHORITY {
             set(&mut self.authority, text, value);
-        } else if let Some(port) = text.strip_prefix(keys::RESOURCE_PORTS).and_then(|port| port.parse().ok()) {
+        } else if let Some(port) = text.strip_prefix(keys::RESOURCE_PORTS).and_then(|port| port.parse().ok())
+        {
             insert(&mut self.resource_ports, port, text, value);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {

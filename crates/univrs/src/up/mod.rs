@@ -5,6 +5,7 @@ pub(crate) mod containers;
 mod founding;
 mod member;
 mod memory;
+mod mesh;
 mod metrics;
 mod node;
 mod parts;
@@ -80,7 +81,11 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let directory = Arc::clone(peers.trust.directory());
     let machine = parts::Machine::open(&args, &dir, &mut identity, &standing).await?;
     let now = clock.now();
-    let node = node::describe(&args, &dir, &identity, &standing, machine.kind(), address.clone(), now);
+    let mut node = node::describe(&args, &dir, &identity, &standing, machine.kind(), address.clone(), now);
+    let cluster = parts::cluster_range(&args, &standing).to_string();
+    let place = mesh::open(&args, &dir, &identity, &machine, &cluster, address.as_deref()).await;
+    node.wireguard = place.announced();
+    place.follow(identity.node.clone(), mirror.clone(), &tasks, &shutdown);
 
     let local = Arc::new(LocalNodeAccess::new(identity.node.clone(), machine.runtime()));
     let access = ClusterAccess {
@@ -111,29 +116,25 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
         true => Arc::clone(&local_secrets) as _,
         false => Arc::new(RemoteSecrets(Arc::clone(&peers.asking))),
     };
-    let late = Late {
-        control: control.clone(),
-        secrets: is_validator.then_some(local_secrets),
-        access: local,
-    };
+    let late =
+        Late { control: control.clone(), secrets: is_validator.then_some(local_secrets), access: local };
     // Set once, here.
     drop(peers.late.set(late));
     tasks.spawn(directory.follow(mirror.clone(), shutdown.clone()));
-    let renewing =
-        renewal::keep(Arc::clone(&peers.trust), Arc::clone(&peers.asking), control.clone(), Arc::clone(&clock));
+    let renewing = renewal::keep(
+        Arc::clone(&peers.trust),
+        Arc::clone(&peers.asking),
+        control.clone(),
+        Arc::clone(&clock),
+    );
     tasks.spawn(shutdown.clone().run_until_cancelled_owned(renewing));
     if is_validator {
         tasks.spawn(control.clone().keep_keys_shared(shutdown.clone()));
     }
     if let Some(copy) = &state.copy {
         let leading = copy.leading();
-        let reconciler = Reconciler::new(
-            Arc::clone(&store),
-            mirror.clone(),
-            inbox,
-            Arc::clone(&clock),
-            leading.clone(),
-        );
+        let reconciler =
+            Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock), leading.clone());
         tasks.spawn(reconciler.run(shutdown.clone()));
         let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
         let mut kinds = univrs_control::resource_kinds(&control);
@@ -147,7 +148,9 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
             leading.clone(),
         );
         tasks.spawn(runner.run(shutdown.clone()));
-        tasks.spawn(univrs_control::ResourceWatcher::new(control.clone()).run(leading.clone(), shutdown.clone()));
+        tasks.spawn(
+            univrs_control::ResourceWatcher::new(control.clone()).run(leading.clone(), shutdown.clone()),
+        );
         let voting = Voting::new(Arc::new(copy.clone()), mirror.clone());
         tasks.spawn(voting.run(leading, shutdown.clone()));
     }
@@ -176,6 +179,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let app = App {
         control: control.clone(),
         images: machine.images(),
+        mesh: place.face(),
         clock,
         metrics,
         loopback: args.api.ip().is_loopback(),
@@ -199,7 +203,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     if tokio::time::timeout(stop::PATIENCE, tasks.wait()).await.is_err() {
         tracing::warn!("some parts did not stop in time");
     }
-    drop((machine, mirror));
+    drop((machine, mirror, place));
     if let Some(copy) = &state.copy {
         copy.close().await;
     }

@@ -42,7 +42,12 @@ pub(super) fn describe(
         name: args.name.clone().filter(|_| !standing.joined).unwrap_or_else(|| standing.name.clone()),
         roles: standing.roles.clone(),
         location: location(args),
-        capacity: machine::capacity(dir.root(), args.overcommit.cpu, args.overcommit.memory),
+        capacity: machine::capacity(
+            dir.root(),
+            args.capacity.unwrap_or_default(),
+            args.overcommit.cpu,
+            args.overcommit.memory,
+        ),
         runtime,
         api_address: args.api.to_string(),
         address,

@@ -96,6 +96,7 @@ impl Face {
         let app = |loopback| App {
             control: control.clone(),
             images: images.clone(),
+            mesh: Arc::new(univrs_ports::mesh::NoMesh("this is a test".to_owned())),
             clock: clock.clone(),
             metrics: Arc::new(Metrics::default()),
             loopback,

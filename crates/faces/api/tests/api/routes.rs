@@ -29,7 +29,7 @@ fn filled(path: &str) -> String {
     let path = path.replace("{operation}", "op_none").replace("{plan}", "pl_none");
     let path = path.replace("{name}", "password").replace("{volume}", "web.data");
     let path = path.replace("{token_id}", "look").replace("{join_token}", "jt_none");
-    let path = path.replace("{token_id}", "look").replace("{resource}", "none");
+    let path = path.replace("{resource}", "none");
     let path = path.replace("{template}", "redis-small").replace("{provider}", "none");
     assert!(!path.contains('{'), "say what {path} stands for");
     match path.as_str() {
@@ -94,8 +94,7 @@ async fn the_bodies_above_are_those_that_the_routes_take() {
     face.make_token("default", json!({"name": "look"})).await;
     for (method, path, action) in routes() {
         // These need a running instance, a lost node, an earlier version, an operation under way, a plan, a volume or a resource.
-        let needs_more =
-            ["/exec", "/proxy", "/rollback", "/cancel", "/{volume}"].iter().any(|end| path.ends_with(end))
+        let needs_more = ["/exec", "/proxy", "/rollback", "/cancel", "/{volume}"].iter().any(|end| path.ends_with(end))
                 || path.starts_with("/ws/")
                 || path.starts_with("/api/plans")
                 // Nobody joins what has no authority.

@@ -108,7 +108,12 @@ impl Control {
     ///
     /// # Errors
     /// When it does not exist, cannot be reached, or the caller may not.
-    pub async fn resource_logs(&self, caller: &Caller, wanted: &str, lines: usize) -> Result<Vec<String>, Error> {
+    pub async fn resource_logs(
+        &self,
+        caller: &Caller,
+        wanted: &str,
+        lines: usize,
+    ) -> Result<Vec<String>, Error> {
         self.allow(caller, Action::WorkloadLogs, &format!("resource/{wanted}"))?;
         let resource = find(&self.mirror.state(), caller, wanted)?;
         let provider = self.resources.provider(&resource.provider)?;
@@ -155,9 +160,9 @@ impl Control {
             .choose_provider(spec.provider.as_deref(), &deployment.footprint.requests)
             .await
             .map_err(|error| match error {
-                Error::NotFound { .. } => as_field("provider", &error),
-                other => other,
-            })?;
+            Error::NotFound { .. } => as_field("provider", &error),
+            other => other,
+        })?;
         let mut resource = Resource {
             id,
             org: caller.org.clone(),
@@ -196,7 +201,10 @@ impl Control {
                 allowed_by,
                 action: Action::ResourceWrite,
                 object,
-                summary: format!("began to make resource {} from {} on {}", spec.name, from.id, resource.provider),
+                summary: format!(
+                    "began to make resource {} from {} on {}",
+                    spec.name, from.id, resource.provider
+                ),
                 guards,
                 ops,
                 event: None,
@@ -241,7 +249,12 @@ impl Control {
     ///
     /// # Errors
     /// When a parameter cannot change or is not valid, it is over quota, is being changed, or the caller may not.
-    pub async fn scale_resource(&self, caller: &Caller, wanted: &str, spec: &ScaleSpec) -> Result<Begun, Error> {
+    pub async fn scale_resource(
+        &self,
+        caller: &Caller,
+        wanted: &str,
+        spec: &ScaleSpec,
+    ) -> Result<Begun, Error> {
         let allowed_by = self.allow(caller, Action::ResourceWrite, &format!("resource/{wanted}"))?;
         let state = self.mirror.state();
         let resource = find(&state, caller, wanted)?;
@@ -263,7 +276,8 @@ impl Control {
         let mut parameters = Map::new();
         let faulty = |source| Error::Unreadable { key: format!("resource/{}", resource.name), source };
         let before = json!({"parameters": resource.parameters, "deployment": serde_json::to_value(&resource.deployment).map_err(faulty)?});
-        let after = json!({"parameters": after, "deployment": serde_json::to_value(&deployment).map_err(faulty)?});
+        let after =
+            json!({"parameters": after, "deployment": serde_json::to_value(&deployment).map_err(faulty)?});
         parameters.insert("before".into(), before);
         parameters.insert("after".into(), after);
         let operation = kinds::operation(Kind::Scale, caller, &resource, parameters, self.clock.now());
@@ -286,7 +300,8 @@ impl Control {
 
     fn newest_login(&self, resource: &Resource) -> Result<u64, Error> {
         let secrets = self.open_secrets(resource)?;
-        let numbers = secrets.values().flat_map(super::generated::logins).map(|login| super::generated::number(&login));
+        let numbers =
+            secrets.values().flat_map(super::generated::logins).map(|login| super::generated::number(&login));
         Ok(numbers.max().unwrap_or(0))
     }
 
@@ -303,7 +318,12 @@ impl Control {
     ///
     /// # Errors
     /// When there is no such organisation or the caller may not.
-    pub async fn set_resource_quota(&self, caller: &Caller, org: &Name, quota: Quota) -> Result<Quota, Error> {
+    pub async fn set_resource_quota(
+        &self,
+        caller: &Caller,
+        org: &Name,
+        quota: Quota,
+    ) -> Result<Quota, Error> {
         let object = format!("org/{org}");
         let allowed_by = self.allow(caller, Action::OrgWrite, &object)?;
         let state = self.mirror.state();
@@ -329,7 +349,9 @@ impl Control {
                 self.mirror.at_least(revision).await;
                 Ok(quota)
             }
-            TxnOutcome::GuardFailed { .. } => Err(Error::Contended { kind: "organisation", name: org.to_string() }),
+            TxnOutcome::GuardFailed { .. } => {
+                Err(Error::Contended { kind: "organisation", name: org.to_string() })
+            }
         }
     }
 
@@ -412,7 +434,11 @@ impl Control {
 
 /// The change that is under way with a resource.
 fn running(state: &State, resource: &Resource) -> Option<Record<Operation>> {
-    state.operations.get(&resource.operation).filter(|known| known.status == OperationStatus::Running).cloned()
+    state
+        .operations
+        .get(&resource.operation)
+        .filter(|known| known.status == OperationStatus::Running)
+        .cloned()
 }
 
 /// A refusal that names the field of the request.

@@ -7,7 +7,9 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use univrs_authz::Authorizer;
-use univrs_control::{Control, Error, Inbox, Mirror, OperationRunner, Resources, ScaleSpec, WriteOptions, resource_kinds};
+use univrs_control::{
+    Control, Error, Inbox, Mirror, OperationRunner, Resources, ScaleSpec, WriteOptions, resource_kinds,
+};
 use univrs_model::caller::{Caller, Grant};
 use univrs_model::ids::NodeId;
 use univrs_model::name::Name;
@@ -38,10 +40,15 @@ impl ControlNode {
         let clock = Arc::new(SystemClock);
         let sealer = ValidatorSealer::new(NodeId::from_bits(1), &[7; 32]).unwrap();
         let authorizer = Arc::new(Authorizer::new().unwrap());
-        let control =
-            Control::new(Arc::clone(store), mirror.clone(), clock.clone(), Arc::new(Nowhere), Arc::new(sealer), authorizer);
-        let resources =
-            Resources::new(univrs_template::builtin(), vec![Arc::clone(provider) as _], None);
+        let control = Control::new(
+            Arc::clone(store),
+            mirror.clone(),
+            clock.clone(),
+            Arc::new(Nowhere),
+            Arc::new(sealer),
+            authorizer,
+        );
+        let resources = Resources::new(univrs_template::builtin(), vec![Arc::clone(provider) as _], None);
         let control = control.with_resources(resources);
         let runner = OperationRunner::new(Arc::clone(store), mirror, inbox, clock, resource_kinds(&control));
         let runner = tokio::spawn(runner.run(shutdown.clone()));
@@ -63,7 +70,10 @@ impl ControlNode {
             }
         };
         if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-            panic!("waited too long until {what}: {:?}", self.control.get_resource(&Caller::local_admin(), "db"));
+            panic!(
+                "waited too long until {what}: {:?}",
+                self.control.get_resource(&Caller::local_admin(), "db")
+            );
         }
     }
 
@@ -72,7 +82,8 @@ impl ControlNode {
     }
 
     async fn active(&self) {
-        self.until("it is active", |view| view.is_some_and(|view| view.status == ResourceStatus::Active)).await;
+        self.until("it is active", |view| view.is_some_and(|view| view.status == ResourceStatus::Active))
+            .await;
     }
 
     async fn ended(&self, id: &univrs_model::ids::OperationId) -> OperationStatus {
@@ -92,7 +103,8 @@ impl Drop for ControlNode {
 }
 
 fn spec() -> ResourceSpec {
-    serde_json::from_value(json!({"name": "db", "template": "object-storage-small", "provider": "simulated"})).unwrap()
+    serde_json::from_value(json!({"name": "db", "template": "object-storage-small", "provider": "simulated"}))
+        .unwrap()
 }
 
 fn world(script: Script) -> (Arc<dyn StateStore>, Arc<SimulatedProvider>) {
@@ -113,15 +125,16 @@ async fn crash_while(create: bool, after: u64) -> bool {
         first.create().await.unwrap();
         first.active().await;
     }
-    let from = if create { first.create().await.unwrap() } else {
+    let from = if create {
+        first.create().await.unwrap()
+    } else {
         first.control.delete_resource(&Caller::local_admin(), "db").await.unwrap()
     };
     let id = from.operation.operation.id.clone();
     let at = Revision(from.operation.revision + after);
     let mut states = first.control.mirror().subscribe();
-    let reached = states.wait_for(|state| {
-        state.revision >= at || state.operations[&id].status != OperationStatus::Running
-    });
+    let reached = states
+        .wait_for(|state| state.revision >= at || state.operations[&id].status != OperationStatus::Running);
     tokio::time::timeout(PATIENCE, reached).await.unwrap().unwrap();
     let was_running = first.control.mirror().state().operations[&id].status == OperationStatus::Running;
     first.crash().await;
@@ -185,8 +198,10 @@ async fn removing_stops_what_is_under_way_and_happens_once() {
     let admin = Caller::local_admin();
     let made = node.create().await.unwrap();
     node.until("it waits until it serves", |view| view.is_some_and(|view| view.stage == "verify")).await;
-    let (one, two) = tokio::join!(node.control.delete_resource(&admin, "db"), node.control.delete_resource(&admin, "db"));
-    let ids: Vec<_> = [one, two].into_iter().filter_map(Result::ok).map(|begun| begun.operation.operation.id).collect();
+    let (one, two) =
+        tokio::join!(node.control.delete_resource(&admin, "db"), node.control.delete_resource(&admin, "db"));
+    let ids: Vec<_> =
+        [one, two].into_iter().filter_map(Result::ok).map(|begun| begun.operation.operation.id).collect();
     assert!(!ids.is_empty() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     assert_eq!(node.ended(&ids[0]).await, OperationStatus::Succeeded);
     assert_eq!(node.ended(&made.operation.operation.id).await, OperationStatus::Cancelled);
@@ -222,19 +237,28 @@ async fn what_is_refused_makes_nothing() {
         (json!({"name": "db", "template": "postgres-smal"}), "template", "no template"),
         (json!({"name": "db", "template": "postgres-small"}), "template", "is not on this machine"),
         (json!({"name": "db", "template": "univrs-node", "provider": "mash"}), "provider", "no provider"),
-        (json!({"name": "db", "template": "small-storage", "provider": "simulated", "parameters": {"storage": "9Ti"}}),
-            "parameters.storage", "more than"),
-        (json!({"name": "a234567890123456789012345678901234567890b", "template": "small-storage"}), "name", "at most 40"),
+        (
+            json!({"name": "db", "template": "small-storage", "provider": "simulated", "parameters": {"storage": "9Ti"}}),
+            "parameters.storage",
+            "more than",
+        ),
+        (
+            json!({"name": "a234567890123456789012345678901234567890b", "template": "small-storage"}),
+            "name",
+            "at most 40",
+        ),
         (json!({"name": "db", "template": "small-storage", "org": "other"}), "org", "not other"),
     ] {
         let spec: ResourceSpec = serde_json::from_value(body).unwrap();
-        let refused = node.control.create_resource(&admin, &spec, &WriteOptions::default()).await.unwrap_err();
+        let refused =
+            node.control.create_resource(&admin, &spec, &WriteOptions::default()).await.unwrap_err();
         let Error::Invalid(faults) = &refused else { panic!("{refused}") };
         assert_eq!(faults[0].field, field);
         assert!(faults[0].detail.contains(words), "{}", faults[0]);
     }
     // Nothing simulated is chosen for anyone who did not ask for it.
-    let spec: ResourceSpec = serde_json::from_value(json!({"name": "db", "template": "small-storage"})).unwrap();
+    let spec: ResourceSpec =
+        serde_json::from_value(json!({"name": "db", "template": "small-storage"})).unwrap();
     let refused = node.control.create_resource(&admin, &spec, &WriteOptions::default()).await.unwrap_err();
     assert!(refused.to_string().contains("no provider has room"), "{refused}");
     assert!(node.control.mirror().state().operations.is_empty());

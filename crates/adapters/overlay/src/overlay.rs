@@ -1,0 +1,259 @@
+//! The encrypted network of a node: device, peers, route and echoes.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gotatun::device::{Device, DeviceBuilder, Peer};
+use gotatun::tun::tun_async_device::TunDevice;
+use gotatun::udp::socket::{UdpSocket as WireSocket, UdpSocketFactory};
+use gotatun::udp::{UdpTransportFactory, UdpTransportFactoryParams};
+use gotatun::x25519::PublicKey;
+use ipnet::Ipv4Net;
+use ipnetwork::{IpNetwork, Ipv4Network};
+use tokio::net::UdpSocket;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use univrs_model::ids::NodeId;
+use univrs_model::mesh::{MeshPath, MeshPeer, MeshView};
+use univrs_ports::mesh::Mesh;
+
+use crate::error::{OverlayError, failed};
+use crate::key::{public_from, public_text, read_or_make};
+use crate::links::Links;
+use crate::peers::{PeerSpec, change};
+use crate::probe::Probe;
+
+/// What WireGuard adds to a packet at most: 40 bytes of IPv6, 8 of UDP, 32 of its own.
+const OVERHEAD: u32 = 80;
+/// The largest packet of an underlay that does not tell: Ethernet's.
+const USUAL_MTU: u32 = 1500;
+/// IPv6 asks for this much, and less would help nobody.
+const LEAST_MTU: u32 = 1280;
+/// Seconds between packets to a silent peer, so that a translator of addresses on the way remembers it.
+const KEEP_ALIVE: u16 = 25;
+/// How often it is seen to that interface and route are there.
+const CHECK: Duration = Duration::from_secs(10);
+/// WireGuard refuses keys that are older than this, and whoever has packets to send renews them before.
+const OLDEST_HANDSHAKE: Duration = Duration::from_secs(180);
+/// The letters of the node's id that the interface's name carries.
+const NODE_LETTERS: usize = 8;
+
+/// How a node's encrypted network is set up.
+#[derive(Clone, Debug)]
+pub struct OverlayOptions {
+    /// The node; the name of the interface carries its id.
+    pub node: NodeId,
+    /// The file of the private key.
+    pub key_file: PathBuf,
+    /// Where to listen over UDP; any address of this machine when it is unspecified.
+    pub listen: SocketAddr,
+    /// The cluster's range, which is led to the interface.
+    pub cluster: Ipv4Net,
+    /// The first address of the node's own block: the bridge's, where echoes are answered.
+    pub gateway: Ipv4Addr,
+    /// The address at which others reach this node, if it is one of this machine: its interface tells the largest packet.
+    pub underlay: Option<IpAddr>,
+}
+
+/// The encrypted network of a node. Dropping it ends it: its interface belongs to the process.
+pub struct Overlay {
+    node: NodeId,
+    name: String,
+    device: Device<(Listener, TunDevice, TunDevice)>,
+    public_key: String,
+    port: u16,
+    mtu: u32,
+    links: Links,
+    cluster: Ipv4Net,
+    gateway: Ipv4Addr,
+    probe: Arc<Probe>,
+    peers: Mutex<BTreeMap<NodeId, PeerSpec>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Overlay {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Overlay {
+    /// Makes the interface in the namespace of the calling thread, without peers yet.
+    ///
+    /// # Errors
+    /// [`OverlayError::Port`] when the port is taken, the others as they say.
+    pub async fn open(options: OverlayOptions) -> Result<Self, OverlayError> {
+        let OverlayOptions { node, key_file, listen, cluster, gateway, underlay } = options;
+        let key = read_or_make(&key_file)?;
+        let public_key = public_text(&PublicKey::from(&key));
+        // The library tells of a taken port late and in passing.
+        let taken = |source| OverlayError::Port { address: listen, source };
+        drop(UdpSocket::bind(listen).await.map_err(taken)?);
+        let (links, connection) = Links::open()?;
+        let mut tasks = vec![tokio::spawn(connection)];
+        let below = links.underlay_mtu(underlay).await?.unwrap_or(USUAL_MTU);
+        let mtu = below.saturating_sub(OVERHEAD).max(LEAST_MTU);
+        let name = interface(&node);
+        let device = DeviceBuilder::new()
+            .with_udp(Listener { address: listen.ip(), inner: UdpSocketFactory::default() })
+            .create_tun(&name)
+            .map_err(|error| failed(format!("make interface {name}"), error))?
+            .with_private_key(key)
+            .with_listen_port(listen.port())
+            .build()
+            .await
+            .map_err(|error| failed("start WireGuard", error))?;
+        // Without this the device would open its port only with its first peer.
+        let opened = device.write(async |device| device.clear_peers()).await;
+        opened.map_err(|error| failed("open the port of WireGuard", error))?;
+        links.set_up(&name, mtu, cluster, gateway).await?;
+        let probe = Probe::bind(gateway, cluster, mtu).await;
+        let probe =
+            Arc::new(probe.map_err(|error| failed(format!("listen for echoes on {gateway}"), error))?);
+        tasks.push(tokio::spawn(Arc::clone(&probe).run()));
+        let port = device.read(async |device| device.listen_port()).await;
+        let peers = Mutex::default();
+        Ok(Self { node, name, device, public_key, port, mtu, links, cluster, gateway, probe, peers, tasks })
+    }
+
+    /// This node's public key in base64.
+    pub fn public_key(&self) -> &str {
+        &self.public_key
+    }
+
+    /// The UDP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The largest packet that passes the interface.
+    pub fn mtu(&self) -> u32 {
+        self.mtu
+    }
+
+    /// Makes the peers exactly these. One that cannot be used is left out with a warning; the others do not suffer.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub async fn set_peers(&self, wanted: Vec<PeerSpec>) -> Result<(), OverlayError> {
+        let usable = wanted.into_iter().filter(|peer| {
+            let usable = public_from(&peer.public_key).is_some() && self.cluster.contains(&peer.block);
+            if !usable {
+                tracing::warn!(node = %peer.node, "a node has no usable key or block; its containers are not reached");
+            }
+            usable && peer.node != self.node
+        });
+        let wanted: BTreeMap<NodeId, PeerSpec> = usable.map(|peer| (peer.node.clone(), peer)).collect();
+        let mut present = self.peers.lock().await;
+        let change = change(&present, &wanted);
+        if change.remove.is_empty() && change.put.is_empty() {
+            return Ok(());
+        }
+        let changed = self.device.write(async |device| {
+            for peer in &change.remove {
+                if let Some(key) = public_from(&peer.public_key) {
+                    device.remove_peer(&key).await;
+                }
+            }
+            for peer in &change.put {
+                let (Some(key), Some(block)) = (public_from(&peer.public_key), network(peer.block)) else {
+                    continue;
+                };
+                let mut spec = Peer::new(key).with_endpoint(peer.endpoint).with_allowed_ip(block);
+                spec.keepalive = Some(KEEP_ALIVE);
+                device.add_or_update_peer(spec).await;
+            }
+        });
+        changed.await.map_err(|error| failed("change the peers of WireGuard", error))?;
+        self.probe.set(wanted.values().filter_map(|peer| bridge_of(peer.block)));
+        *present = wanted;
+        Ok(())
+    }
+
+    /// Sees to it now and then that interface and route are there, until dropped: whoever removes the bridge takes the
+    /// route with it.
+    pub async fn keep(&self) {
+        loop {
+            tokio::time::sleep(CHECK).await;
+            if let Err(error) = self.links.set_up(&self.name, self.mtu, self.cluster, self.gateway).await {
+                tracing::warn!(%error, "containers of other nodes may not be reached");
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Mesh for Overlay {
+    async fn look(&self) -> MeshView {
+        let stats = self.device.peers().await;
+        let known = self.peers.lock().await.clone();
+        let peers = known.into_values().map(|spec| {
+            let stats = stats.iter().find(|stats| public_text(&stats.peer.public_key) == spec.public_key);
+            let handshake = stats.and_then(|stats| stats.stats.last_handshake);
+            let fresh = handshake.is_some_and(|age| age < OLDEST_HANDSHAKE);
+            let echoes = bridge_of(spec.block).map(|peer| self.probe.echoes(peer)).unwrap_or_default();
+            let bytes = |count: Option<usize>| count.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
+            MeshPeer {
+                node: spec.node,
+                name: String::new(),
+                block: spec.block.to_string(),
+                endpoint: stats.and_then(|stats| stats.peer.endpoint).map(|endpoint| endpoint.to_string()),
+                path: if fresh { MeshPath::Direct } else { MeshPath::None },
+                rtt_micros: echoes.rtt.and_then(|rtt| u32::try_from(rtt.as_micros()).ok()),
+                mtu: echoes.mtu,
+                handshake_age: handshake.map(|age| age.as_secs()),
+                loss_per_mille: echoes.loss,
+                received: bytes(stats.map(|stats| stats.stats.rx_bytes)),
+                sent: bytes(stats.map(|stats| stats.stats.tx_bytes)),
+                advice: None,
+            }
+        });
+        MeshView {
+            node: Some(self.node.clone()),
+            by: Some("userspace".to_owned()),
+            public_key: Some(self.public_key.clone()),
+            port: Some(self.port),
+            mtu: Some(self.mtu),
+            absent_because: None,
+            peers: peers.collect(),
+        }
+    }
+}
+
+/// Binds where it is told to; the library itself takes every address of the machine.
+struct Listener {
+    address: IpAddr,
+    inner: UdpSocketFactory,
+}
+
+impl UdpTransportFactory for Listener {
+    type Send = WireSocket;
+    type Recv = WireSocket;
+
+    async fn bind(&mut self, params: &UdpTransportFactoryParams) -> io::Result<(WireSocket, WireSocket)> {
+        let addr = Some(self.address).filter(|address| !address.is_unspecified());
+        self.inner.bind(&UdpTransportFactoryParams { addr, ..params.clone() }).await
+    }
+}
+
+/// The name of a node's interface, short enough for the kernel.
+fn interface(node: &NodeId) -> String {
+    let letters = node.as_str().strip_prefix(NodeId::PREFIX).unwrap_or(node.as_str());
+    format!("uvw{}", letters.chars().take(NODE_LETTERS).collect::<String>())
+}
+
+/// The address of the bridge of a node with this block: the first after the network's.
+fn bridge_of(block: Ipv4Net) -> Option<Ipv4Addr> {
+    block.hosts().next()
+}
+
+fn network(block: Ipv4Net) -> Option<IpNetwork> {
+    Ipv4Network::new(block.network(), block.prefix_len()).ok().map(IpNetwork::V4)
+}

@@ -1,0 +1,7 @@
+//! Two real nodes of the encrypted network, each in a network namespace of its own. Needs root and `ip`; without them
+//! the tests are left out and say so.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+
+mod capture;
+mod machines;
+mod traffic;
