@@ -78,7 +78,8 @@ impl SimulatedProvider {
     pub fn things(&self) -> (Vec<String>, Vec<String>) {
         let world = self.world();
         let name = |(org, name): &(Name, Name)| format!("{org}/{name}");
-        let untagged = world.things.iter().filter(|(_, thing)| !thing.spec.labels.contains_key(RESOURCE_LABEL));
+        let untagged =
+            world.things.iter().filter(|(_, thing)| !thing.spec.labels.contains_key(RESOURCE_LABEL));
         (world.things.keys().map(name).collect(), untagged.map(|(at, _)| name(at)).collect())
     }
 
@@ -87,7 +88,10 @@ impl SimulatedProvider {
     }
 
     /// Does `work`, as far as the script lets it.
-    async fn act<T>(&self, work: impl FnOnce(&mut World) -> Result<T, ProviderError> + Send) -> Result<T, ProviderError> {
+    async fn act<T>(
+        &self,
+        work: impl FnOnce(&mut World) -> Result<T, ProviderError> + Send,
+    ) -> Result<T, ProviderError> {
         tokio::time::sleep(self.script.latency).await;
         let mut world = self.world();
         match world.outcomes.pop_front().unwrap_or(Outcome::Works) {
@@ -95,7 +99,9 @@ impl SimulatedProvider {
             Outcome::FailsBefore => Err(ProviderError::temporary("the simulated provider did not answer")),
             Outcome::FailsAfter => {
                 work(&mut world)?;
-                Err(ProviderError::temporary("the simulated provider answered with an error after having acted"))
+                Err(ProviderError::temporary(
+                    "the simulated provider answered with an error after having acted",
+                ))
             }
             Outcome::Refuses => Err(ProviderError::lasting("the simulated provider refuses")),
         }
@@ -106,7 +112,10 @@ fn put(world: &mut World, order: &Order, spec: &WorkloadSpec) -> Result<(), Prov
     let at = (order.resource.org.clone(), spec.name.clone());
     if let Some(known) = world.things.get_mut(&at) {
         if known.owner != order.resource.id {
-            return Err(ProviderError::lasting(format!("`{}` is there already and belongs to another", spec.name)));
+            return Err(ProviderError::lasting(format!(
+                "`{}` is there already and belongs to another",
+                spec.name
+            )));
         }
         if known.spec != *spec {
             known.spec = spec.clone();
@@ -161,8 +170,11 @@ impl Provider for SimulatedProvider {
             return Err(ProviderError::lasting("a job is one workload"));
         };
         debug_assert_eq!(job.kind, WorkloadKind::Job);
-        let words: Vec<String> =
-            job.containers().into_iter().flat_map(|container| container.command.into_iter().chain(container.args)).collect();
+        let words: Vec<String> = job
+            .containers()
+            .into_iter()
+            .flat_map(|container| container.command.into_iter().chain(container.args))
+            .collect();
         let failing = &self.script.failing_job;
         let fails = !failing.is_empty() && words.contains(failing);
         self.act(|_| {
@@ -171,7 +183,10 @@ impl Provider for SimulatedProvider {
             } else {
                 "done"
             };
-            Ok(JobOutcome { succeeded: !fails, last_lines: vec![if fails { "failed" } else { said }.to_owned()] })
+            Ok(JobOutcome {
+                succeeded: !fails,
+                last_lines: vec![if fails { "failed" } else { said }.to_owned()],
+            })
         })
         .await
     }

@@ -18,11 +18,7 @@ fn subject() -> Subject {
 }
 
 fn script() -> Script {
-    Script {
-        until_serving: Duration::from_millis(50),
-        failing_job: "fail".to_owned(),
-        ..Script::default()
-    }
+    Script { until_serving: Duration::from_millis(50), failing_job: "fail".to_owned(), ..Script::default() }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
+use univrs_model::check;
 use univrs_model::decode::from_value;
 use univrs_model::field::FieldError;
 use univrs_model::ids::ResourceId;
@@ -12,7 +13,6 @@ use univrs_model::resource::{
     Amount, BackupJobs, Deployment, Footprint, GeneratedSecret, PublicPort, RESOURCE_LABEL,
 };
 use univrs_model::workload::WorkloadSpec;
-use univrs_model::check;
 
 use crate::expand::{Values, expand, expand_text};
 use crate::parameters::{resolve, text};
@@ -55,9 +55,8 @@ pub fn compile(
     values.insert("id".to_owned(), json!(context.id));
     values.insert("org".to_owned(), json!(context.org));
     choose_images(template, context, &mut values)?;
-    let of_template = |detail: String| {
-        vec![FieldError::new("template", format!("`{}` is faulty: {detail}", template.id))]
-    };
+    let of_template =
+        |detail: String| vec![FieldError::new("template", format!("`{}` is faulty: {detail}", template.id))];
     let mut secrets = Vec::new();
     for (key, kind) in &template.secrets {
         let name = format!("{}-{key}", context.name);
@@ -100,7 +99,11 @@ pub fn compile(
 }
 
 /// The local image where it is on the machine; else the official one, if that can take its place.
-fn choose_images(template: &Template, context: &Context<'_>, values: &mut Values) -> Result<(), Vec<FieldError>> {
+fn choose_images(
+    template: &Template,
+    context: &Context<'_>,
+    values: &mut Values,
+) -> Result<(), Vec<FieldError>> {
     for (key, image) in &template.images {
         let local = image.local.as_ref().filter(|local| context.here.contains(*local));
         let chosen = match local {
@@ -125,14 +128,21 @@ fn workload(mut document: Value, context: &Context<'_>) -> Result<(WorkloadSpec,
     let replicas = document.get("replicas").and_then(Value::as_u64).unwrap_or(1);
     let containers = document.get_mut("containers").and_then(Value::as_array_mut);
     for container in containers.into_iter().flatten() {
-        let Some(limits) = container.as_object_mut().and_then(|fields| fields.remove("limits")) else { continue };
+        let Some(limits) = container.as_object_mut().and_then(|fields| fields.remove("limits")) else {
+            continue;
+        };
         let of = |key: &str| limits.get(key).map(text).ok_or_else(|| format!("limits without `{key}`"));
-        let share = limits.get("share").map_or(Some(100), Value::as_u64).ok_or("a share is a whole number of percent")?;
+        let share = limits
+            .get("share")
+            .map_or(Some(100), Value::as_u64)
+            .ok_or("a share is a whole number of percent")?;
         let cpu: Cpu = of("cpu")?.parse().map_err(|error| format!("{error}"))?;
         let memory: Bytes = of("memory")?.parse().map_err(|error| format!("{error}"))?;
         let cpu = Cpu::millicores((cpu.as_millicores() * share).div_ceil(100).max(1));
-        let memory = Bytes::new((memory.get() * share / 100).max(1));
-        let quarter = (Cpu::millicores(cpu.as_millicores().div_ceil(4)), Bytes::new(memory.get().div_ceil(4)));
+        // Rounded, so that two shares are the whole again.
+        let memory = Bytes::new(((memory.get() * share + 50) / 100).max(1));
+        let quarter =
+            (Cpu::millicores(cpu.as_millicores().div_ceil(4)), Bytes::new(memory.get().div_ceil(4)));
         container["resources"] =
             json!({"cpu": quarter.0, "memory": quarter.1, "cpu_limit": cpu, "memory_limit": memory});
         add_times(&mut amount.limits, replicas, cpu, memory, Bytes::new(0));
@@ -181,12 +191,19 @@ fn add(sum: &mut Amount, more: Amount) {
 
 fn has_port(workloads: &[WorkloadSpec], workload: &Name, port: &Name) -> bool {
     let named = workloads.iter().filter(|spec| spec.name == *workload);
-    named.flat_map(WorkloadSpec::containers).any(|container| container.ports.iter().any(|known| known.name == *port))
+    named
+        .flat_map(WorkloadSpec::containers)
+        .any(|container| container.ports.iter().any(|known| known.name == *port))
 }
 
-fn backup(rule: &crate::source::BackupRule, values: &Values, context: &Context<'_>) -> Result<BackupJobs, String> {
+fn backup(
+    rule: &crate::source::BackupRule,
+    values: &Values,
+    context: &Context<'_>,
+) -> Result<BackupJobs, String> {
     let keep = expand(&rule.keep, values, &[])?;
-    let keep = keep.as_u64().and_then(|keep| u32::try_from(keep).ok()).ok_or("`backup.keep` is not a number")?;
+    let keep =
+        keep.as_u64().and_then(|keep| u32::try_from(keep).ok()).ok_or("`backup.keep` is not a number")?;
     let jobs = BackupJobs {
         keep,
         backup: expand(&rule.job, values, JOB_VALUES)?,
@@ -211,7 +228,8 @@ pub fn job(
     keep: u32,
     target: &BTreeMap<String, Value>,
 ) -> Result<WorkloadSpec, String> {
-    let mut values: Values = target.iter().map(|(key, value)| (format!("target.{key}"), value.clone())).collect();
+    let mut values: Values =
+        target.iter().map(|(key, value)| (format!("target.{key}"), value.clone())).collect();
     values.insert("backup.id".to_owned(), json!(backup));
     values.insert("backup.keep".to_owned(), json!(keep.to_string()));
     labelled(expand(document, &values, &[])?, id)

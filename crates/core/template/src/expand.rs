@@ -38,7 +38,8 @@ pub(crate) fn expand_text(line: &str, values: &Values, later: &[&str]) -> Result
     let mut whole = String::new();
     let mut rest = line;
     while let Some((before, after)) = rest.split_once("{{") {
-        let (name, after) = after.split_once("}}").ok_or_else(|| format!("`{line}` has `{{{{` without `}}}}`"))?;
+        let (name, after) =
+            after.split_once("}}").ok_or_else(|| format!("`{line}` has `{{{{` without `}}}}`"))?;
         whole.push_str(before);
         rest = after;
         if later.iter().any(|prefix| name.starts_with(prefix)) {

@@ -31,9 +31,13 @@ pub(crate) fn resolve(
     let mut resolved = BTreeMap::new();
     for (name, parameter) in known {
         let value = match (given.get(name), &parameter.default) {
-            (Some(given), _) => checked(parameter, given).map_err(|detail| FieldError::new(field(name), detail)),
+            (Some(given), _) => {
+                checked(parameter, given).map_err(|detail| FieldError::new(field(name), detail))
+            }
             (None, Some(default)) => Ok(default.clone()),
-            (None, None) => Err(FieldError::new(field(name), "it has to be given").hint(parameter.description.clone())),
+            (None, None) => {
+                Err(FieldError::new(field(name), "it has to be given").hint(parameter.description.clone()))
+            }
         };
         match value {
             Ok(value) => {
@@ -53,7 +57,8 @@ fn field(name: &str) -> String {
 pub(crate) fn check_definition(name: &str, parameter: &Parameter) -> Result<(), FieldError> {
     let values = [&parameter.default, &parameter.min, &parameter.max];
     for value in values.into_iter().flatten() {
-        typed(parameter.kind, value).map_err(|detail| FieldError::new(format!("parameters.{name}"), detail))?;
+        typed(parameter.kind, value)
+            .map_err(|detail| FieldError::new(format!("parameters.{name}"), detail))?;
     }
     match &parameter.default {
         Some(default) => checked(parameter, default)
@@ -92,11 +97,13 @@ fn typed(kind: ParameterKind, value: &Value) -> Result<(Value, i128), String> {
     };
     match kind {
         ParameterKind::Integer => {
-            let number: i64 = as_text.parse().map_err(|_| format!("`{}` is not a whole number", clip(&as_text)))?;
+            let number: i64 =
+                as_text.parse().map_err(|_| format!("`{}` is not a whole number", clip(&as_text)))?;
             Ok((json!(number), number.into()))
         }
         ParameterKind::Boolean => {
-            let truth: bool = as_text.parse().map_err(|_| format!("`{}` is neither true nor false", clip(&as_text)))?;
+            let truth: bool =
+                as_text.parse().map_err(|_| format!("`{}` is neither true nor false", clip(&as_text)))?;
             Ok((json!(truth), 0))
         }
         ParameterKind::Cpu => {
@@ -120,7 +127,8 @@ fn typed(kind: ParameterKind, value: &Value) -> Result<(Value, i128), String> {
             ))
         }
         ParameterKind::Text => {
-            if as_text.len() <= LONGEST_TEXT && !as_text.contains(char::is_control) && !as_text.contains("{{") {
+            if as_text.len() <= LONGEST_TEXT && !as_text.contains(char::is_control) && !as_text.contains("{{")
+            {
                 return Ok((json!(as_text), 0));
             }
             Err(format!("a text has one line of at most {LONGEST_TEXT} bytes, without `{{{{`"))
@@ -173,8 +181,11 @@ pub(crate) fn schema(parameters: &BTreeMap<String, Parameter>) -> Value {
     };
     let properties: Map<String, Value> =
         parameters.iter().map(|(name, parameter)| (name.clone(), one(parameter))).collect();
-    let required: Vec<&String> =
-        parameters.iter().filter(|(_, parameter)| parameter.default.is_none()).map(|(name, _)| name).collect();
+    let required: Vec<&String> = parameters
+        .iter()
+        .filter(|(_, parameter)| parameter.default.is_none())
+        .map(|(name, _)| name)
+        .collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object",
         "properties": properties, "required": required, "additionalProperties": false,

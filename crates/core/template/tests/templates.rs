@@ -12,7 +12,11 @@ use univrs_model::resource::{Deployment, RESOURCE_LABEL};
 use univrs_template::{Context, Template, builtin, compile};
 
 fn here() -> BTreeSet<String> {
-    builtin().iter().flat_map(|template| template.images.values()).filter_map(|image| image.local.clone()).collect()
+    builtin()
+        .iter()
+        .flat_map(|template| template.images.values())
+        .filter_map(|image| image.local.clone())
+        .collect()
 }
 
 fn compiled(
@@ -36,7 +40,8 @@ fn object(value: Value) -> Map<String, Value> {
 #[test]
 fn every_template_compiles_with_its_defaults() {
     for template in builtin() {
-        let (made, _) = compiled(&template, &Map::new(), &here()).unwrap_or_else(|faults| panic!("{}: {faults:?}", template.id));
+        let (made, _) = compiled(&template, &Map::new(), &here())
+            .unwrap_or_else(|faults| panic!("{}: {faults:?}", template.id));
         for spec in &made.workloads {
             assert!(spec.name.as_str().starts_with("db"), "{}", template.id);
             assert!(spec.labels.contains_key(RESOURCE_LABEL), "{}", template.id);
@@ -102,8 +107,14 @@ fn an_image_that_is_not_here_is_refused_before_anything_is_made() {
 fn a_faulty_file_is_told_with_the_place() {
     for (text, place) in [
         ("id = 5", "id"),
-        ("id = \"a\"\nname = \"a\"\nkind = \"OTHER\"\nversion = 1\ndescription = \"\"\nworkloads = []", "workloads"),
-        ("id = \"a\"\nname = \"a\"\nkind = \"OTHER\"\nversion = 1\ndescription = \"\"\nworkloads = [{}]\n[parameters]\nx = { type = \"bytes\", default = \"a\", description = \"\" }", "parameters.x"),
+        (
+            "id = \"a\"\nname = \"a\"\nkind = \"OTHER\"\nversion = 1\ndescription = \"\"\nworkloads = []",
+            "workloads",
+        ),
+        (
+            "id = \"a\"\nname = \"a\"\nkind = \"OTHER\"\nversion = 1\ndescription = \"\"\nworkloads = [{}]\n[parameters]\nx = { type = \"bytes\", default = \"a\", description = \"\" }",
+            "parameters.x",
+        ),
     ] {
         assert_eq!(Template::read(text).unwrap_err().field, place);
     }

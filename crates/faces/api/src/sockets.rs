@@ -189,7 +189,10 @@ impl Feed {
         }
         if topics.contains(&Topic::Resources) {
             let own = state.resources.iter().filter(|(at, _)| at.org == self.caller.org);
-            data.insert("resources".into(), own.map(|(_, record)| json!(view::resource(&state, record))).collect());
+            data.insert(
+                "resources".into(),
+                own.map(|(_, record)| json!(view::resource(&state, record))).collect(),
+            );
         }
         if topics.contains(&Topic::Operations) {
             let own = state.operations.values().filter(|record| record.org == self.caller.org);

@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, UpArgs};
 use crate::{
-    audit, completion, deploy, events, image, mcp, node, openapi, operation, org, plans, proxy, resource, run,
-    secret, status, template, token, topology, version, volume, workload,
+    audit, completion, deploy, events, image, mcp, node, openapi, operation, org, plans, proxy, resource,
+    run, secret, status, template, token, topology, version, volume, workload,
 };
 
 /// Runs containers on many machines

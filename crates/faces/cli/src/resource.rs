@@ -197,11 +197,14 @@ async fn settled(context: &mut Context<'_>, resource: &str, begun: Reply<Accepte
 async fn shown(context: &mut Context<'_>, resource: &str) -> Result<Exit, Fault> {
     let reply = context.client.resource(resource).await?;
     let view = reply.value()?;
-    let endpoints: Vec<String> = view.endpoints.iter().map(|(name, place)| format!("{name} {place}")).collect();
+    let endpoints: Vec<String> =
+        view.endpoints.iter().map(|(name, place)| format!("{name} {place}")).collect();
     let parameters: Vec<String> = view
         .parameters
         .iter()
-        .map(|(key, value)| format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .map(|(key, value)| {
+            format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        })
         .collect();
     let (limits, requests) = (view.footprint.limits, view.footprint.requests);
     let backups: Vec<String> =
@@ -217,7 +220,10 @@ async fn shown(context: &mut Context<'_>, resource: &str) -> Result<Exit, Fault>
         ("endpoints", endpoints.join(", ")),
         ("parameters", parameters.join(" ")),
         ("limits", format!("cpu {}, memory {}, storage {}", limits.cpu, limits.memory, limits.storage)),
-        ("requests", format!("cpu {}, memory {}, storage {}", requests.cpu, requests.memory, requests.storage)),
+        (
+            "requests",
+            format!("cpu {}, memory {}, storage {}", requests.cpu, requests.memory, requests.storage),
+        ),
         ("workloads", view.workloads.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")),
         ("backups", backups.join(", ")),
         ("operation", view.operation.to_string()),

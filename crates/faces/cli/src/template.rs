@@ -121,7 +121,12 @@ impl ProviderVerb {
                 let room = if room.is_null() {
                     String::new()
                 } else {
-                    format!("cpu {}, memory {}, storage {}", text(&room["cpu"]), text(&room["memory"]), text(&room["storage"]))
+                    format!(
+                        "cpu {}, memory {}, storage {}",
+                        text(&room["cpu"]),
+                        text(&room["memory"]),
+                        text(&room["storage"])
+                    )
                 };
                 let facts = [
                     ("id", text(&known["id"])),

@@ -36,7 +36,13 @@ fn name(text: &str) -> Name {
     }
 }
 
-fn workload(subject: &Subject, id: &ResourceId, called: &str, kind: &str, command: &[String]) -> WorkloadSpec {
+fn workload(
+    subject: &Subject,
+    id: &ResourceId,
+    called: &str,
+    kind: &str,
+    command: &[String],
+) -> WorkloadSpec {
     let document = serde_json::json!({
         "name": called, "kind": kind, "restart": {"policy": if kind == "job" { "never" } else { "always" }},
         "containers": [{"name": "app", "image": subject.image, "command": command,
@@ -80,7 +86,9 @@ async fn until_serving(provider: &dyn Provider, order: &Order) {
             match done(provider.status(&order.resource).await) {
                 Standing::Serving { .. } => return,
                 Standing::Failed { reason } => panic!("it failed: {reason}"),
-                Standing::Waiting { .. } | Standing::Absent => tokio::time::sleep(Duration::from_millis(20)).await,
+                Standing::Waiting { .. } | Standing::Absent => {
+                    tokio::time::sleep(Duration::from_millis(20)).await
+                }
             }
         }
     };
@@ -131,7 +139,10 @@ pub async fn takes_nothing_of_others(provider: &dyn Provider, subject: &Subject)
     }
     let owned = done(provider.owned(&two.resource).await);
     // The same name under another id is someone else's.
-    let stranger = Order { resource: ResourceRef { id: ResourceId::from_bits(23), ..one.resource.clone() }, ..one.clone() };
+    let stranger = Order {
+        resource: ResourceRef { id: ResourceId::from_bits(23), ..one.resource.clone() },
+        ..one.clone()
+    };
     assert!(provider.deploy(&stranger).await.is_err(), "it took over what is another's");
     done(provider.destroy(&stranger.resource).await);
     until_serving(provider, &one).await;

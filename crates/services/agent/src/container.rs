@@ -92,13 +92,11 @@ pub(crate) fn spec(
     for mount in &wanted.mounts {
         let Some(volume) = around.volumes.get(&mount.volume) else { continue };
         // What a user binds stays its owner's.
-        let bound = order.spec.volumes.iter().any(|known| known.name == mount.volume && known.host_path.is_some());
-        let source = if bound { MountSource::Host(volume.clone()) } else { MountSource::Volume(volume.clone()) };
-        mounts.push(Mount {
-            source,
-            target: PathBuf::from(&mount.path),
-            read_only: mount.read_only,
-        });
+        let bound =
+            order.spec.volumes.iter().any(|known| known.name == mount.volume && known.host_path.is_some());
+        let source =
+            if bound { MountSource::Host(volume.clone()) } else { MountSource::Volume(volume.clone()) };
+        mounts.push(Mount { source, target: PathBuf::from(&mount.path), read_only: mount.read_only });
     }
     mounts.extend(secrets.files.iter().map(|(file, target)| Mount {
         source: MountSource::Owned(file.clone()),

@@ -149,7 +149,8 @@ impl State {
             insert(&mut self.orgs, name, text, value);
         } else if let Some(id) = text.strip_prefix(keys::TOKENS).and_then(|id| id.parse().ok()) {
             insert(&mut self.tokens, id, text, value);
-        } else if let Some(port) = text.strip_prefix(keys::RESOURCE_PORTS).and_then(|port| port.parse().ok()) {
+        } else if let Some(port) = text.strip_prefix(keys::RESOURCE_PORTS).and_then(|port| port.parse().ok())
+        {
             insert(&mut self.resource_ports, port, text, value);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {

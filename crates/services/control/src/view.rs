@@ -12,8 +12,8 @@ use univrs_model::workload::{IngressRule, WorkloadKind};
 use univrs_ports::network::{Route, ServiceTable};
 
 pub use crate::operations::view as operation;
-pub use crate::resources::view_of as resource;
 use crate::record::Record;
+pub use crate::resources::view_of as resource;
 use crate::state::{State, WorkloadKey};
 
 /// A workload as people see it.

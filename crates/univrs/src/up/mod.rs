@@ -75,13 +75,8 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
     let mut kinds = univrs_control::resource_kinds(&control);
     kinds.push(Arc::new(drain));
-    let runner = OperationRunner::new(
-        Arc::clone(&store),
-        mirror.clone(),
-        operations,
-        Arc::clone(&clock),
-        kinds,
-    );
+    let runner =
+        OperationRunner::new(Arc::clone(&store), mirror.clone(), operations, Arc::clone(&clock), kinds);
     tasks.spawn(runner.run(shutdown.clone()));
     tasks.spawn(univrs_control::ResourceWatcher::new(control.clone()).run(shutdown.clone()));
 

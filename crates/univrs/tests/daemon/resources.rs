@@ -55,15 +55,32 @@ async fn nothing_is_left(daemon: &Daemon) {
 async fn a_resource_is_made_of_ordinary_objects_and_goes_with_them() {
     let mut daemon = Daemon::start().await;
     let templates = daemon.get("/api/templates").await.body;
-    assert!(templates["items"].as_array().unwrap().iter().any(|template| template["id"] == "postgres-medium"));
+    assert!(
+        templates["items"].as_array().unwrap().iter().any(|template| template["id"] == "postgres-medium")
+    );
     let operation = create(&daemon, "db").await;
     let made = settled(&daemon, &operation).await;
     assert_eq!(made["status"], "succeeded", "{made}");
-    let stages: Vec<_> = made["steps"].as_array().unwrap().iter().map(|step| (step["stage"].clone(), step["progress"].clone())).collect();
-    let expected = [("init", 0), ("allocate", 20), ("configure", 40), ("provision", 60), ("verify", 80), ("complete", 100)];
+    let stages: Vec<_> = made["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| (step["stage"].clone(), step["progress"].clone()))
+        .collect();
+    let expected = [
+        ("init", 0),
+        ("allocate", 20),
+        ("configure", 40),
+        ("provision", 60),
+        ("verify", 80),
+        ("complete", 100),
+    ];
     assert_eq!(stages, expected.map(|(stage, progress)| (json!(stage), json!(progress))));
     let view = daemon.get("/api/resources/db").await.body;
-    assert_eq!((&view["status"], &view["endpoints"]["pooler"]), (&json!("ACTIVE"), &json!("127.0.0.1:19001")));
+    assert_eq!(
+        (&view["status"], &view["endpoints"]["pooler"]),
+        (&json!("ACTIVE"), &json!("127.0.0.1:19001"))
+    );
     let workload = daemon.get("/api/workloads/db").await.body;
     assert_eq!(workload["spec"]["labels"]["dev.univrs.resource"], view["id"]);
     assert_eq!(workload["spec"]["labels"]["dev.univrs.operation"], json!(operation));
@@ -73,7 +90,14 @@ async fn a_resource_is_made_of_ordinary_objects_and_goes_with_them() {
     assert_eq!(fields, ["connectionString", "database", "host", "password", "port", "username"]);
     assert_eq!((&credentials["port"], &credentials["database"]), (&json!(19001), &json!("maindb")));
     let password = credentials["password"].as_str().unwrap().to_owned();
-    for path in ["/api/resources/db", "/api/workloads/db", "/api/events", "/api/audit", "/api/secrets", "/api/operations"] {
+    for path in [
+        "/api/resources/db",
+        "/api/workloads/db",
+        "/api/events",
+        "/api/audit",
+        "/api/secrets",
+        "/api/operations",
+    ] {
         assert!(!daemon.get(path).await.body.to_string().contains(&password), "{path} shows the password");
     }
     assert_eq!(holding(daemon.dir.path(), &password), Vec::<String>::new());
@@ -100,7 +124,11 @@ async fn a_resource_is_made_of_ordinary_objects_and_goes_with_them() {
     let removed = change(&daemon, Method::DELETE, "/api/resources/db", Value::Null).await;
     assert_eq!(removed["status"], "succeeded", "{removed}");
     daemon.send(daemon.request(Method::DELETE, "/api/workloads/web")).await;
-    daemon.until("the other workload is gone", async || daemon.get("/api/workloads").await.body["items"] == json!([])).await;
+    daemon
+        .until("the other workload is gone", async || {
+            daemon.get("/api/workloads").await.body["items"] == json!([])
+        })
+        .await;
     nothing_is_left(&daemon).await;
 }
 
@@ -124,7 +152,8 @@ async fn a_daemon_that_is_killed_goes_on_where_it_was() {
 /// Where `make images` puts them.
 fn images() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")));
+    let target =
+        target.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")));
     target.join("images")
 }
 
@@ -146,7 +175,9 @@ async fn sql(daemon: &Daemon, resource: &str, statement: &str) -> Result<String,
 
 fn query(connection: &str, statement: &str) -> Result<String, String> {
     let mut command = Command::new("psql");
-    command.args(["-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", connection, "-c", statement]).env("PGCONNECT_TIMEOUT", "5");
+    command
+        .args(["-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", connection, "-c", statement])
+        .env("PGCONNECT_TIMEOUT", "5");
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
@@ -159,25 +190,50 @@ async fn a_real_database_is_backed_up_damaged_and_restored() {
         return;
     }
     let images = images();
-    let daemon =
-        Daemon::start_with(&["--runtime", "oci", "--image-dir", images.to_str().unwrap(), "--overcommit", "cpu=4,memory=2"]).await;
+    let daemon = Daemon::start_with(&[
+        "--runtime",
+        "oci",
+        "--image-dir",
+        images.to_str().unwrap(),
+        "--overcommit",
+        "cpu=4,memory=2",
+    ])
+    .await;
     let made = settled(&daemon, &create(&daemon, "db").await).await;
     assert_eq!(made["status"], "succeeded", "{made}");
-    assert_eq!(sql(&daemon, "db", "create table t (n int); insert into t values (7); select n from t").await, Ok("7".into()));
+    assert_eq!(
+        sql(&daemon, "db", "create table t (n int); insert into t values (7); select n from t").await,
+        Ok("7".into())
+    );
     // Encrypted, and not as the superuser.
-    assert_eq!(sql(&daemon, "db", "select rolsuper from pg_roles where rolname = session_user").await, Ok("f".into()));
+    assert_eq!(
+        sql(&daemon, "db", "select rolsuper from pg_roles where rolname = session_user").await,
+        Ok("f".into())
+    );
     assert_eq!(sql(&daemon, "db", "show ssl").await, Ok("on".into()));
     assert_eq!(sql(&daemon, "db", "show shared_buffers").await, Ok("1GB".into()));
 
-    let old = daemon.get("/api/resources/db/credentials").await.body["connectionString"].as_str().unwrap().to_owned();
+    let old = daemon.get("/api/resources/db/credentials").await.body["connectionString"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let rotation = ask(&daemon, Method::POST, "/api/resources/db/rotate", &json!({})).await;
     daemon
-        .until("the new credentials are good", async || sql(&daemon, "db", "select n from t").await == Ok("7".into()) && {
-            daemon.get("/api/resources/db/credentials").await.body["username"] == "app2"
+        .until("the new credentials are good", async || {
+            sql(&daemon, "db", "select n from t").await == Ok("7".into()) && {
+                daemon.get("/api/resources/db/credentials").await.body["username"] == "app2"
+            }
         })
         .await;
-    assert_eq!(query(&old, "select n from t"), Ok("7".into()), "the old credentials ended before the change was over");
-    assert_eq!(settled(&daemon, rotation.body["operation"]["id"].as_str().unwrap()).await["status"], "succeeded");
+    assert_eq!(
+        query(&old, "select n from t"),
+        Ok("7".into()),
+        "the old credentials ended before the change was over"
+    );
+    assert_eq!(
+        settled(&daemon, rotation.body["operation"]["id"].as_str().unwrap()).await["status"],
+        "succeeded"
+    );
     daemon.until("the old credentials end", async || query(&old, "select 1").is_err()).await;
 
     let saved = change(&daemon, Method::POST, "/api/resources/db/backups", json!({})).await;
@@ -185,7 +241,8 @@ async fn a_real_database_is_backed_up_damaged_and_restored() {
     let backup = daemon.get("/api/resources/db/backups").await.body["items"][0].clone();
     assert!(backup["bytes"].as_u64().unwrap() > 0, "{backup}");
     sql(&daemon, "db", "update t set n = 8").await.unwrap();
-    let restored = change(&daemon, Method::POST, "/api/resources/db/restore", json!({"backup": backup["id"]})).await;
+    let restored =
+        change(&daemon, Method::POST, "/api/resources/db/restore", json!({"backup": backup["id"]})).await;
     assert_eq!(restored["status"], "succeeded", "{restored}");
     assert_eq!(sql(&daemon, "db", "select n from t").await, Ok("7".into()));
 

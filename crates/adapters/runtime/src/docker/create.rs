@@ -101,7 +101,9 @@ fn limited(limits: Limits) -> HostConfig {
 }
 
 fn bind(mount: &Mount) -> Option<DockerMount> {
-    let (MountSource::Host(source) | MountSource::Volume(source) | MountSource::Owned(source)) = &mount.source else {
+    let (MountSource::Host(source) | MountSource::Volume(source) | MountSource::Owned(source)) =
+        &mount.source
+    else {
         return None;
     };
     Some(DockerMount {

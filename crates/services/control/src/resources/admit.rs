@@ -76,7 +76,12 @@ pub(super) fn words(amount: &Amount) -> String {
 }
 
 /// Names that the resource would need and that others have.
-pub(super) fn names_taken(state: &State, org: &Name, resource: &univrs_ports::provider::ResourceRef, made: &Deployment) -> Result<(), Error> {
+pub(super) fn names_taken(
+    state: &State,
+    org: &Name,
+    resource: &univrs_ports::provider::ResourceRef,
+    made: &Deployment,
+) -> Result<(), Error> {
     let conflict = |what: String, hint: &str| Error::Conflict {
         what: format!("resource `{}` cannot be made", resource.name),
         reason: what,
@@ -86,7 +91,9 @@ pub(super) fn names_taken(state: &State, org: &Name, resource: &univrs_ports::pr
         if state.workloads.contains_key(&WorkloadKey { org: org.clone(), name: name.clone() }) {
             return Err(conflict(format!("there is a workload `{name}`"), "choose another name"));
         }
-        if let Some(volume) = state.volumes.values().find(|volume| volume.org == *org && volume.workload == *name) {
+        if let Some(volume) =
+            state.volumes.values().find(|volume| volume.org == *org && volume.workload == *name)
+        {
             return Err(conflict(
                 format!("a volume of a former workload `{name}` is still there ({})", volume.id),
                 "choose another name, or remove the volume: `univrs volume rm`",
@@ -140,8 +147,10 @@ pub(super) fn check_quota(
         return Ok(());
     }
     let faults = over.into_iter().map(|detail| {
-        FieldError::new("quota", detail)
-            .hint(format!("remove a resource, choose a smaller size, or have the quota of {} raised", caller.org))
+        FieldError::new("quota", detail).hint(format!(
+            "remove a resource, choose a smaller size, or have the quota of {} raised",
+            caller.org
+        ))
     });
     Err(Error::Invalid(faults.collect()))
 }
@@ -159,7 +168,10 @@ fn beyond(quota: &Quota, count: u32, used: &Amount, wanted: &Amount) -> Vec<Stri
         over.push(format!("memory: {} used and {} wanted are more than {most}", used.memory, wanted.memory));
     }
     if let Some(most) = quota.storage.filter(|most| after.storage > *most) {
-        over.push(format!("storage: {} used and {} wanted are more than {most}", used.storage, wanted.storage));
+        over.push(format!(
+            "storage: {} used and {} wanted are more than {most}",
+            used.storage, wanted.storage
+        ));
     }
     over
 }

@@ -68,10 +68,11 @@ impl Control {
         let allowed_by = self.allow(caller, Action::ResourceWrite, &format!("resource/{wanted}"))?;
         let state = self.mirror.state();
         let target = find(&state, caller, wanted)?;
-        let source = find(&state, caller, spec.from.as_deref().unwrap_or(wanted)).map_err(|error| match error {
-            Error::NotFound { .. } => Error::field(FieldError::new("from", error.to_string())),
-            other => other,
-        })?;
+        let source =
+            find(&state, caller, spec.from.as_deref().unwrap_or(wanted)).map_err(|error| match error {
+                Error::NotFound { .. } => Error::field(FieldError::new("from", error.to_string())),
+                other => other,
+            })?;
         can_be_backed_up(&source)?;
         serving(&target, "restored")?;
         if (&source.template, &source.provider) != (&target.template, &target.provider) {

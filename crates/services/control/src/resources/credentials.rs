@@ -37,7 +37,9 @@ impl Control {
     pub async fn resource_credentials(&self, caller: &Caller, wanted: &str) -> Result<Credentials, Error> {
         let allowed_by = self.allow(caller, Action::ResourceCredentials, &format!("resource/{wanted}"))?;
         let resource = find(&self.mirror.state(), caller, wanted)?;
-        if matches!(resource.status, ResourceStatus::Provisioning | ResourceStatus::Failed) || resource.host.is_empty() {
+        if matches!(resource.status, ResourceStatus::Provisioning | ResourceStatus::Failed)
+            || resource.host.is_empty()
+        {
             return Err(Error::Conflict {
                 what: format!("resource `{}` has no credentials", resource.name),
                 reason: "it has not been active yet".to_owned(),

@@ -1,5 +1,7 @@
 //! What faces do with resources, templates and providers. Every change becomes an operation.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use univrs_authz::Action;
@@ -23,6 +25,9 @@ use crate::handle::{Control, Write, WriteOptions};
 use crate::operations;
 use crate::record::{Record, put, unchanged};
 use crate::state::{OrgName, State};
+
+/// How often a removal is tried against what is under way.
+const ATTEMPTS: usize = 8;
 
 /// A change that has begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -108,7 +113,12 @@ impl Control {
     ///
     /// # Errors
     /// When it does not exist, cannot be reached, or the caller may not.
-    pub async fn resource_logs(&self, caller: &Caller, wanted: &str, lines: usize) -> Result<Vec<String>, Error> {
+    pub async fn resource_logs(
+        &self,
+        caller: &Caller,
+        wanted: &str,
+        lines: usize,
+    ) -> Result<Vec<String>, Error> {
         self.allow(caller, Action::WorkloadLogs, &format!("resource/{wanted}"))?;
         let resource = find(&self.mirror.state(), caller, wanted)?;
         let provider = self.resources.provider(&resource.provider)?;
@@ -155,9 +165,9 @@ impl Control {
             .choose_provider(spec.provider.as_deref(), &deployment.footprint.requests)
             .await
             .map_err(|error| match error {
-                Error::NotFound { .. } => as_field("provider", &error),
-                other => other,
-            })?;
+            Error::NotFound { .. } => as_field("provider", &error),
+            other => other,
+        })?;
         let mut resource = Resource {
             id,
             org: caller.org.clone(),
@@ -196,7 +206,10 @@ impl Control {
                 allowed_by,
                 action: Action::ResourceWrite,
                 object,
-                summary: format!("began to make resource {} from {} on {}", spec.name, from.id, resource.provider),
+                summary: format!(
+                    "began to make resource {} from {} on {}",
+                    spec.name, from.id, resource.provider
+                ),
                 guards,
                 ops,
                 event: None,
@@ -223,25 +236,37 @@ impl Control {
     /// When it does not exist or the caller may not.
     pub async fn delete_resource(&self, caller: &Caller, wanted: &str) -> Result<Begun, Error> {
         let allowed_by = self.allow(caller, Action::ResourceWrite, &format!("resource/{wanted}"))?;
-        let state = self.mirror.state();
-        let resource = find(&state, caller, wanted)?;
-        let under_way = running(&state, &resource);
-        let mut parameters = Map::new();
-        if let Some(under_way) = &under_way {
-            if under_way.kind == Kind::Delete.name() {
-                return self.begun(caller, resource.name.as_str());
+        for _ in 0..ATTEMPTS {
+            let state = self.mirror.state();
+            let resource = find(&state, caller, wanted)?;
+            let mut parameters = Map::new();
+            if let Some(under_way) = running(&state, &resource) {
+                if under_way.kind == Kind::Delete.name() {
+                    return self.begun(caller, resource.name.as_str());
+                }
+                parameters.insert("after".into(), json!(under_way.id));
             }
-            parameters.insert("after".into(), json!(under_way.id));
+            let operation = kinds::operation(Kind::Delete, caller, &resource, parameters, self.clock.now());
+            let maintenance = ResourceStatus::Maintenance;
+            match self.begin(caller, allowed_by.clone(), &[&resource], operation, maintenance).await {
+                // What is under way moves on meanwhile.
+                Err(Error::Contended { .. } | Error::Conflict { .. }) => {}
+                outcome => return outcome,
+            }
         }
-        let operation = kinds::operation(Kind::Delete, caller, &resource, parameters, self.clock.now());
-        self.begin(caller, allowed_by, &[&resource], operation, ResourceStatus::Maintenance).await
+        Err(Error::Contended { kind: "resource", name: wanted.to_owned() })
     }
 
     /// Begins to give a resource another size.
     ///
     /// # Errors
     /// When a parameter cannot change or is not valid, it is over quota, is being changed, or the caller may not.
-    pub async fn scale_resource(&self, caller: &Caller, wanted: &str, spec: &ScaleSpec) -> Result<Begun, Error> {
+    pub async fn scale_resource(
+        &self,
+        caller: &Caller,
+        wanted: &str,
+        spec: &ScaleSpec,
+    ) -> Result<Begun, Error> {
         let allowed_by = self.allow(caller, Action::ResourceWrite, &format!("resource/{wanted}"))?;
         let state = self.mirror.state();
         let resource = find(&state, caller, wanted)?;
@@ -263,7 +288,8 @@ impl Control {
         let mut parameters = Map::new();
         let faulty = |source| Error::Unreadable { key: format!("resource/{}", resource.name), source };
         let before = json!({"parameters": resource.parameters, "deployment": serde_json::to_value(&resource.deployment).map_err(faulty)?});
-        let after = json!({"parameters": after, "deployment": serde_json::to_value(&deployment).map_err(faulty)?});
+        let after =
+            json!({"parameters": after, "deployment": serde_json::to_value(&deployment).map_err(faulty)?});
         parameters.insert("before".into(), before);
         parameters.insert("after".into(), after);
         let operation = kinds::operation(Kind::Scale, caller, &resource, parameters, self.clock.now());
@@ -286,7 +312,8 @@ impl Control {
 
     fn newest_login(&self, resource: &Resource) -> Result<u64, Error> {
         let secrets = self.open_secrets(resource)?;
-        let numbers = secrets.values().flat_map(super::generated::logins).map(|login| super::generated::number(&login));
+        let numbers =
+            secrets.values().flat_map(super::generated::logins).map(|login| super::generated::number(&login));
         Ok(numbers.max().unwrap_or(0))
     }
 
@@ -303,7 +330,12 @@ impl Control {
     ///
     /// # Errors
     /// When there is no such organisation or the caller may not.
-    pub async fn set_resource_quota(&self, caller: &Caller, org: &Name, quota: Quota) -> Result<Quota, Error> {
+    pub async fn set_resource_quota(
+        &self,
+        caller: &Caller,
+        org: &Name,
+        quota: Quota,
+    ) -> Result<Quota, Error> {
         let object = format!("org/{org}");
         let allowed_by = self.allow(caller, Action::OrgWrite, &object)?;
         let state = self.mirror.state();
@@ -329,7 +361,9 @@ impl Control {
                 self.mirror.at_least(revision).await;
                 Ok(quota)
             }
-            TxnOutcome::GuardFailed { .. } => Err(Error::Contended { kind: "organisation", name: org.to_string() }),
+            TxnOutcome::GuardFailed { .. } => {
+                Err(Error::Contended { kind: "organisation", name: org.to_string() })
+            }
         }
     }
 
@@ -347,6 +381,7 @@ impl Control {
         let operation_at = keys::operation(&operation.org, &operation.id);
         let mut guards = vec![unchanged(operation_at.clone(), None)?];
         let mut ops = vec![put(operation_at, &operation)?];
+        let mut subject_after = None;
         for (place, record) in resources.iter().enumerate() {
             if let Some(under_way) = running(&state, record) {
                 if operation.parameters.get("after") != Some(&json!(under_way.id)) {
@@ -372,6 +407,7 @@ impl Control {
             changed.updated_at = self.clock.now();
             if place == 0 {
                 changed.status = status;
+                subject_after = Some(changed.clone());
             }
             ops.push(put(at, &changed)?);
         }
@@ -391,9 +427,22 @@ impl Control {
         match outcome {
             TxnOutcome::Committed { revision } => {
                 self.mirror.at_least(revision).await;
-                self.begun(caller, &subject)
+                // Told as it was written: it may have moved on since, and a resource that is removed be gone.
+                let operation = Record { value: Arc::new(operation), revision };
+                let operation = operations::view(&operation);
+                let gone = || Error::NotFound { kind: "resource", name: subject.clone(), near: None };
+                let resource = Record { value: Arc::new(subject_after.ok_or_else(gone)?), revision };
+                let resource = ResourceView {
+                    stage: operation.stage.clone(),
+                    progress: operation.progress,
+                    ..view(&state, &resource)
+                };
+                Ok(Begun { operation, resource })
             }
-            TxnOutcome::GuardFailed { .. } => Err(Error::Contended { kind: "resource", name: subject }),
+            TxnOutcome::GuardFailed { actual_mod_revision, .. } => {
+                self.mirror.at_least(actual_mod_revision.unwrap_or_default()).await;
+                Err(Error::Contended { kind: "resource", name: subject })
+            }
         }
     }
 
@@ -412,7 +461,11 @@ impl Control {
 
 /// The change that is under way with a resource.
 fn running(state: &State, resource: &Resource) -> Option<Record<Operation>> {
-    state.operations.get(&resource.operation).filter(|known| known.status == OperationStatus::Running).cloned()
+    state
+        .operations
+        .get(&resource.operation)
+        .filter(|known| known.status == OperationStatus::Running)
+        .cloned()
 }
 
 /// A refusal that names the field of the request.

@@ -7,7 +7,7 @@ use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::resource::{GeneratedSecret, Resource, SecretKind};
 use univrs_model::secret::{Binding, Secret, SecretValue};
-use univrs_ports::store::{Consistency, TxnOutcome, Txn};
+use univrs_ports::store::{Consistency, Txn, TxnOutcome};
 
 use crate::error::Error;
 use crate::handle::Control;
@@ -97,7 +97,10 @@ fn turned(kind: &SecretKind, value: &SecretValue, turn: Turn) -> Option<SecretVa
             if known.iter().any(|login| number(login) >= wanted) {
                 return None;
             }
-            known.push(Login { user: format!("{user}{wanted}"), password: SecretValue::new(password().into()) });
+            known.push(Login {
+                user: format!("{user}{wanted}"),
+                password: SecretValue::new(password().into()),
+            });
         }
         Turn::Retire if known.len() > 1 => drop(known.drain(..known.len() - 1)),
         Turn::TakeBack if known.len() > 1 => known.truncate(1),

@@ -91,7 +91,11 @@ impl MeshProvider {
         let caller = Self::caller(&resource.org);
         for (key, record) in own(&self.control.mirror().state(), resource) {
             if chosen(&record.spec) && !record.deleting {
-                match self.control.delete_workload(&caller, record.id.as_str(), &WriteOptions::default()).await {
+                match self
+                    .control
+                    .delete_workload(&caller, record.id.as_str(), &WriteOptions::default())
+                    .await
+                {
                     Ok(_) | Err(Error::NotFound { .. }) => {}
                     Err(error) => return Err(translated(error)),
                 }
@@ -264,7 +268,8 @@ impl Provider for MeshProvider {
         let own = own(&state, resource);
         let mut names: Vec<String> = own.iter().map(|(key, _)| format!("workload/{}", key.name)).collect();
         for (key, _) in &own {
-            let volumes = state.volumes.values().filter(|volume| volume.org == key.org && volume.workload == key.name);
+            let volumes =
+                state.volumes.values().filter(|volume| volume.org == key.org && volume.workload == key.name);
             names.extend(volumes.map(|volume| format!("volume/{}", volume.id)));
         }
         names.sort();
@@ -278,7 +283,8 @@ fn is_of(record: &Record<Workload>, resource: &ResourceRef) -> bool {
 
 /// The workloads of a resource.
 fn own(state: &State, resource: &ResourceRef) -> Vec<(WorkloadKey, Record<Workload>)> {
-    let own = state.workloads.iter().filter(|(key, record)| key.org == resource.org && is_of(record, resource));
+    let own =
+        state.workloads.iter().filter(|(key, record)| key.org == resource.org && is_of(record, resource));
     own.map(|(key, record)| (key.clone(), record.clone())).collect()
 }
 
@@ -292,7 +298,9 @@ pub(super) fn standing(state: &State, resource: &ResourceRef) -> Standing {
         }
         any = true;
         let seen = view::workload(state, &key, &record);
-        let told = |words: &str| format!("{}: {}", key.name, if seen.message.is_empty() { words } else { &seen.message });
+        let told = |words: &str| {
+            format!("{}: {}", key.name, if seen.message.is_empty() { words } else { &seen.message })
+        };
         if record.deleting {
             return Standing::Waiting { reason: format!("{} is being removed", key.name) };
         }
@@ -329,7 +337,9 @@ fn address(state: &State, key: &WorkloadKey) -> Option<String> {
 
 fn translated(error: Error) -> ProviderError {
     match &error {
-        Error::Invalid(_) | Error::Denied { .. } | Error::Exists { .. } => ProviderError::lasting(error.to_string()),
+        Error::Invalid(_) | Error::Denied { .. } | Error::Exists { .. } => {
+            ProviderError::lasting(error.to_string())
+        }
         _ => ProviderError::temporary(error.to_string()),
     }
 }

@@ -78,10 +78,12 @@ impl Resources {
     }
 
     fn provider(&self, wanted: &str) -> Result<Arc<dyn Provider>, Error> {
-        self.providers.iter().find(|provider| provider.id() == wanted).cloned().ok_or_else(|| Error::NotFound {
-            kind: "provider",
-            name: wanted.chars().take(80).collect(),
-            near: nearest(wanted, self.providers.iter().map(|provider| provider.id())).map(str::to_owned),
+        self.providers.iter().find(|provider| provider.id() == wanted).cloned().ok_or_else(|| {
+            Error::NotFound {
+                kind: "provider",
+                name: wanted.chars().take(80).collect(),
+                near: nearest(wanted, self.providers.iter().map(|provider| provider.id())).map(str::to_owned),
+            }
         })
     }
 }
@@ -165,6 +167,11 @@ impl Control {
     }
 }
 
-fn resource_event(at: univrs_model::Timestamp, kind: EventKind, severity: Severity, message: String) -> Event {
+fn resource_event(
+    at: univrs_model::Timestamp,
+    kind: EventKind,
+    severity: Severity,
+    message: String,
+) -> Event {
     Event { at, kind, severity, workload: None, instance: None, node: None, message }
 }

@@ -72,9 +72,11 @@ impl ResourceWatcher {
             return Ok(());
         }
         let event = (status != resource.status).then(|| match status {
-            ResourceStatus::Active => {
-                (EventKind::ResourceActive, Severity::Info, format!("resource {} serves again", resource.name))
-            }
+            ResourceStatus::Active => (
+                EventKind::ResourceActive,
+                Severity::Info,
+                format!("resource {} serves again", resource.name),
+            ),
             _ => (
                 EventKind::ResourceDegraded,
                 Severity::Warning,

@@ -85,7 +85,11 @@ impl OperationKind for Delete {
             }
             _ => vec![format!("resource/{}", resource.name)],
         };
-        if left.is_empty() { Ok(()) } else { Err(StepError::temporary(format!("these are left: {}", left.join(", ")))) }
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(StepError::temporary(format!("these are left: {}", left.join(", "))))
+        }
     }
 
     async fn undo(&self, operation: &Operation, step: usize) -> Result<(), StepError> {
@@ -103,7 +107,8 @@ impl OperationKind for Delete {
 impl Delete {
     /// Returns when the operation that this one comes after has ended.
     async fn before_has_ended(&self, operation: &Operation) -> Result<(), StepError> {
-        let before = operation.parameters.get("after").and_then(|id| id.as_str()?.parse::<OperationId>().ok());
+        let before =
+            operation.parameters.get("after").and_then(|id| id.as_str()?.parse::<OperationId>().ok());
         let Some(before) = before else { return Ok(()) };
         let mut states = self.0.control.mirror.subscribe();
         let ended = states.wait_for(|state| {

@@ -15,8 +15,11 @@ use crate::record::Record;
 use crate::resources::reference;
 use crate::state::OrgName;
 
-pub(super) const STEPS: &[Told] =
-    &[("look whether it serves", "init", 0), ("run the job", "provision", 20), ("write it down", "complete", 90)];
+pub(super) const STEPS: &[Told] = &[
+    ("look whether it serves", "init", 0),
+    ("run the job", "provision", 20),
+    ("write it down", "complete", 90),
+];
 
 /// Backs resources up, or restores them.
 pub(super) struct Jobs {
@@ -33,7 +36,8 @@ struct Written {
 
 fn backup_of(operation: &Operation) -> Result<String, StepError> {
     let id = operation.parameters.get("backup").and_then(Value::as_str);
-    id.map(str::to_owned).ok_or_else(|| StepError::lasting("the operation does not name its backup; begin a new one"))
+    id.map(str::to_owned)
+        .ok_or_else(|| StepError::lasting("the operation does not name its backup; begin a new one"))
 }
 
 impl Jobs {
@@ -58,21 +62,32 @@ impl Jobs {
         let mut values: BTreeMap<String, Value> =
             target.parameters.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         values.insert("name".to_owned(), Value::String(target.name.to_string()));
-        let job = univrs_template::job(document, &source.id, &backup, jobs.keep, &values).map_err(StepError::lasting)?;
+        let job = univrs_template::job(document, &source.id, &backup, jobs.keep, &values)
+            .map_err(StepError::lasting)?;
         let mut secrets = self.parts.control.open_secrets(&source)?;
         secrets.extend(self.parts.control.open_secrets(&target)?);
-        let order =
-            Order { resource: reference(&source), operation: operation.id.clone(), workloads: vec![job], secrets };
+        let order = Order {
+            resource: reference(&source),
+            operation: operation.id.clone(),
+            workloads: vec![job],
+            secrets,
+        };
         let outcome = self.parts.provider(&source)?.run_job(&order).await?;
         let last = outcome.last_lines.last().cloned().unwrap_or_default();
         if !outcome.succeeded {
-            return Err(StepError::lasting(if last.is_empty() { "the job failed and said nothing".to_owned() } else { last }));
+            return Err(StepError::lasting(if last.is_empty() {
+                "the job failed and said nothing".to_owned()
+            } else {
+                last
+            }));
         }
         if self.kind == Kind::Restore {
             return Ok(());
         }
-        let told = outcome.last_lines.iter().rev().find_map(|line| serde_json::from_str::<Written>(line).ok());
-        let told = told.ok_or_else(|| StepError::lasting(format!("the job did not say what it wrote: {last}")))?;
+        let told =
+            outcome.last_lines.iter().rev().find_map(|line| serde_json::from_str::<Written>(line).ok());
+        let told =
+            told.ok_or_else(|| StepError::lasting(format!("the job did not say what it wrote: {last}")))?;
         let made =
             Backup { id: backup, created_at: operation.created_at, bytes: told.bytes, sha256: told.sha256 };
         let keep = usize::try_from(jobs.keep).unwrap_or(usize::MAX);

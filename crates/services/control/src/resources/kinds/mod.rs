@@ -169,7 +169,9 @@ impl Parts {
         };
         match tokio::time::timeout(SERVING, wait).await {
             Ok(ended) => ended,
-            Err(_) => Err(StepError::lasting(format!("it did not serve within {} s: {last}", SERVING.as_secs()))),
+            Err(_) => {
+                Err(StepError::lasting(format!("it did not serve within {} s: {last}", SERVING.as_secs())))
+            }
         }
     }
 
@@ -183,7 +185,12 @@ impl Parts {
     }
 
     /// Sets how a resource is doing.
-    async fn set_status(&self, resource: &Resource, status: ResourceStatus, message: &str) -> Result<(), Error> {
+    async fn set_status(
+        &self,
+        resource: &Resource,
+        status: ResourceStatus,
+        message: &str,
+    ) -> Result<(), Error> {
         let change = |resource: &mut Resource| {
             resource.status = status;
             message.clone_into(&mut resource.message);
@@ -199,7 +206,9 @@ fn with_ports(resource: &Resource) -> Vec<WorkloadSpec> {
     for public in &resource.deployment.ports {
         let Some(host_port) = resource.ports.get(&public.name) else { continue };
         let of_workload = workloads.iter_mut().filter(|spec| spec.name == public.workload);
-        for port in of_workload.flat_map(|spec| &mut spec.containers).flat_map(|container| &mut container.ports) {
+        for port in
+            of_workload.flat_map(|spec| &mut spec.containers).flat_map(|container| &mut container.ports)
+        {
             if port.name == public.port {
                 port.host_port = Some(*host_port);
             }
