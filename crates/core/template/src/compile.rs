@@ -139,7 +139,8 @@ fn workload(mut document: Value, context: &Context<'_>) -> Result<(WorkloadSpec,
         let cpu: Cpu = of("cpu")?.parse().map_err(|error| format!("{error}"))?;
         let memory: Bytes = of("memory")?.parse().map_err(|error| format!("{error}"))?;
         let cpu = Cpu::millicores((cpu.as_millicores() * share).div_ceil(100).max(1));
-        let memory = Bytes::new((memory.get() * share / 100).max(1));
+        // Rounded, so that two shares are the whole again.
+        let memory = Bytes::new(((memory.get() * share + 50) / 100).max(1));
         let quarter =
             (Cpu::millicores(cpu.as_millicores().div_ceil(4)), Bytes::new(memory.get().div_ceil(4)));
         container["resources"] =

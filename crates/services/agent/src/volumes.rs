@@ -32,11 +32,20 @@ async fn remove(
     volume: &Volume,
 ) -> Result<(), String> {
     let path = dir.join(volume.path());
+    let root = dir.to_owned();
     let removal = tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(format!("failed to remove {}: {error}", path.display()))
         }
-        _ => Ok(()),
+        _ => {
+            // The directories around it go with the last volume in them; one that is not empty stays.
+            for around in path.ancestors().skip(1).take_while(|around| *around != root) {
+                if std::fs::remove_dir(around).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        }
     });
     removal.await.map_err(|error| error.to_string())??;
     control.volume_removed(node, volume).await.map_err(|error| error.to_string())

@@ -5,6 +5,7 @@ mod definitions;
 mod logs;
 mod nodes;
 mod plans;
+mod resources;
 mod summary;
 mod workloads;
 
@@ -79,6 +80,9 @@ pub(crate) async fn run(
         "node_list" => nodes::list(api, read(arguments)?).await,
         "node_get" => nodes::get(api, read(arguments)?).await,
         "node_drain" => nodes::drain(api, read(arguments)?).await,
+        "template_list" => resources::templates(api, read(arguments)?).await,
+        "resource_get" => resources::get(api, read(arguments)?).await,
+        "resource_create" => resources::create(api, read::<JsonObject>(arguments).map(Value::Object)?).await,
         "plan_get" => plans::get(api, read(arguments)?).await,
         "plan_apply" => plans::apply(api, patience, read(arguments)?).await,
         other => Err(Refusal {

@@ -1,5 +1,7 @@
 //! What faces do with resources, templates and providers. Every change becomes an operation.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use univrs_authz::Action;
@@ -23,6 +25,9 @@ use crate::handle::{Control, Write, WriteOptions};
 use crate::operations;
 use crate::record::{Record, put, unchanged};
 use crate::state::{OrgName, State};
+
+/// How often a removal is tried against what is under way.
+const ATTEMPTS: usize = 8;
 
 /// A change that has begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -231,18 +236,25 @@ impl Control {
     /// When it does not exist or the caller may not.
     pub async fn delete_resource(&self, caller: &Caller, wanted: &str) -> Result<Begun, Error> {
         let allowed_by = self.allow(caller, Action::ResourceWrite, &format!("resource/{wanted}"))?;
-        let state = self.mirror.state();
-        let resource = find(&state, caller, wanted)?;
-        let under_way = running(&state, &resource);
-        let mut parameters = Map::new();
-        if let Some(under_way) = &under_way {
-            if under_way.kind == Kind::Delete.name() {
-                return self.begun(caller, resource.name.as_str());
+        for _ in 0..ATTEMPTS {
+            let state = self.mirror.state();
+            let resource = find(&state, caller, wanted)?;
+            let mut parameters = Map::new();
+            if let Some(under_way) = running(&state, &resource) {
+                if under_way.kind == Kind::Delete.name() {
+                    return self.begun(caller, resource.name.as_str());
+                }
+                parameters.insert("after".into(), json!(under_way.id));
             }
-            parameters.insert("after".into(), json!(under_way.id));
+            let operation = kinds::operation(Kind::Delete, caller, &resource, parameters, self.clock.now());
+            let maintenance = ResourceStatus::Maintenance;
+            match self.begin(caller, allowed_by.clone(), &[&resource], operation, maintenance).await {
+                // What is under way moves on meanwhile.
+                Err(Error::Contended { .. } | Error::Conflict { .. }) => {}
+                outcome => return outcome,
+            }
         }
-        let operation = kinds::operation(Kind::Delete, caller, &resource, parameters, self.clock.now());
-        self.begin(caller, allowed_by, &[&resource], operation, ResourceStatus::Maintenance).await
+        Err(Error::Contended { kind: "resource", name: wanted.to_owned() })
     }
 
     /// Begins to give a resource another size.
@@ -369,6 +381,7 @@ impl Control {
         let operation_at = keys::operation(&operation.org, &operation.id);
         let mut guards = vec![unchanged(operation_at.clone(), None)?];
         let mut ops = vec![put(operation_at, &operation)?];
+        let mut subject_after = None;
         for (place, record) in resources.iter().enumerate() {
             if let Some(under_way) = running(&state, record) {
                 if operation.parameters.get("after") != Some(&json!(under_way.id)) {
@@ -394,6 +407,7 @@ impl Control {
             changed.updated_at = self.clock.now();
             if place == 0 {
                 changed.status = status;
+                subject_after = Some(changed.clone());
             }
             ops.push(put(at, &changed)?);
         }
@@ -413,9 +427,22 @@ impl Control {
         match outcome {
             TxnOutcome::Committed { revision } => {
                 self.mirror.at_least(revision).await;
-                self.begun(caller, &subject)
+                // Told as it was written: it may have moved on since, and a resource that is removed be gone.
+                let operation = Record { value: Arc::new(operation), revision };
+                let operation = operations::view(&operation);
+                let gone = || Error::NotFound { kind: "resource", name: subject.clone(), near: None };
+                let resource = Record { value: Arc::new(subject_after.ok_or_else(gone)?), revision };
+                let resource = ResourceView {
+                    stage: operation.stage.clone(),
+                    progress: operation.progress,
+                    ..view(&state, &resource)
+                };
+                Ok(Begun { operation, resource })
             }
-            TxnOutcome::GuardFailed { .. } => Err(Error::Contended { kind: "resource", name: subject }),
+            TxnOutcome::GuardFailed { actual_mod_revision, .. } => {
+                self.mirror.at_least(actual_mod_revision.unwrap_or_default()).await;
+                Err(Error::Contended { kind: "resource", name: subject })
+            }
         }
     }
 

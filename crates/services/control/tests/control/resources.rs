@@ -12,15 +12,18 @@ use univrs_control::{
 };
 use univrs_model::caller::{Caller, Grant};
 use univrs_model::ids::NodeId;
+use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::operation::OperationStatus;
 use univrs_model::resource::{Quota, ResourceSpec, ResourceStatus, ResourceView};
 use univrs_ports::clock::SystemClock;
-use univrs_ports::store::{MemoryStore, Revision, StateStore};
+use univrs_ports::seal::Sealer as _;
+use univrs_ports::store::{Key, MemoryStore, StateStore, Txn};
 use univrs_provider::simulated::{Outcome, Script, SimulatedProvider};
 use univrs_seal::ValidatorSealer;
 
 use crate::harness::{Nowhere, token};
+use crate::mortal::Mortal;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,10 +38,14 @@ struct ControlNode {
 impl ControlNode {
     async fn start(store: &Arc<dyn StateStore>, provider: &Arc<SimulatedProvider>) -> Self {
         let shutdown = CancellationToken::new();
+        let validator = NodeId::from_bits(1);
+        let sealer = ValidatorSealer::new(validator.clone(), &[7; 32]).unwrap();
+        let key = Key::new(keys::validator_key(&validator)).unwrap();
+        // Secrets are sealed for validators that are known; a second start finds it there.
+        store.txn(Txn::create(key, serde_json::to_vec(&sealer.public_key()).unwrap())).await.unwrap();
         let inbox = Inbox::default();
         let mirror = Mirror::start(Arc::clone(store), vec![inbox.clone()], shutdown.clone()).await.unwrap();
         let clock = Arc::new(SystemClock);
-        let sealer = ValidatorSealer::new(NodeId::from_bits(1), &[7; 32]).unwrap();
         let authorizer = Arc::new(Authorizer::new().unwrap());
         let control = Control::new(
             Arc::clone(store),
@@ -56,10 +63,9 @@ impl ControlNode {
     }
 
     /// As `kill -9`: nothing of it goes on.
-    async fn crash(self) {
+    async fn crash(mut self) {
         self.runner.abort();
-        drop(self.runner.await);
-        self.shutdown.cancel();
+        assert!((&mut self.runner).await.is_err_and(|error| error.is_cancelled()));
     }
 
     async fn until(&self, what: &str, test: impl Fn(Option<ResourceView>) -> bool) {
@@ -84,6 +90,15 @@ impl ControlNode {
     async fn active(&self) {
         self.until("it is active", |view| view.is_some_and(|view| view.status == ResourceStatus::Active))
             .await;
+    }
+
+    /// Returns when no operation runs.
+    async fn settle(&self) {
+        let mut states = self.control.mirror().subscribe();
+        let settled = states.wait_for(|state| {
+            state.operations.values().all(|known| known.status != OperationStatus::Running)
+        });
+        tokio::time::timeout(PATIENCE, settled).await.unwrap().unwrap();
     }
 
     async fn ended(&self, id: &univrs_model::ids::OperationId) -> OperationStatus {
@@ -118,31 +133,36 @@ fn nothing_is_left(node: &ControlNode, provider: &SimulatedProvider) {
     assert!(state.secrets.is_empty() && state.resource_ports.is_empty() && state.workloads.is_empty());
 }
 
-async fn crash_while(create: bool, after: u64) -> bool {
+/// Lets the control node die before its write number `writes` while it makes or removes a resource, and another go on.
+/// Answers whether it died before the end.
+async fn crash_while(create: bool, writes: u64) -> bool {
     let (store, provider) = world(Script { until_serving: Duration::from_millis(30), ..Script::default() });
-    let first = ControlNode::start(&store, &provider).await;
     if !create {
-        first.create().await.unwrap();
-        first.active().await;
+        let before = ControlNode::start(&store, &provider).await;
+        before.create().await.unwrap();
+        before.active().await;
+        before.settle().await;
     }
-    let from = if create {
+    // Its first writes say which validator it is, and begin the change.
+    let mortal = Mortal::after(&store, 2 + writes);
+    let dying: Arc<dyn StateStore> = Arc::clone(&mortal) as _;
+    let first = ControlNode::start(&dying, &provider).await;
+    let begun = if create {
         first.create().await.unwrap()
     } else {
         first.control.delete_resource(&Caller::local_admin(), "db").await.unwrap()
     };
-    let id = from.operation.operation.id.clone();
-    let at = Revision(from.operation.revision + after);
-    let mut states = first.control.mirror().subscribe();
-    let reached = states
-        .wait_for(|state| state.revision >= at || state.operations[&id].status != OperationStatus::Running);
-    tokio::time::timeout(PATIENCE, reached).await.unwrap().unwrap();
-    let was_running = first.control.mirror().state().operations[&id].status == OperationStatus::Running;
+    let id = begun.operation.operation.id.clone();
+    let died = tokio::select! {
+        () = mortal.ended.notified() => true,
+        _ = first.ended(&id) => false,
+    };
     first.crash().await;
     let second = ControlNode::start(&store, &provider).await;
-    assert_eq!(second.ended(&id).await, OperationStatus::Succeeded, "after {after} writes");
+    assert_eq!(second.ended(&id).await, OperationStatus::Succeeded, "after {writes} writes");
     let (things, untagged) = provider.things();
     assert_eq!(untagged, Vec::<String>::new());
-    assert_eq!(provider.made(), 1, "something was made twice after {after} writes");
+    assert_eq!(provider.made(), 1, "something was made twice after {writes} writes");
     if create {
         second.active().await;
         assert_eq!(things, ["default/db"]);
@@ -152,16 +172,17 @@ async fn crash_while(create: bool, after: u64) -> bool {
         nothing_is_left(&second, &provider);
         assert!(second.control.get_resource(&Caller::local_admin(), "db").is_err());
     }
-    was_running
+    died
 }
 
-/// The control node is killed after each write of an operation, and another goes on.
+/// The control node is killed before each write of an operation, and another goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_at_every_step_leaves_one_resource_or_none() {
-    for create in [true, false] {
-        let crashes = futures::future::join_all((0..24).map(|after| crash_while(create, after))).await;
-        let in_the_middle = crashes.iter().filter(|running| **running).count();
-        assert!(in_the_middle >= 6, "only {in_the_middle} crashes were in the middle");
+    for (create, least) in [(true, 16), (false, 10)] {
+        let crashes = futures::future::join_all((0..26).map(|writes| crash_while(create, writes))).await;
+        let died = crashes.iter().filter(|died| **died).count();
+        assert!(died >= least, "only {died} died before the end");
+        assert!(crashes.last() == Some(&false), "there are more writes than were tried");
     }
 }
 
@@ -282,10 +303,10 @@ async fn a_quota_holds_for_what_is_made_and_what_grows() {
     assert!(one.is_ok() != two.is_ok(), "both were made within a quota of one");
     let name: Name = if one.is_ok() { "one" } else { "two" }.parse().unwrap();
     let mut states = node.control.mirror().subscribe();
-    let is_active = |state: &Arc<univrs_control::State>| {
+    let active = states.wait_for(|state| {
         state.resources.values().any(|known| known.name == name && known.status == ResourceStatus::Active)
-    };
-    tokio::time::timeout(PATIENCE, states.wait_for(is_active)).await.unwrap().unwrap();
+    });
+    tokio::time::timeout(PATIENCE, active).await.unwrap().unwrap();
     let refused = make("three").await.unwrap_err().to_string();
     assert!(refused.contains("there are 1 resources, and there may be 1"), "{refused}");
     let larger = ScaleSpec { parameters: json!({"cpu": "2"}).as_object().unwrap().clone() };
