@@ -20,5 +20,6 @@ export default defineConfig({
     port: 5173,
     proxy: { "/api": server, "/mcp": server, "/healthz": server, "/ws": { target: server, ws: true } },
   },
-  test: { environment: "happy-dom", include: ["src/**/*.test.{ts,tsx}"] },
+  // What is tested here is pure; the page itself is tested in a browser, by e2e/.
+  test: { environment: "node", include: ["src/**/*.test.{ts,tsx}"] },
 });

@@ -92,13 +92,16 @@ function Frame() {
         <OrgChoice />
         <button
           type="button"
-          aria-label="Find a view, a workload or a node"
           className="ml-auto flex h-8 items-center gap-2 rounded-md border border-line bg-bg px-2.5 text-dim hover:text-text md:w-64"
           onClick={() => setPalette(true)}
         >
           <Icon name="search" />
-          <span className="flex-1 text-left max-md:hidden">Find</span>
-          <kbd className="font-mono text-[0.82rem] max-md:hidden">Ctrl K</kbd>
+          <span className="flex-1 text-left max-md:sr-only">
+            Find<span className="sr-only"> a view, a workload or a node</span>
+          </span>
+          <kbd aria-hidden="true" className="font-mono text-[0.82rem] max-md:hidden">
+            Ctrl K
+          </kbd>
         </button>
         <LiveBadge />
         <ThemeChoice />

@@ -8,7 +8,7 @@ import { Code, Facts, Panel } from "../../ui/page";
 import { Trouble } from "../../ui/states";
 import { Status } from "../../ui/status";
 import { Ago } from "../../ui/time";
-import { visible } from "../logs/sgr";
+import { visible } from "../../ui/visible";
 import { PlanView } from "../writes/plan-view";
 import type { Run } from "./console";
 

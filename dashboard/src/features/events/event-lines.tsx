@@ -9,6 +9,7 @@ import { eventsQuery } from "../../api/queries";
 import { usePicture } from "../../live/use-live";
 import { Status } from "../../ui/status";
 import { Ago } from "../../ui/time";
+import { visible } from "../../ui/visible";
 import { merged } from "./merge";
 
 export function useEvents(): readonly ClusterEvent[] {
@@ -27,7 +28,7 @@ export function EventLines({ most, only }: { most: number; only?: (event: Cluste
   return (
     <ul className="divide-y divide-line/70">
       {lines.map((event) => (
-        <li key={`${event.revision} ${event.message}`} className="grid grid-cols-[5.5rem_6rem_minmax(0,1fr)] items-baseline gap-2 px-3.5 py-1.5">
+        <li key={`${event.revision} ${event.message}`} className="grid grid-cols-[6rem_5.75rem_minmax(0,1fr)] items-baseline gap-2 px-3.5 py-1.5">
           <span className="text-dim">
             <Ago at={event.at} />
           </span>
@@ -39,10 +40,11 @@ export function EventLines({ most, only }: { most: number; only?: (event: Cluste
               <>
                 <Link to="/workloads/$name" params={{ name: event.workload }} className="font-medium hover:underline">
                   {event.workload}
-                </Link>{" "}
+                </Link>
+                {": "}
               </>
             ) : null}
-            {event.message}
+            {visible(event.message)}
           </span>
         </li>
       ))}

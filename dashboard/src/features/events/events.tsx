@@ -17,6 +17,7 @@ import { Empty } from "../../ui/states";
 import { Status } from "../../ui/status";
 import { type Column, Table } from "../../ui/table";
 import { Ago } from "../../ui/time";
+import { visible } from "../../ui/visible";
 import { useEvents } from "./event-lines";
 
 type Numbered = ClusterEvent & { key: string };
@@ -37,7 +38,7 @@ const COLUMNS: readonly Column<Numbered>[] = [
         <span className="font-mono text-[0.86rem]">{row.node ?? ""}</span>
       ),
   },
-  { name: "Message", cell: (row) => <span title={row.message}>{row.message}</span> },
+  { name: "Message", cell: (row) => <span title={visible(row.message)}>{visible(row.message)}</span> },
 ];
 
 export function Events() {
@@ -96,7 +97,7 @@ export function Events() {
                 ["Instance", chosen.instance ?? "none"],
                 ["Node", chosen.node ? <Link key="n" to="/nodes/$id" params={{ id: chosen.node }} className="text-accent hover:underline">{chosen.node}</Link> : "none"],
                 ["Revision", String(chosen.revision)],
-                ["Message", chosen.message],
+                ["Message", visible(chosen.message)],
               ]}
             />
           </Panel>

@@ -137,7 +137,7 @@ export function LogView({ workload }: { workload: string }) {
           ))}
         </div>
       </div>
-      <Command line={command("logs", workload, "--follow", instance && "--instance", instance || null)} />
+      <Command line={command("logs", workload, "--follow", instance ? "--instance" : null, instance || null)} />
     </div>
   );
 }

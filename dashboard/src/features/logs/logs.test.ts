@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { plain, spans, visible } from "./sgr";
+import { visible } from "../../ui/visible";
+import { plain, spans } from "./sgr";
 import { EVERYTHING, type Entry, LogStore, LONGEST } from "./store";
 
 const entry = (text: string, more: Partial<Entry> = {}): Entry => ({ at: "", stream: "stdout", instance: "in_a", container: "app", text, ...more });

@@ -1,6 +1,8 @@
 // Log lines are words of strangers. Colours (SGR) become classes; every other escape sequence is dropped, and characters
 // that are invisible or turn the direction of text are shown by their numbers, so that a line cannot pretend.
 
+import { visible } from "../../ui/visible";
+
 export interface Span {
   readonly text: string;
   readonly classes: string;
@@ -10,14 +12,6 @@ const COLOURS = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "
 
 // CSI sequences, OSC and other strings up to their end, two-character escapes, a lone escape.
 const ESCAPE = /\u001b(?:\[([0-9;:]*)[ -/]*([@-~])|[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[ -/]*[0-~])?|\u009b[0-?]*[ -/]*[@-~]/gu;
-
-// Controls but the tab, directions, joiners that hide, separators, tags.
-const UNSEEN = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
-
-/** The text with what cannot be seen shown by its number. */
-export function visible(text: string): string {
-  return text.replace(UNSEEN, (character) => `⟨${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
-}
 
 /** The text without any escape sequence: for searching and for plain views. */
 export function plain(text: string): string {

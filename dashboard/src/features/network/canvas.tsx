@@ -116,8 +116,9 @@ export function Canvas({ graph, nodes, chosen, onChoose }: Props) {
   return (
     <canvas
       ref={canvas}
-      // It is moved by keys, so it takes the focus; the list beside it says the same in words.
+      // It is moved by keys, which no role but this one says; the list beside it says the same in words.
       tabIndex={0}
+      // eslint-disable-next-line jsx-a11y/no-interactive-element-to-noninteractive-role
       role="application"
       aria-label={`Graph of ${nodes.length} nodes in ${graph.areas.length} regions. The list of regions says the same.`}
       className="block h-[calc(100vh-14rem)] min-h-80 w-full cursor-grab touch-none rounded-t-lg focus-visible:-outline-offset-2 active:cursor-grabbing"

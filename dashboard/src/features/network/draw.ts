@@ -64,7 +64,7 @@ export function draw(context: CanvasRenderingContext2D, size: { width: number; h
     context.strokeStyle = colours.line;
     context.stroke();
     context.fillStyle = colours.text;
-    const letter = Math.min(26, Math.max(11, 12 / view.scale));
+    const letter = Math.min(area.radius / 2.5, 13 / view.scale);
     context.font = `600 ${letter}px system-ui, sans-serif`;
     context.fillText(`${area.cloud} ${area.region}`, area.x, area.y - area.radius - letter * 0.35, area.radius * 2.4);
   }
@@ -92,9 +92,9 @@ export function draw(context: CanvasRenderingContext2D, size: { width: number; h
   }
   if (view.scale > 1.6) {
     context.fillStyle = colours.text;
-    context.font = `${10 / Math.min(view.scale, 2)}px system-ui, sans-serif`;
+    context.font = `${11 / view.scale}px system-ui, sans-serif`;
     for (const list of byState.values()) {
-      for (const index of list) context.fillText(nodes[index]?.name ?? "", points[index * 2] ?? 0, (points[index * 2 + 1] ?? 0) + RADIUS + 8);
+      for (const index of list) context.fillText(nodes[index]?.name ?? "", points[index * 2] ?? 0, (points[index * 2 + 1] ?? 0) + RADIUS + 13 / view.scale);
     }
   }
   if (chosen !== null) {

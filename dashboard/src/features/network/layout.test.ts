@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { labelPatch } from "../nodes/labels";
+import { labelPatch } from "../nodes/node";
 import { finder, layout, type Placed } from "./layout";
 
 const many = (count: number): Placed[] =>

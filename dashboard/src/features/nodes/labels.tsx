@@ -8,13 +8,7 @@ import { command } from "../../ui/cli";
 import { Dialog } from "../../ui/dialog";
 import { AreaField } from "../../ui/field";
 import { WriteDialog } from "../writes/write-dialog";
-
-/** The patch from the labels that are to the labels that are wanted: null takes one away. */
-export function labelPatch(before: Record<string, string>, after: Record<string, string>): Record<string, string | null> {
-  const gone = Object.keys(before).filter((key) => !(key in after));
-  const set = Object.entries(after).filter(([key, value]) => before[key] !== value);
-  return { ...Object.fromEntries(gone.map((key) => [key, null])), ...Object.fromEntries(set) };
-}
+import { labelPatch } from "./node";
 
 export function LabelsDialog({ node, onClose }: { node: Node; onClose: () => void }) {
   const before = node.labels ?? {};

@@ -13,3 +13,10 @@ export function stateOf(node: Node): string {
 export function placeOf({ location }: Node): string {
   return [location.cloud, location.region, location.zone].filter(Boolean).join(" / ");
 }
+
+/** The patch from the labels that are to the labels that are wanted: null takes one away. */
+export function labelPatch(before: Record<string, string>, after: Record<string, string>): Record<string, string | null> {
+  const gone = Object.keys(before).filter((key) => !(key in after));
+  const set = Object.entries(after).filter(([key, value]) => before[key] !== value);
+  return { ...Object.fromEntries(gone.map((key) => [key, null])), ...Object.fromEntries(set) };
+}

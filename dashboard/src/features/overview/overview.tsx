@@ -42,7 +42,7 @@ export function Overview() {
     <>
       <PageHead
         title="Overview"
-        badge={data ? <Status state={data.health} /> : null}
+        badge={data ? <Status state={data.health} label={`cluster ${data.health}`} /> : null}
         actions={
           <Link to="/deploy" className={buttonClass("main")}>
             <Icon name="deploy" /> Deploy
@@ -56,8 +56,9 @@ export function Overview() {
           <Figure label="Instances running" value={known ? `${counts.running} of ${instances.size}` : "…"} note={<Link to="/scheduler" className="text-accent hover:underline">Scheduler</Link>} />
           <Figure label="Nodes ready" value={known ? `${counts.ready} of ${nodes.size}` : "…"} note={<Link to="/nodes" className="text-accent hover:underline">All nodes</Link>} />
           <div className="grid content-center gap-2 rounded-lg border border-line bg-panel px-3.5 py-3">
-            <Meter label="CPU requested" used={coresOf(data?.requested.cpu)} total={coresOf(data?.capacity.cpu)} write={cores} />
-            <Meter label="Memory requested" used={bytesOf(data?.requested.memory)} total={bytesOf(data?.capacity.memory)} write={bytes} />
+            <p className="text-[0.86rem] text-dim">Requested of all nodes</p>
+            <Meter label="CPU" used={coresOf(data?.requested.cpu)} total={coresOf(data?.capacity.cpu)} write={cores} />
+            <Meter label="Memory" used={bytesOf(data?.requested.memory)} total={bytesOf(data?.capacity.memory)} write={bytes} />
           </div>
         </div>
         <div className="grid gap-4 xl:grid-cols-2">
@@ -145,8 +146,20 @@ function Problem({ problem }: { problem: Finding }) {
         <p className="mb-1 break-words">
           <b>Next:</b> {problem.fix}
         </p>
-        {problem.next.startsWith("univrs ") ? <Command line={problem.next} /> : problem.next && problem.next !== problem.fix ? <p className="text-dim">{problem.next}</p> : null}
+        <NextStep next={problem.next} />
       </div>
     </li>
+  );
+}
+
+/** The step as a command to copy, or as the tool that the console runs. */
+function NextStep({ next }: { next: string }) {
+  if (next.startsWith("univrs ")) return <Command line={next} />;
+  const tool = /^([a-z_]+) ?(\{.*)?$/s.exec(next)?.[1];
+  if (!tool) return next ? <p className="text-dim">{next}</p> : null;
+  return (
+    <Link to="/console" search={{ tool }} className="text-accent hover:underline">
+      Do it with {tool} in the console
+    </Link>
   );
 }

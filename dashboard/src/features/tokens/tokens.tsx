@@ -117,7 +117,7 @@ function MakeDialog({ onClose, onMade }: { onClose: () => void; onMade: (token: 
       <WriteDialog
         title={`Make the token ${name}`}
         verb="Make"
-        line={command("token", "create", name, "--grant", grant, direct && "--direct", ttl && "--ttl", ttl || null)}
+        line={command("token", "create", name, "--grant", grant, direct && "--direct", ttl ? "--ttl" : null, ttl || null)}
         write={(dry_run) => taken(api.POST("/api/tokens", { params: { query: { dry_run } }, body }))}
         onClose={onClose}
         onDone={(result) => {

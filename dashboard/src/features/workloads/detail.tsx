@@ -53,6 +53,7 @@ export function WorkloadDetail() {
             to="/workloads/$name"
             params={{ name }}
             search={{ tab: one === "summary" ? undefined : one }}
+            activeOptions={{ exact: true, includeSearch: true, explicitUndefined: true }}
             aria-current={tab === one ? "page" : undefined}
             className="-mb-px rounded-t border-b-2 border-transparent px-3 py-2 whitespace-nowrap text-dim hover:text-text aria-[current]:border-accent aria-[current]:font-medium aria-[current]:text-text"
           >

@@ -10,6 +10,7 @@ import { Empty } from "../../ui/states";
 import { Status } from "../../ui/status";
 import { type Column, Table } from "../../ui/table";
 import { Ago } from "../../ui/time";
+import { visible } from "../../ui/visible";
 import { Rollout } from "./rollout";
 import { imagesOf, instancesOf } from "./spec";
 
@@ -33,7 +34,7 @@ const COLUMNS: readonly Column<Instance>[] = [
   { name: "Version", value: (row) => row.workload_revision, cell: (row) => row.workload_revision, right: true },
   { name: "Restarts", value: (row) => row.restarts, cell: (row) => row.restarts, right: true },
   { name: "Started", value: (row) => row.started_at, cell: (row) => (row.started_at ? <Ago at={row.started_at} /> : <span className="text-dim">not yet</span>), right: true },
-  { name: "Says", cell: (row) => <span title={row.message} className="text-dim">{row.exit_code != null ? `exit code ${row.exit_code}. ` : ""}{row.message}</span>, wideOnly: true },
+  { name: "Says", cell: (row) => <span title={row.message} className="text-dim">{row.exit_code != null ? `exit code ${row.exit_code}. ` : ""}{visible(row.message)}</span>, wideOnly: true },
 ];
 
 export function Summary({ workload }: { workload: Workload }) {
@@ -59,7 +60,7 @@ export function Summary({ workload }: { workload: Workload }) {
               ["Placement", [...(spec.placement?.constraints ?? []), ...(spec.placement?.spread ?? []).map((by) => `spread over ${by}`)].join("; ") || "anywhere"],
               ["Reached at", (spec.ingress ?? []).map((rule) => `${rule.host}${rule.path ?? "/"}`).join(", ") || "no outside address"],
               ["Secrets", (spec.secrets ?? []).map((use) => use.name).join(", ") || "none"],
-              ["Labels", labels.map(([key, value]) => `${key}=${value}`).join(", ") || "none"],
+              ["Labels", visible(labels.map(([key, value]) => `${key}=${value}`).join(", ")) || "none"],
               ["Made", <Ago key="m" at={workload.created_at} />],
             ]}
           />
