@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use univrs_authz::Authorizer;
@@ -33,6 +34,8 @@ struct ControlNode {
     control: Control,
     runner: JoinHandle<()>,
     shutdown: CancellationToken,
+    /// It leads for as long as this is there.
+    _leads: watch::Sender<bool>,
 }
 
 impl ControlNode {
@@ -57,9 +60,11 @@ impl ControlNode {
         );
         let resources = Resources::new(univrs_template::builtin(), vec![Arc::clone(provider) as _], None);
         let control = control.with_resources(resources);
-        let runner = OperationRunner::new(Arc::clone(store), mirror, inbox, clock, resource_kinds(&control));
+        let (leads, leading) = watch::channel(true);
+        let kinds = resource_kinds(&control);
+        let runner = OperationRunner::new(Arc::clone(store), mirror, inbox, clock, kinds, leading);
         let runner = tokio::spawn(runner.run(shutdown.clone()));
-        Self { control, runner, shutdown }
+        Self { control, runner, shutdown, _leads: leads }
     }
 
     /// As `kill -9`: nothing of it goes on.
