@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, RecoverArgs, UpArgs};
 use crate::{
-    audit, completion, deploy, events, image, join_token, mcp, node, openapi, operation, org, plans, proxy, run, secret,
-    status, token, topology, version, volume, workload,
+    audit, completion, deploy, events, image, join_token, mcp, node, openapi, operation, org, plans, proxy,
+    run, secret, status, token, topology, version, volume, workload,
 };
 
 /// Runs containers on many machines

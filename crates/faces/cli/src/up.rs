@@ -26,7 +26,13 @@ pub struct UpArgs {
     pub bootstrap: bool,
     /// Join the cluster of this node instead of making one; several to try, separated by commas. Does nothing when the
     /// data directory belongs to a cluster already
-    #[arg(long, env = "UNIVRS_JOIN", value_name = "HOST[:PORT]", value_delimiter = ',', conflicts_with = "bootstrap")]
+    #[arg(
+        long,
+        env = "UNIVRS_JOIN",
+        value_name = "HOST[:PORT]",
+        value_delimiter = ',',
+        conflicts_with = "bootstrap"
+    )]
     pub join: Vec<String>,
     /// What to join with, as `univrs join-token create` prints it
     #[arg(long, env = "UNIVRS_JOIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]

@@ -109,7 +109,9 @@ impl Membership for Directory {
             }
             // After a long sleep of the whole cluster everyone is known by the key it joined with.
             Some(member) if expired && member.public_key == hex::encode(&peer.public_key) => Ok(()),
-            _ if expired => Err(format!("the certificate of node {} expired at {}", peer.node, peer.not_after)),
+            _ if expired => {
+                Err(format!("the certificate of node {} expired at {}", peer.node, peer.not_after))
+            }
             // Who joined a moment ago is not known everywhere yet.
             _ => Ok(()),
         })

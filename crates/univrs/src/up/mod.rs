@@ -111,29 +111,25 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         true => Arc::clone(&local_secrets) as _,
         false => Arc::new(RemoteSecrets(Arc::clone(&peers.asking))),
     };
-    let late = Late {
-        control: control.clone(),
-        secrets: is_validator.then_some(local_secrets),
-        access: local,
-    };
+    let late =
+        Late { control: control.clone(), secrets: is_validator.then_some(local_secrets), access: local };
     // Set once, here.
     drop(peers.late.set(late));
     tasks.spawn(directory.follow(mirror.clone(), shutdown.clone()));
-    let renewing =
-        renewal::keep(Arc::clone(&peers.trust), Arc::clone(&peers.asking), control.clone(), Arc::clone(&clock));
+    let renewing = renewal::keep(
+        Arc::clone(&peers.trust),
+        Arc::clone(&peers.asking),
+        control.clone(),
+        Arc::clone(&clock),
+    );
     tasks.spawn(shutdown.clone().run_until_cancelled_owned(renewing));
     if is_validator {
         tasks.spawn(control.clone().keep_keys_shared(shutdown.clone()));
     }
     if let Some(copy) = &state.copy {
         let leading = copy.leading();
-        let reconciler = Reconciler::new(
-            Arc::clone(&store),
-            mirror.clone(),
-            inbox,
-            Arc::clone(&clock),
-            leading.clone(),
-        );
+        let reconciler =
+            Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock), leading.clone());
         tasks.spawn(reconciler.run(shutdown.clone()));
         let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
         let runner = OperationRunner::new(
