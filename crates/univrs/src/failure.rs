@@ -66,6 +66,10 @@ pub(crate) enum Failure {
     JoinUnreachable { address: String, reason: String },
     #[error("{} belongs to another cluster than the join token", path.display())]
     OtherCluster { path: PathBuf },
+    #[error("there is nothing to recover in {}: {reason}", path.display())]
+    NothingToRecover { path: PathBuf, reason: String },
+    #[error("nothing was changed")]
+    LossNotAccepted,
     #[error("certificates between nodes failed")]
     Trust(#[from] TrustError),
     #[error("this machine cannot run containers: {reason}")]
@@ -140,6 +144,8 @@ impl Failure {
             Self::OtherCluster { .. } => {
                 "leave --join and --join-token out to go on there, or give an empty --data-dir".to_owned()
             }
+            Self::LossNotAccepted => "add --accept-loss to do it".to_owned(),
+            Self::NothingToRecover { .. } => "run it on a validator of the cluster that has lost its majority".to_owned(),
             Self::NodeName { .. } => "give another --name".to_owned(),
             Self::DoesNotStop { pid, .. } => format!("look at its log; `kill -9 {pid}` loses nothing that was acknowledged"),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {

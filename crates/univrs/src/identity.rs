@@ -96,6 +96,11 @@ impl DataDir {
         self.root.join("volumes")
     }
 
+    /// The state as it was before a recovery.
+    pub(crate) fn store_before(&self, at: Timestamp) -> PathBuf {
+        self.root.join(format!("store-before-recovery-{}", at.as_second()))
+    }
+
     /// The private key that opens secrets: beside the store, never in it.
     pub(crate) fn secrets_key(&self) -> PathBuf {
         self.root.join("secrets.key")

@@ -10,7 +10,7 @@ use univrs_model::span::Span;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::fault::Fault;
-use crate::up::{DownArgs, UpArgs};
+use crate::up::{DownArgs, RecoverArgs, UpArgs};
 use crate::{
     audit, completion, deploy, events, image, join_token, lab, mcp, mesh, node, openapi, operation, org,
     plans, proxy, run, secret, status, token, topology, version, volume, workload,
@@ -86,6 +86,7 @@ enum Command {
     Up(Box<UpArgs>),
     /// Stop and remove everything that a node of this machine has made
     Down(DownArgs),
+    Recover(RecoverArgs),
     #[command(flatten)]
     Client(Verb),
 }
@@ -207,6 +208,8 @@ pub enum Invocation {
     Up(Box<UpArgs>),
     /// To remove what a node of this machine has made.
     Down(DownArgs),
+    /// To make a cluster of one out of what is left of a larger one.
+    Recover(RecoverArgs),
     /// To talk to a server; see [`crate::run()`].
     Client(Box<ClientCommand>),
 }
@@ -251,6 +254,7 @@ pub fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation,
     Ok(match command {
         Command::Up(args) => Invocation::Up(args),
         Command::Down(args) => Invocation::Down(args),
+        Command::Recover(args) => Invocation::Recover(args),
         Command::Client(verb) => Invocation::Client(Box::new(ClientCommand { global, verb })),
     })
 }

@@ -48,7 +48,7 @@ use std::process::ExitCode;
 pub use args::{ClientCommand, Invocation, command, parse, try_parse};
 pub use exit::Exit;
 pub use io::Io;
-pub use up::{DownArgs, Ipv4Range, OnExit, Overcommit, Share, UpArgs};
+pub use up::{DownArgs, Ipv4Range, OnExit, Overcommit, RecoverArgs, Share, UpArgs};
 
 use context::Context;
 

@@ -124,6 +124,20 @@ pub struct DownArgs {
     pub data_dir: Option<PathBuf>,
 }
 
+/// Makes a cluster of one out of this node's copy of the state, when most validators are lost for good.
+///
+/// Without --accept-loss it only says what would be lost. The node must be a validator, and its daemon stopped.
+/// Afterwards it is a new cluster with the old state: other machines join anew, with empty data directories.
+#[derive(Args, Clone, Debug)]
+pub struct RecoverArgs {
+    /// Directory of everything the node keeps
+    #[arg(long, env = "UNIVRS_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Do it, and lose what this copy does not have
+    #[arg(long)]
+    pub accept_loss: bool,
+}
+
 /// What becomes of the containers when `up` is told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnExit {
@@ -135,6 +149,13 @@ pub enum OnExit {
 
 impl UpArgs {
     /// The directory of everything this node keeps.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(default_data_dir)
+    }
+}
+
+impl RecoverArgs {
+    /// The directory of everything the node keeps.
     pub fn data_dir(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(default_data_dir)
     }

@@ -65,8 +65,12 @@ impl ControlPlane for LocalControlPlane {
             let known = self.mirror.state().nodes.get(&node.id).map(|known| known.created_at);
             let node = Node { created_at: known.unwrap_or(node.created_at), ..node.clone() };
             let ops = vec![put(keys::node(&node.id), &node)?, alive];
-            self.store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
+            let outcome = self.store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
             *self.lease.lock().await = Some(grant.id);
+            if let Some(revision) = outcome.committed() {
+                // What was decided while the node was away is known before it acts.
+                self.mirror.at_least(revision).await;
+            }
             Ok::<_, Error>(())
         };
         write.await.map_err(|error| unavailable(&error))

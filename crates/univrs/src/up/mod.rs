@@ -11,7 +11,7 @@ mod parts;
 mod sealing;
 mod services;
 mod standing;
-mod state;
+pub(crate) mod state;
 mod stop;
 
 use std::sync::Arc;
@@ -38,8 +38,11 @@ use crate::failure::Failure;
 use crate::identity::DataDir;
 use crate::logging;
 
-pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
+pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     logging::start();
+    // A variable that is set to nothing says nothing.
+    args.join.retain(|host| !host.is_empty());
+    args.join_token = args.join_token.filter(|token| !token.is_empty());
     let mut stop = stop::Signals::new()?;
     let ingress = services::IngressSettings::read(&args)?;
     let dir = DataDir::new(args.data_dir());

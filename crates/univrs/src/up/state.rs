@@ -36,7 +36,7 @@ pub(super) struct Opened {
 }
 
 /// The cluster's id as the store has it: the letters of the text as a number.
-pub(super) fn store_id(identity: &Identity) -> ClusterId {
+pub(crate) fn store_id(identity: &Identity) -> ClusterId {
     let letters = identity.cluster.as_str().bytes().skip(univrs_model::ids::ClusterId::PREFIX.len());
     ClusterId(letters.fold(0, |number, letter| (number << 8) | u128::from(letter)))
 }
