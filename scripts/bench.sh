@@ -9,7 +9,7 @@ out=$PWD/target/bench
 rm -rf "$out"; mkdir -p "$out"
 failed=()
 
-needed=("etcd:etcd-server" "dockerd:docker.io" "runc:runc" "go:golang" "busybox:busybox-static" "jq:jq" "curl:curl")
+needed=("etcd:etcd-server" "dockerd:docker.io" "runc:runc" "go:golang" "busybox:busybox-static" "jq:jq" "curl:curl" "iperf3:iperf3")
 missing=()
 for entry in "${needed[@]}"; do
   command -v "${entry%%:*}" >/dev/null || [ -x "/usr/sbin/${entry%%:*}" ] || missing+=("${entry#*:}")
@@ -50,6 +50,7 @@ part placements placements
 part store scripts/bench/store.sh "$target/release/examples" "$out"
 part containers scripts/bench/containers.sh "$target/release/univrs" "$out"
 part idle scripts/bench/idle.sh "$target/release/univrs" "$out"
+part cluster scripts/bench/cluster.sh "$target/release/univrs" "$out"
 part api scripts/bench/api.sh "$target/release/univrs" "$out"
 
 scripts/bench/table.sh "$out"

@@ -59,3 +59,10 @@ line "idle daemon with 20 containers, % of a core" "$(idle "processor time of th
 line "shim, MB proportional" "$(idle "memory of a shim")" "" "" 2 "" "$(idle "memory of a shim")" 2 down
 change=$(value api 'true')
 line "change through the API at 1,000 instances, ms p99" "$change" "" "" 10 "" "$change" 10 down
+
+cluster() { value cluster ".measure == \"$1\" and .percentile == $2"; }
+line "node killed until the replacement passes elsewhere, ms p99" "$(cluster "node killed until the replacement passes" 99)" "" "" 10000 5000 "$(cluster "node killed until the replacement passes" 99)" 10000 down
+line "leader killed until the first write, ms p99" "$(cluster "leader killed until the first write" 99)" "" "" 2000 1000 "$(cluster "leader killed until the first write" 99)" 2000 down
+line "up --join until ready, ms p50" "$(cluster "up --join until ready" 50)" "" "" 3000 "" "$(cluster "up --join until ready" 50)" 3000 down
+raw=$(value cluster '.over == "underlay"'); through=$(value cluster '.over == "wireguard"')
+[ -n "$raw" ] && [ -n "$through" ] && line "throughput between two nodes, Mb/s: encrypted against plain" "$through" "$raw" "$(awk -v a="$through" -v b="$raw" 'BEGIN {printf "%.2f", a / b}')" "" "" "" "" ""

@@ -24,6 +24,9 @@ use crate::types::{Types, Vote};
 
 /// How much of a snapshot goes into one frame.
 const PIECE_BYTES: usize = 1 << 20;
+/// How long an answer of the farthest members may take. The library's own limit follows the heartbeat, which is shorter
+/// than a round trip between continents.
+const FARTHEST: Duration = Duration::from_millis(400);
 /// How long one piece, or the installation, may take.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -145,7 +148,7 @@ impl RaftNetworkV2<Types> for Peer {
         rpc: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
-        match self.ask(Question::Append(rpc), option.soft_ttl()).await? {
+        match self.ask(Question::Append(rpc), option.soft_ttl().max(FARTHEST)).await? {
             Answer::Append(answer) => Ok(answer),
             _ => Err(unfit()),
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -38,6 +39,9 @@ impl Dial for TcpDial {
     }
 }
 
+/// How long making a connection may take, greetings included.
+const OPENING: Duration = Duration::from_secs(2);
+
 /// What a connection is for: large frames must not hold up small ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Lane {
@@ -60,17 +64,25 @@ impl Connections {
     }
 
     /// The connection to an address. Callers that come while it is being made wait for it; the caller bounds the time.
+    ///
+    /// A caller that gives up does not undo what was begun: greeting takes several round trips, and between clouds that
+    /// is longer than a question between members may take, so nobody would ever get to the end of it.
     pub(crate) async fn get(&self, address: &str, lane: Lane) -> Result<Connection, WireError> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(slots.entry((address.to_owned(), lane)).or_default())
         };
-        let mut slot = slot.lock().await;
+        let mut slot = slot.lock_owned().await;
         if let Some(connection) = slot.as_ref().filter(|connection| connection.is_usable()) {
             return Ok(connection.clone());
         }
-        let connection = Connection::open(self.dial.dial(address).await?, self.cluster).await?;
-        *slot = Some(connection.clone());
-        Ok(connection)
+        let (dial, cluster, address) = (Arc::clone(&self.dial), self.cluster, address.to_owned());
+        let opening = tokio::spawn(async move {
+            let open = async { Connection::open(dial.dial(&address).await?, cluster).await };
+            let connection = tokio::time::timeout(OPENING, open).await.unwrap_or(Err(WireError::Silent))?;
+            *slot = Some(connection.clone());
+            Ok(connection)
+        });
+        opening.await.unwrap_or(Err(WireError::Broken("it was not made to the end")))
     }
 }

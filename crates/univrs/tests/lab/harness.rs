@@ -1,0 +1,173 @@
+//! A lab of its own for each test, which goes with it.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::archive;
+
+/// A lab.
+pub(crate) struct Lab {
+    name: String,
+    around: TempDir,
+    pub(crate) api: String,
+    http: reqwest::Client,
+}
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// Whether labs can be raised here; says why not.
+pub(crate) fn possible() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    let tools = ["ip", "nft"].iter().all(|tool| Command::new(tool).arg("-V").output().is_ok());
+    let busybox = Path::new(archive::BUSYBOX).exists();
+    if !(root && tools && busybox) {
+        eprintln!(
+            "left out: a lab needs root (is it: {root}), `ip` and `nft` ({tools}), /bin/busybox ({busybox})"
+        );
+    }
+    root && tools && busybox
+}
+
+impl Lab {
+    /// Raises a lab and checks that it is what was asked for.
+    pub(crate) async fn up(nodes: usize, clouds: &str, runtime: &str) -> Self {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("t{}-{number}", std::process::id());
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(3)).build().unwrap();
+        let mut lab = Self { name, around: tempfile::tempdir().unwrap(), api: String::new(), http };
+        let count = nodes.to_string();
+        let up = lab.lab(&["up", "--nodes", &count, "--clouds", clouds, "--runtime", runtime]);
+        assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+        let status = lab.status();
+        assert_eq!(status["nodes"].as_array().map(Vec::len), Some(nodes));
+        lab.api = status["api"].as_str().unwrap().to_owned();
+        lab
+    }
+
+    /// Runs `univrs lab` on it.
+    pub(crate) fn lab(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_univrs"))
+            .arg("lab")
+            .args(arguments)
+            .env("UNIVRS_LAB", &self.name)
+            .env("UNIVRS_LAB_DIR", self.around.path().join("lab"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// The same where it must succeed.
+    pub(crate) fn does(&self, arguments: &[&str]) {
+        let output = self.lab(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        let output = self.lab(&["status", "-o", "json"]);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Runs a program in a node's namespace, or in the `router`'s.
+    pub(crate) fn on(&self, node: &str, program: &str, arguments: &[&str]) -> Output {
+        let namespace = format!("univrs-{}-{node}", self.name);
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &namespace, program])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs the command line against the API of the lab.
+    pub(crate) fn univrs(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_univrs"));
+        command.args(["--server", &self.api]).args(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Gives every node the image of busybox.
+    pub(crate) fn give_image(&self) {
+        let path = self.around.path().join("image.tar");
+        archive::write(&path);
+        for node in self.status()["nodes"].as_array().unwrap() {
+            let arguments = ["--server", "http://127.0.0.1:8080", "image", "import", path.to_str().unwrap()];
+            let output = self.on(node["name"].as_str().unwrap(), env!("CARGO_BIN_EXE_univrs"), &arguments);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+
+    /// The body of a successful reply.
+    pub(crate) async fn get(&self, path: &str) -> Option<Value> {
+        let reply = self.http.get(format!("{}{path}", self.api)).send().await.ok()?;
+        reply.error_for_status().ok()?.json().await.ok()
+    }
+
+    /// Sends a body; whether it was taken.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> bool {
+        let request = self.http.post(format!("{}{path}", self.api)).json(body);
+        request.send().await.is_ok_and(|reply| reply.status().is_success())
+    }
+
+    /// Changes a workload's labels, which is a write that needs a quorum; whether it was taken.
+    pub(crate) async fn write(&self, workload: &str, mark: u32) -> bool {
+        let body = serde_json::json!({"labels": {"mark": mark.to_string()}});
+        let request = self.http.patch(format!("{}/api/workloads/{workload}", self.api)).json(&body);
+        request.send().await.is_ok_and(|reply| reply.status().is_success())
+    }
+
+    /// The instances of a workload that run and can be heard.
+    pub(crate) async fn running(&self, workload: &str) -> Vec<Value> {
+        let body = self.get(&format!("/api/workloads/{workload}/instances?limit=100")).await;
+        let items = body.and_then(|body| body["items"].as_array().cloned()).unwrap_or_default();
+        items.into_iter().filter(|item| item["phase"] == "running" && item["reachable"] != false).collect()
+    }
+
+    /// How many nodes are ready.
+    pub(crate) async fn ready(&self) -> usize {
+        let nodes = self.get("/api/nodes").await;
+        let items = nodes.and_then(|nodes| nodes["items"].as_array().cloned()).unwrap_or_default();
+        items.iter().filter(|node| node["state"] == "ready").count()
+    }
+
+    /// Waits until `test` holds and says how long it took.
+    pub(crate) async fn until(&self, seconds: u64, what: &str, test: impl AsyncFn() -> bool) -> Duration {
+        let begun = Instant::now();
+        while !test().await {
+            assert!(
+                begun.elapsed() < Duration::from_secs(seconds),
+                "waited {seconds} s until {what}: {}",
+                self.logs()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        begun.elapsed()
+    }
+
+    fn logs(&self) -> String {
+        let nodes = std::fs::read_dir(self.around.path().join("lab/nodes")).into_iter().flatten().flatten();
+        let tails = nodes.map(|node| {
+            let text = std::fs::read_to_string(node.path().join("log")).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            format!("\n--- {:?}\n{}", node.file_name(), lines[lines.len().saturating_sub(12)..].join("\n"))
+        });
+        tails.collect()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let down = self.lab(&["down"]);
+        if std::thread::panicking() {
+            return;
+        }
+        assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
+        let namespaces = Command::new("ip").arg("netns").output().unwrap();
+        let left = String::from_utf8_lossy(&namespaces.stdout).contains(&format!("univrs-{}-", self.name));
+        assert!(!left && !self.around.path().join("lab").exists(), "something of the lab was left");
+    }
+}

@@ -1,0 +1,77 @@
+//! A region or a whole cloud goes away: the cluster goes on deciding, and the work goes on elsewhere.
+
+use serde_json::json;
+
+use crate::harness::{Lab, possible};
+
+/// Three replicas spread over three clouds.
+async fn spread(lab: &Lab) {
+    let body = json!({"name": "web", "image": "web:1", "replicas": 3, "placement": {"spread": ["cloud"]}});
+    assert!(lab.post("/api/workloads", &body).await);
+    lab.until(20, "three replicas run", async || lab.running("web").await.len() == 3).await;
+}
+
+#[tokio::test]
+async fn a_cloud_dies_and_its_work_goes_on_elsewhere() {
+    if !possible() {
+        return;
+    }
+    let lab = Lab::up(6, "aws:us-east-1,azure:eastus,gcp:us-central1", "simulated").await;
+    spread(&lab).await;
+    let mut clouds: Vec<String> =
+        lab.running("web").await.iter().map(|i| i["cloud"].as_str().unwrap().to_owned()).collect();
+    clouds.sort();
+    assert_eq!(clouds, ["aws", "azure", "gcp"]);
+    // The cloud of the machine that made the cluster.
+    lab.does(&["kill", "--cloud", "aws"]);
+    lab.until(15, "writes are taken again", async || lab.write("web", 1).await).await;
+    lab.until(30, "three replicas run without the cloud", async || {
+        let running = lab.running("web").await;
+        running.len() == 3 && running.iter().all(|instance| instance["cloud"] != "aws")
+    })
+    .await;
+    lab.does(&["heal", "--cloud", "aws"]);
+    lab.until(20, "all nodes are ready again", async || lab.ready().await == 6).await;
+    lab.until(10, "writes are taken by all", async || lab.write("web", 2).await).await;
+}
+
+#[tokio::test]
+async fn a_region_dies_and_comes_back() {
+    if !possible() {
+        return;
+    }
+    let lab = Lab::up(3, "aws:us-east-1,aws:us-west-2,gcp:us-central1", "simulated").await;
+    let body = json!({"name": "web", "image": "web:1", "replicas": 3, "placement": {"spread": ["region"]}});
+    assert!(lab.post("/api/workloads", &body).await);
+    lab.until(20, "three replicas run", async || lab.running("web").await.len() == 3).await;
+    lab.does(&["kill", "--region", "us-west-2"]);
+    lab.until(15, "writes are taken again", async || lab.write("web", 1).await).await;
+    lab.until(30, "all replicas run elsewhere", async || {
+        let running = lab.running("web").await;
+        running.len() == 3 && running.iter().all(|instance| instance["region"] != "us-west-2")
+    })
+    .await;
+    lab.does(&["heal"]);
+    lab.until(20, "all nodes are ready again", async || lab.ready().await == 3).await;
+}
+
+#[tokio::test]
+async fn a_paused_leader_is_replaced_and_obeys_when_it_wakes() {
+    if !possible() {
+        return;
+    }
+    let lab = Lab::up(3, "aws:us-east-1,azure:eastus,gcp:us-central1", "simulated").await;
+    spread(&lab).await;
+    let leader = lab.get("/api/cluster").await.unwrap()["leader"].as_str().unwrap().to_owned();
+    lab.does(&["pause", "--node", &leader]);
+    assert!(lab.status()["nodes"].as_array().unwrap().iter().any(|node| node["state"] == "paused"));
+    lab.until(15, "another leads and takes writes", async || lab.write("web", 1).await).await;
+    lab.until(30, "its work runs elsewhere", async || {
+        let running = lab.running("web").await;
+        running.len() == 3 && running.iter().all(|instance| instance["node_name"] != leader.as_str())
+    })
+    .await;
+    lab.does(&["heal", "--node", &leader]);
+    lab.until(20, "all nodes are ready again", async || lab.ready().await == 3).await;
+    lab.until(10, "there are three replicas, no more", async || lab.running("web").await.len() == 3).await;
+}

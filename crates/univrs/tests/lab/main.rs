@@ -1,0 +1,10 @@
+//! Clusters of real daemons in network namespaces, raised and broken by `univrs lab`. Needs root, `ip`, `nft` and
+//! busybox; without them the tests are left out and say so.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+
+mod archive;
+mod harness;
+mod loss;
+mod network;
+mod singleton;
+mod wires;
