@@ -3,18 +3,14 @@
 
 use std::time::Duration;
 
-use univrs_ports::provider::conformance::{Subject, check, order};
+use univrs_ports::provider::conformance::{Program, Subject, check, order};
 use univrs_ports::provider::{Provider as _, Standing};
 use univrs_provider::simulated::{Outcome, Script, SimulatedProvider};
 
 fn subject() -> Subject {
-    let words = |text: &str| text.split(' ').map(str::to_owned).collect();
-    Subject {
-        image: "web:1".to_owned(),
-        serve: words("serve"),
-        job: words("work"),
-        failing_job: words("fail"),
-    }
+    let program = |command: &str| Program { image: "web:1".to_owned(), command: vec![command.to_owned()] };
+    let (serve, job, failing_job) = (program("serve"), program("work"), program("fail"));
+    Subject { serve, job, failing_job, says: Some("done".to_owned()) }
 }
 
 fn script() -> Script {

@@ -14,8 +14,50 @@ async fn ask(daemon: &Daemon, method: Method, path: &str, body: &Value) -> crate
     daemon.send(daemon.request(method, path).body(body.to_string())).await
 }
 
-async fn create(daemon: &Daemon, name: &str) -> String {
-    let body = json!({"name": name, "template": "postgres-small", "provider": "mesh", "parameters": {"storage": "1Gi"}});
+/// A template without checks, which simulated containers could not pass.
+const TEMPLATE: &str = r#"
+id = "plain"
+name = "Plain"
+kind = "DATABASE"
+version = 1
+description = "A service with logins."
+parameters.database = { type = "identifier", default = "maindb", description = "Name of the database." }
+parameters.storage = { type = "bytes", default = "1Gi", description = "Size of the volume." }
+images.web = { official = "web:1" }
+secrets.logins = { kind = "logins", user = "app" }
+ports.pooler = { workload = "{{name}}", port = "pooler" }
+
+[credentials]
+host = "{{host}}"
+port = "{{port.pooler}}"
+database = "{{database}}"
+username = "{{secret.logins.user}}"
+password = "{{secret.logins.password}}"
+connectionString = "db://{{secret.logins.user}}:{{secret.logins.password}}@{{host}}:{{port.pooler}}/{{database}}"
+
+[[workloads]]
+name = "{{name}}"
+volumes = [{ name = "data", size = "{{storage}}" }]
+secrets = [{ name = "{{secret.logins.name}}", file = "/run/secrets/logins", on_change = "signal" }]
+[[workloads.containers]]
+name = "web"
+image = "{{image.web}}"
+ports = [{ name = "pooler", container_port = 6432 }]
+limits = { cpu = "1", memory = "256Mi" }
+mounts = [{ volume = "data", path = "/data" }]
+"#;
+
+/// A daemon whose containers are simulated, with that template.
+async fn rehearsal() -> (Daemon, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("plain.toml"), TEMPLATE).unwrap();
+    let templates = dir.path().to_str().unwrap();
+    (Daemon::start_with(&["--runtime", "simulated", "--template-dir", templates]).await, dir)
+}
+
+async fn create(daemon: &Daemon, name: &str, template: &str) -> String {
+    let body =
+        json!({"name": name, "template": template, "provider": "mesh", "parameters": {"storage": "1Gi"}});
     let answer = ask(daemon, Method::POST, "/api/resources", &body).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
     answer.body["operation"]["id"].as_str().unwrap().to_owned()
@@ -53,12 +95,12 @@ async fn nothing_is_left(daemon: &Daemon) {
 
 #[tokio::test]
 async fn a_resource_is_made_of_ordinary_objects_and_goes_with_them() {
-    let mut daemon = Daemon::start().await;
+    let (mut daemon, _templates) = rehearsal().await;
     let templates = daemon.get("/api/templates").await.body;
     assert!(
         templates["items"].as_array().unwrap().iter().any(|template| template["id"] == "postgres-medium")
     );
-    let operation = create(&daemon, "db").await;
+    let operation = create(&daemon, "db", "plain").await;
     let made = settled(&daemon, &operation).await;
     assert_eq!(made["status"], "succeeded", "{made}");
     let stages: Vec<_> = made["steps"]
@@ -120,7 +162,7 @@ async fn a_resource_is_made_of_ordinary_objects_and_goes_with_them() {
     let plan = daemon.send(daemon.request(Method::DELETE, "/api/resources/db?dry_run=true")).await.body;
     assert_eq!(plan["status"], "waiting_for_approval", "{plan}");
     daemon.crash_and_restart().await;
-    assert_eq!(status(&daemon, "db").await, "ACTIVE");
+    daemon.until("it serves again", async || status(&daemon, "db").await == "ACTIVE").await;
     let removed = change(&daemon, Method::DELETE, "/api/resources/db", Value::Null).await;
     assert_eq!(removed["status"], "succeeded", "{removed}");
     daemon.send(daemon.request(Method::DELETE, "/api/workloads/web")).await;
@@ -135,8 +177,8 @@ async fn a_resource_is_made_of_ordinary_objects_and_goes_with_them() {
 #[tokio::test]
 async fn a_daemon_that_is_killed_goes_on_where_it_was() {
     for pause in [5, 40, 120, 400] {
-        let mut daemon = Daemon::start().await;
-        let operation = create(&daemon, "db").await;
+        let (mut daemon, _templates) = rehearsal().await;
+        let operation = create(&daemon, "db", "plain").await;
         tokio::time::sleep(Duration::from_millis(pause)).await;
         daemon.crash_and_restart().await;
         assert_eq!(settled(&daemon, &operation).await["status"], "succeeded", "killed after {pause} ms");
@@ -190,16 +232,8 @@ async fn a_real_database_is_backed_up_damaged_and_restored() {
         return;
     }
     let images = images();
-    let daemon = Daemon::start_with(&[
-        "--runtime",
-        "oci",
-        "--image-dir",
-        images.to_str().unwrap(),
-        "--overcommit",
-        "cpu=4,memory=2",
-    ])
-    .await;
-    let made = settled(&daemon, &create(&daemon, "db").await).await;
+    let daemon = Daemon::start_with(&["--runtime", "oci", "--image-dir", images.to_str().unwrap()]).await;
+    let made = settled(&daemon, &create(&daemon, "db", "postgres-small").await).await;
     assert_eq!(made["status"], "succeeded", "{made}");
     assert_eq!(
         sql(&daemon, "db", "create table t (n int); insert into t values (7); select n from t").await,
