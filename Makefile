@@ -4,12 +4,12 @@ SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 BIN := $(or $(CARGO_TARGET_DIR),target)/release/univrs
 
-.PHONY: help demo demo-core demo-cluster demo-resources demo-topology images bench-topology up test check bench soak interop fix openapi deps build
+.PHONY: help demo demo-core demo-cluster demo-resources demo-topology demo-faces dashboard images bench-topology up test check bench soak interop fix openapi deps build
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: demo-core demo-cluster demo-resources demo-topology ## The main job end to end; cleans up after itself
+demo: demo-core demo-cluster demo-resources demo-topology demo-faces ## The main job end to end; cleans up after itself
 
 demo-core: build ## One machine: deploy, scale, update, break, kill, re-adopt, remove
 	@scripts/demo-core.sh $(BIN)
@@ -22,6 +22,9 @@ demo-cluster: build ## Six machines in three clouds: spread, call across, kill a
 
 demo-topology: build ## One file of clouds: check, plan, cost, optimise, emit, draw
 	@scripts/demo-topology.sh $(BIN)
+
+demo-faces: build ## The dashboard in a browser: deploy, watch, read logs, open the graph, run an MCP tool
+	@scripts/demo-faces.sh $(BIN)
 
 up: build ## Stay running in the foreground with the core demo deployed; Ctrl-C removes all
 	@scripts/up.sh $(BIN)
@@ -37,8 +40,9 @@ fix: deps ## What check asks for, as far as a program can do it
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	$(MAKE) openapi
 
-openapi: deps ## Write the OpenAPI document anew
+openapi: deps ## Write the OpenAPI document and the dashboard's client anew
 	UPDATE_EXPECT=1 cargo test --quiet --workspace --test api
+	@if command -v npm >/dev/null; then scripts/dashboard-packages.sh && cd dashboard && npm run --silent client; fi
 
 bench: deps bench-topology ## Measurements against peers; prints ratios
 	@scripts/bench.sh
@@ -52,11 +56,14 @@ soak: deps ## The long seed counts
 interop: build ## Outside suites against the live API
 	@scripts/interop.sh $(BIN)
 
-build: deps
+build: deps dashboard
 	cargo build --release --package univrs
 
 images: ## The images that templates and tests need, from Debian packages, into target/images
 	@scripts/images.sh
+
+dashboard: ## Build the dashboard for the binary; does nothing without Node
+	@scripts/dashboard.sh
 
 deps:
 	@scripts/install.sh

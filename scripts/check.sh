@@ -23,6 +23,7 @@ step "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings
 step "openapi" openapi_is_fresh
 step "docs" docs_build
 step "scripts" scripts_parse
+step "dashboard" scripts/check-dashboard.sh
 if ! cargo deny --version >/dev/null 2>&1; then
   echo "installing cargo-deny"
   cargo install --quiet --locked cargo-deny --version 0.20.2

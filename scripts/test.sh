@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
 # All tests. Those that need root or a program say visibly when they cannot run.
 set -euo pipefail
-cargo test --workspace --no-fail-fast
+code=0
+cargo test --workspace --no-fail-fast || code=$?
+scripts/test-dashboard.sh || code=$?
+exit "$code"

@@ -8,6 +8,6 @@ trap 'rm -rf "$data"' EXIT
   until curl -fsS -m 1 http://127.0.0.1:8080/readyz >/dev/null 2>&1; do sleep 0.1; done
   "$bin" image self >/dev/null
   "$bin" run univrs/orchestrator:dev --name orchestrator-canary --replicas 2
-  echo "API: http://127.0.0.1:8080 - try: $bin ps" >&2
+  echo "dashboard and API: http://127.0.0.1:8080 - try: $bin ps" >&2
 ) &
 "$bin" up --data-dir "$data" --on-exit down

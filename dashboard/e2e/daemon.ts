@@ -85,8 +85,8 @@ export class Daemon {
 
   /** A workload that is simulated: it writes lines and can be made to fail. */
   async deploy(name: string, replicas = 1, labels: Record<string, string> = {}): Promise<void> {
-    const spoken = { "simulate.says": "starting\n\u001b[32mready\u001b[0m\n!warning: \u001b[1;31mdisk slow\u001b[0m \u202eevil\nrequest {n} served", "simulate.says_every": "200ms" };
-    await this.call("POST", "/api/workloads", { name, image: "demo/web:1", replicas, labels: { ...spoken, ...labels }, update: { min_healthy: "300ms" } });
+    const env = { SIMULATE_SAYS: "starting\n\u001b[32mready\u001b[0m\n!warning: \u001b[1;31mdisk slow\u001b[0m \u202eevil\nrequest {n} served", SIMULATE_SAYS_EVERY: "200ms" };
+    await this.call("POST", "/api/workloads", { name, replicas, labels, containers: [{ name: "app", image: "demo/web:1", env }], update: { min_healthy: "300ms" } });
   }
 
   async settled(name: string, ready: number): Promise<void> {

@@ -1,5 +1,7 @@
 // What people come for, done in the page against the real server.
 
+import { fileURLToPath } from "node:url";
+
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 
@@ -155,7 +157,7 @@ it("logs are searched, filtered and cleaned of what cannot be seen", async () =>
 
 it("runs a command in an instance", async () => {
   await page.goto(`${daemon.url}/workloads/web?tab=terminal`);
-  await page.getByLabel("Command").fill("sh -c 'echo from inside; exit 3'");
+  await page.getByRole("textbox", { name: "Command" }).fill("sh -c 'echo from inside; exit 3'");
   await page.getByLabel("Terminal", { exact: true }).uncheck();
   await page.getByRole("button", { name: "Run" }).click();
   await page.getByText("ended with exit code 3").waitFor();
@@ -196,7 +198,13 @@ it("a plan of an AI operator waits for a person, who agrees to it here", async (
   await heading("Approvals").waitFor();
   await page.getByRole("button", { name: "Approve" }).click();
   await page.getByText("approved", { exact: true }).first().waitFor();
-  await page.getByRole("button", { name: "Apply" }).click();
+  // A plan is bound to who made it: the person agrees, the operator carries it out.
+  expect(await page.getByRole("button", { name: /^Apply/ }).getAttribute("aria-disabled")).toBe("true");
+  await page.getByRole("link", { name: "MCP console" }).click();
+  await page.getByLabel("Mode").selectOption("operate");
+  await page.getByRole("button", { name: /workload_delete done/ }).click();
+  await page.getByRole("button", { name: "Run plan_apply" }).click();
+  await page.getByRole("heading", { name: "Answer of plan_apply" }).waitFor();
   await page.getByText("applied", { exact: true }).first().waitFor();
 });
 
@@ -209,7 +217,7 @@ it("finds problems in the console and keeps a history", async () => {
 
 it("checks, draws and prices a topology", async () => {
   await page.goto(`${daemon.url}/topology`);
-  await page.locator("input[type=file]").setInputFiles("../../examples/aurigraph.toml");
+  await page.locator("input[type=file]").setInputFiles(fileURLToPath(new URL("../../examples/aurigraph.toml", import.meta.url)));
   await page.getByText("It can be built as it stands.").waitFor({ timeout: 30_000 });
   await page.getByRole("cell", { name: "aws:us-east-1" }).waitFor();
   await page.getByLabel("Or paste it").fill("[topology]\nname = 7\n");

@@ -25,6 +25,12 @@ export function useCan(): Can {
   return (action) => refusal(data, action);
 }
 
+/** Whether both are the same asker: a plan is bound to who made it. */
+export function isSame(a: CallerInfo["principal"] | null | undefined, b: CallerInfo["principal"] | null | undefined): boolean {
+  if (!a || !b || a.kind !== b.kind) return false;
+  return !("id" in a) || !("id" in b) || a.id === b.id;
+}
+
 /** Who it is, in words. */
 export function callerName(principal: CallerInfo["principal"] | null | undefined): string {
   switch (principal?.kind) {

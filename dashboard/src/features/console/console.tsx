@@ -31,13 +31,15 @@ export interface Run {
 }
 
 const KEPT_RUNS = 50;
+/** The history outlives the view, as long as the tab is open. */
+let history: readonly Run[] = [];
 
 export function Console() {
   const { tool: chosen } = useSearch({ from: "/console" });
   const navigate = useNavigate({ from: "/console" });
   const [mode, setMode] = useState<Mode>("observe");
   const [query, setQuery] = useState("");
-  const [runs, setRuns] = useState<readonly Run[]>([]);
+  const [runs, setRuns] = useState<readonly Run[]>(history);
   const [shown, setShown] = useState<number | null>(null);
   const tools = useQuery({ queryKey: ["mcp", "tools"], queryFn: () => listTools("observe"), staleTime: Infinity });
   const list = tools.data?.filter((tool) => matches(query, tool.name, tool.description)) ?? [];
@@ -54,8 +56,9 @@ export function Console() {
     } catch (fault) {
       error = fault;
     }
-    const number = (runs[0]?.number ?? 0) + 1;
-    setRuns((before) => [{ number, tool: name, args, mode, at, took: performance.now() - begun, result, error }, ...before].slice(0, KEPT_RUNS));
+    const number = (history[0]?.number ?? 0) + 1;
+    history = [{ number, tool: name, args, mode, at, took: performance.now() - begun, result, error }, ...history].slice(0, KEPT_RUNS);
+    setRuns(history);
     setShown(number);
   }
 

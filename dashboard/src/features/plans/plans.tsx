@@ -3,7 +3,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 
-import { callerName, useCan } from "../../api/caller";
+import { callerName, callerQuery, isSame, useCan } from "../../api/caller";
 import { api, type Plan, taken } from "../../api/client";
 import { plansQuery } from "../../api/queries";
 import { useNow } from "../../ui/clock";
@@ -91,7 +91,8 @@ function Decision({ plan }: { plan: Plan }) {
   });
   const busy = decide.isPending ? "it is being carried out" : null;
   const reason = can("plan_approve") ?? (status === "waiting_for_approval" ? busy : `the plan is ${status.replaceAll("_", " ")}`);
-  const applicable = status === "ready" || status === "approved";
+  const me = useQuery(callerQuery).data?.principal;
+  const open = status === "ready" || status === "approved";
   return (
     <Panel title={plan.plan_id} aside={<Status state={status} />}>
       <div className="grid gap-3">
@@ -113,8 +114,8 @@ function Decision({ plan }: { plan: Plan }) {
           <Button look="main" reason={reason} onClick={() => decide.mutate("approve")}>
             Approve
           </Button>
-          {applicable ? (
-            <Button look="main" reason={can("workload_write") ?? busy} onClick={() => decide.mutate("apply")}>
+          {open ? (
+            <Button look="main" reason={can("workload_write") ?? busy ?? (isSame(me, plan.planned_by) ? null : "only who planned it may apply it")} onClick={() => decide.mutate("apply")}>
               Apply
             </Button>
           ) : null}

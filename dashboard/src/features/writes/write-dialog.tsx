@@ -53,7 +53,8 @@ export function WriteDialog({ title, verb, write, line, confirm, note, onClose, 
       return write(false);
     },
     onSuccess: (result) => {
-      void client.invalidateQueries();
+      // The plan itself is done with; asking for it again would be refused.
+      void client.invalidateQueries({ predicate: (query) => query.queryKey[0] !== "dry-run" });
       onDone?.(result);
       onClose();
     },

@@ -8,6 +8,7 @@ mod commands;
 mod script;
 mod world;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,16 @@ fn not_found(id: &impl std::fmt::Display) -> RuntimeError {
     RuntimeError::NotFound { id: id.to_string() }
 }
 
+/// The container's labels, and its variables `SIMULATE_SAYS` and the like as `simulate.says`: variables are what a
+/// user's document can give a container.
+fn scripted(spec: &ContainerSpec) -> BTreeMap<String, String> {
+    let variables = spec.env.iter().filter_map(|(name, value)| {
+        let key = name.strip_prefix("SIMULATE_")?.to_ascii_lowercase();
+        Some((format!("simulate.{key}"), value.clone()))
+    });
+    spec.labels.clone().into_iter().chain(variables).collect()
+}
+
 #[async_trait]
 impl Runtime for SimulatedRuntime {
     fn kind(&self) -> RuntimeKind {
@@ -77,7 +88,7 @@ impl Runtime for SimulatedRuntime {
 
     async fn start(&self, spec: &ContainerSpec) -> Result<ContainerState, RuntimeError> {
         let id = &spec.id;
-        let script = Script::read(&spec.image.reference, [&spec.image.config.labels, &spec.labels])
+        let script = Script::read(&spec.image.reference, [&spec.image.config.labels, &scripted(spec)])
             .map_err(|error| RuntimeError::Refused { id: id.to_string(), reason: error.to_string() })?;
         if let Some(state) = self.world.existing(spec)? {
             return Ok(state);

@@ -15,7 +15,7 @@ const PREFIX: &str = "simulate.";
 /// later ones win.
 ///
 /// A reference is `sim/<verb>[:<value>][?<key>=<value>&…]`, such as `sim/exit:3?after=2s` or `sim/run?delay=1s`; any
-/// other image runs until it is stopped. A label is `simulate.<key>`.
+/// other image runs until it is stopped. A label is `simulate.<key>`; a variable `SIMULATE_<KEY>` counts as one.
 ///
 /// | key | meaning |
 /// |---|---|
