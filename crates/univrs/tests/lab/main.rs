@@ -1,6 +1,11 @@
 //! Clusters of real daemons in network namespaces, raised and broken by `univrs lab`. Needs root, `ip`, `nft` and
 //! busybox; without them the tests are left out and say so.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test, and one that is left out says so"
+)]
 
 mod archive;
 mod harness;
