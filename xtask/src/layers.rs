@@ -35,7 +35,9 @@ const IMPURE: &[&str] = &[
 
 /// Arrows inside the faces: who may know whom.
 const FACE_ARROWS: &[(&str, &str)] = &[
+    ("univrs-api", "univrs-dashboard"),
     ("univrs-cli", "univrs-client"),
+    ("univrs-cli", "univrs-dashboard"),
     ("univrs-cli", "univrs-lab"),
     ("univrs-cli", "univrs-mcp"),
     ("univrs-api", "univrs-mcp"),
@@ -44,11 +46,13 @@ const FACE_ARROWS: &[(&str, &str)] = &[
 /// Arrows inside the cores: who may know whom.
 ///
 /// The emitter takes the plan that the topology makes, and the compiler puts topology, prices and emitter together.
-/// Each could be one large crate; apart they are tested and measured by themselves. All other cores stay strangers.
+/// Each could be one large crate; apart they are tested and measured by themselves. Who votes is decided once, beside
+/// placement, and the compiler says so beforehand. All other cores stay strangers.
 const CORE_ARROWS: &[(&str, &str)] = &[
     ("univrs-tofu", "univrs-topology"),
     ("univrs-compiler", "univrs-topology"),
     ("univrs-compiler", "univrs-cost"),
+    ("univrs-compiler", "univrs-schedule"),
     ("univrs-compiler", "univrs-tofu"),
 ];
 

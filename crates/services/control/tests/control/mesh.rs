@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use univrs_agent::{Agent, AgentOptions, LocalNodeAccess, Machine, Secrets};
 use univrs_authz::Authorizer;
 use univrs_control::{Control, Inbox, LocalControlPlane, LocalSecrets, MeshProvider, Mirror, Reconciler};
@@ -39,7 +40,8 @@ async fn the_mesh_provider_conforms() {
     let authorizer = Arc::new(Authorizer::new().unwrap());
     let control =
         Control::new(Arc::clone(&store), mirror.clone(), clock.clone(), access, sealer.clone(), authorizer);
-    let reconciler = Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, clock.clone());
+    let (_leads, leading) = watch::channel(true);
+    let reconciler = Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, clock.clone(), leading);
     tokio::spawn(reconciler.run(shutdown.clone()));
     let dir = tempfile::tempdir().unwrap();
     let range = Range::new([10, 0, 0, 0].into(), 24).unwrap();
