@@ -96,7 +96,7 @@ curl -fsS -X POST "$api/api/workloads" -H 'Content-Type: application/json' -d '{
 until_true 30 "far in gcp" serves_in far "gcp "
 u workload wait client --timeout 30s || fail "the client did not start"
 u exec client -- /bin/busybox nslookup far.internal || fail "the name was not found"
-call() { u exec client -- /bin/busybox wget -q -T 2 -O - "http://$1.internal:8080/healthz"; }
+call() { u exec client -- /bin/busybox timeout 3 /bin/busybox wget -q -O - "http://$1.internal:8080/healthz"; }
 until_true 15 "an answer from azure to gcp" call far
 begun=$(now); echo "far.internal in gcp answers a client in azure: $(call far)"; row "one call from azure to gcp by name, with exec, ms" "$(millis "$begun")"
 # Any machine's ingress leads to a replica wherever it is.
