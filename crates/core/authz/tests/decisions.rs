@@ -81,14 +81,14 @@ fn every_caller_and_every_action() {
         workload_read    observe  observe  observe  observe  control_loop  node
         workload_write   -        operate  operate  operate  control_loop  -
         workload_exec    -        operate  operate  operate  -             -
-        workload_logs    -        operate  operate  operate  -             -
+        workload_logs    -        operate  operate  operate  control_loop  -
         instance_read    observe  observe  observe  observe  control_loop  node
         image_read       observe  observe  observe  observe  control_loop  -
         image_write      -        operate  operate  operate  control_loop  -
         event_read       observe  observe  observe  observe  control_loop  -
         audit_read       -        -        admin    admin    -             -
         secret_read      observe  observe  observe  observe  control_loop  -
-        secret_write     -        operate  operate  operate  -             -
+        secret_write     -        operate  operate  operate  control_loop  -
         token_read       -        -        admin    admin    -             -
         token_write      -        -        admin    admin    -             -
         org_read         observe  observe  observe  observe  control_loop  -
@@ -99,6 +99,9 @@ fn every_caller_and_every_action() {
         volume_read      observe  observe  observe  observe  control_loop  -
         volume_write     -        operate  operate  operate  control_loop  -
         volume_bind      -        -        admin    admin    control_loop  -
+        resource_read    observe  observe  observe  observe  control_loop  -
+        resource_write   -        operate  operate  operate  control_loop  -
+        resource_credentials -        operate  operate  operate  -             -
         metrics_read     observe  observe  observe  observe  control_loop  -
         backup_read      -        -        admin    admin    control_loop  -
         backup_write     -        -        admin    admin    control_loop  -
