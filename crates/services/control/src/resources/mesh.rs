@@ -323,11 +323,16 @@ pub(super) fn standing(state: &State, resource: &ResourceRef) -> Standing {
     }
 }
 
-/// The address of the node that a workload's first running instance is on; loopback for a node that says no other.
+/// The address of the node that a workload's first running instance is on: where other nodes reach it, when there are
+/// others, and else that of its API, which is loopback unless it says otherwise.
 fn address(state: &State, key: &WorkloadKey) -> Option<String> {
     let instances = state.instances_of(key);
     let running = instances.iter().find(|instance| instance.phase() == Phase::Running)?;
     let node = state.nodes.get(running.assignment.node.as_ref()?)?;
+    let told = if state.nodes.len() > 1 { node.address.as_ref() } else { None };
+    if let Some((host, _port)) = told.and_then(|told| told.rsplit_once(':')) {
+        return Some(host.to_owned());
+    }
     let address: Option<std::net::SocketAddr> = node.api_address.parse().ok();
     Some(match address.map(|address| address.ip()) {
         Some(ip) if !ip.is_unspecified() => ip.to_string(),
