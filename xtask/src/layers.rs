@@ -39,13 +39,15 @@ const FACE_ARROWS: &[(&str, &str)] =
 
 /// Arrows inside the cores: who may know whom.
 ///
-/// The emitter takes the plan that the topology makes, and the compiler puts topology, prices and emitter together.
+/// The emitter takes the plan that the topology makes, and the compiler puts topology, prices and emitter together;
+/// who votes it decides by the rule that the running cluster goes by, which is the scheduler's.
 /// Each could be one large crate; apart they are tested and measured by themselves. All other cores stay strangers.
 const CORE_ARROWS: &[(&str, &str)] = &[
     ("univrs-tofu", "univrs-topology"),
     ("univrs-compiler", "univrs-topology"),
     ("univrs-compiler", "univrs-cost"),
     ("univrs-compiler", "univrs-tofu"),
+    ("univrs-compiler", "univrs-schedule"),
 ];
 
 /// Every wrong arrow; empty when all is well.
