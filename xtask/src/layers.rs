@@ -45,9 +45,9 @@ const FACE_ARROWS: &[(&str, &str)] = &[
 
 /// Arrows inside the cores: who may know whom.
 ///
-/// The emitter takes the plan that the topology makes, and the compiler puts topology, prices and emitter together.
-/// Each could be one large crate; apart they are tested and measured by themselves. Who votes is decided once, beside
-/// placement, and the compiler says so beforehand. All other cores stay strangers.
+/// The emitter takes the plan that the topology makes, and the compiler puts topology, prices and emitter together;
+/// who votes it decides by the rule that the running cluster goes by, which is the scheduler's.
+/// Each could be one large crate; apart they are tested and measured by themselves. All other cores stay strangers.
 const CORE_ARROWS: &[(&str, &str)] = &[
     ("univrs-tofu", "univrs-topology"),
     ("univrs-compiler", "univrs-topology"),
