@@ -199,6 +199,7 @@ impl ClusterAdmin for RaftStore {
             snapshot_index: metrics.snapshot.map_or(0, |log_id| log_id.index),
             revision,
             feature_level,
+            changing: metrics.membership_config.membership().get_joint_config().len() > 1,
             disk_full: self.core.wal.is_full(),
             members: members(&metrics.membership_config, &metrics),
         })

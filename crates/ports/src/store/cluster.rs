@@ -50,6 +50,8 @@ pub struct ClusterStatus {
     pub revision: Revision,
     /// Which commands every member understands.
     pub feature_level: u32,
+    /// The voters are being changed: until that is done, majorities of the old ones and of the new ones are needed.
+    pub changing: bool,
     /// The log cannot be extended for want of space.
     pub disk_full: bool,
     /// All members.

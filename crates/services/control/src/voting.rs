@@ -84,10 +84,16 @@ impl Voting {
                 _ => {}
             }
         }
-        let Some(voters) = choose_voters(&self.candidates(&state, &status), membership.voters) else {
-            return Ok(());
+        let chosen = choose_voters(&self.candidates(&state, &status), membership.voters);
+        let voters: BTreeSet<MemberId> = match chosen {
+            Some(voters) => voters.into_iter().map(MemberId).collect(),
+            // Whoever led before began a change and did not end it; until then both majorities are needed.
+            None if status.changing => {
+                let voters = status.members.iter().filter(|member| member.role == Role::Voter);
+                voters.map(|member| member.id).collect()
+            }
+            None => return Ok(()),
         };
-        let voters: BTreeSet<MemberId> = voters.into_iter().map(MemberId).collect();
         if let Some(next) = voters.first().filter(|_| !voters.contains(&status.member)) {
             // Whoever leads on makes the change, so that nobody votes itself out.
             let current = |id: &&MemberId| {

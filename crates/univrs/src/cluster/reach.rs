@@ -62,7 +62,7 @@ impl NodeAccess for ClusterAccess {
             async move {
                 let mut stream = stream?;
                 match frames::read::<Line>(&mut stream, LARGEST).await {
-                    Ok(Line::Line(line)) => Some((Ok(line), Some(stream))),
+                    Ok(Line::Said(line)) => Some((Ok(line), Some(stream))),
                     Ok(Line::Failed(fault)) => Some((Err(fault.into_runtime()), Some(stream))),
                     Ok(Line::End) => None,
                     Err(error) => {
@@ -192,15 +192,10 @@ async fn hear(
             Kind::Fault => return Ok(Err(serde_json::from_slice(&body)?)),
             Kind::Stdin | Kind::Resize => continue,
         };
-        match output {
-            Some(_) if body.is_empty() => *output = None,
-            Some(open) => {
-                if open.write_all(&body).await.is_err() {
-                    // Whoever asked reads no more of it.
-                    *output = None;
-                }
-            }
-            None => {}
+        let Some(open) = output else { continue };
+        // At its end, or when whoever asked reads no more of it.
+        if body.is_empty() || open.write_all(&body).await.is_err() {
+            *output = None;
         }
     }
 }

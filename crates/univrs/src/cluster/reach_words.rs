@@ -36,7 +36,7 @@ pub(super) enum Answer {
 /// A line of a log, or the end of it.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Line {
-    Line(LogLine),
+    Said(LogLine),
     Failed(Fault),
     End,
 }

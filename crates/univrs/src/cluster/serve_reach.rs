@@ -98,7 +98,7 @@ async fn logs(
             _ = reader.read(&mut nothing) => return Ok(()),
         };
         match line {
-            Some(Ok(line)) => frames::write(&mut writer, &Line::Line(line)).await?,
+            Some(Ok(line)) => frames::write(&mut writer, &Line::Said(line)).await?,
             Some(Err(error)) => frames::write(&mut writer, &Line::Failed(error.into())).await?,
             None => {
                 frames::write(&mut writer, &Line::End).await?;

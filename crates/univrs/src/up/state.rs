@@ -12,7 +12,7 @@ use univrs_model::member::holds_state;
 use univrs_model::name::Name;
 use univrs_model::org::Org;
 use univrs_ports::store::{
-    ClusterAdmin, ClusterId, Consistency, Error, Key, MemberId, Role, StateStore, Txn,
+    ClusterAdmin, ClusterId, ClusterStatus, Consistency, Error, Key, MemberId, Role, StateStore, Txn,
 };
 use univrs_store::wire::{RemoteOptions, RemoteStore, WireTransport};
 use univrs_store::{Options, RaftStore};
@@ -161,7 +161,7 @@ async fn create<T: Serialize>(store: &dyn StateStore, at: &str, value: &T) -> Re
 
 /// Hands the lead to another voter that can be heard, if this node has it: nobody waits for an election then.
 pub(super) async fn hand_over(copy: &RaftStore, mirror: &Mirror) {
-    let Ok(status) = copy.status().await else { return };
+    let Some(status) = settled(copy).await else { return };
     if status.leader != Some(status.member) {
         return;
     }
@@ -178,5 +178,17 @@ pub(super) async fn hand_over(copy: &RaftStore, mirror: &Mirror) {
         Ok(Ok(())) => tracing::info!(to = next.0, "handed the lead over"),
         Ok(Err(error)) => tracing::warn!(%error, "the lead could not be handed over"),
         Err(_) => tracing::warn!("the lead could not be handed over in time"),
+    }
+}
+
+/// How the copy sees the cluster, once no change of the voters is half done: half done, it needs this node as well.
+async fn settled(copy: &RaftStore) -> Option<ClusterStatus> {
+    let begun = Instant::now();
+    loop {
+        let status = copy.status().await.ok()?;
+        if !status.changing || begun.elapsed() > HAND_OVER {
+            return Some(status);
+        }
+        tokio::time::sleep(RETRY).await;
     }
 }

@@ -75,6 +75,16 @@ impl Node {
         assert!(child.wait().unwrap().success());
     }
 
+    /// Its data directory.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
+    /// Starts with these flags from now on.
+    pub(crate) fn with_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::Cluster;
+use crate::harness::{Cluster, univrs};
 
 /// Node killed to replacement running: what the design promises at most, on an idle machine.
 const REPLACED_WITHIN: Duration = Duration::from_secs(10);
@@ -138,4 +138,57 @@ async fn secrets_reach_the_nodes_that_need_them() {
     // The node that runs it keeps nothing of it in its files, its log or its answers.
     let seen = cluster.get(slim, "/api/secrets").await.to_string();
     assert!(!seen.contains("CANARY-77") && !cluster.nodes[slim].log().contains("CANARY-77"));
+}
+
+#[tokio::test]
+async fn one_copy_of_a_lost_majority_becomes_a_cluster_of_its_own() {
+    let mut cluster = Cluster::found(&["--role", "validator"]).await;
+    let two = cluster.join("two", &[]).await;
+    let three = cluster.join("three", &["--role", "validator"]).await;
+    cluster
+        .until("three nodes vote", async || {
+            cluster.get(two, "/api/cluster").await["voters"]
+                .as_array()
+                .is_some_and(|voters| voters.len() == 3)
+        })
+        .await;
+    let web = json!({"name": "web", "image": "web:1", "secrets": [{"name": "db", "env": "DB"}]});
+    assert_eq!(cluster.send(0, Method::PUT, "/api/secrets/db", Some(json!({"value": "v"}))).await.0, 201);
+    assert_eq!(cluster.send(0, Method::POST, "/api/workloads", Some(web)).await.0, 201);
+    cluster.until("web runs", async || cluster.running(two, "web").await.len() == 1).await;
+    let id = cluster.get(two, "/api/cluster").await["id"].clone();
+    cluster.nodes[0].kill();
+    cluster.nodes[three].kill();
+    cluster.nodes[two].kill();
+    let recover = |flags: &[&str]| {
+        let dir = cluster.nodes[two].dir();
+        univrs().arg("recover").arg("--data-dir").arg(dir).args(flags).output().unwrap()
+    };
+    let asked = recover(&[]);
+    let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert!(
+        asked.status.code() == Some(1) && said.contains("3 members voted") && said.contains("--accept-loss"),
+        "{said}"
+    );
+    let done = recover(&["--accept-loss"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    cluster.nodes[two].with_flags(&[]);
+    cluster.nodes[two].start();
+    cluster.until_ready(two).await;
+    assert_ne!(cluster.get(two, "/api/cluster").await["id"], id);
+    // What was wanted still is, and secrets open.
+    cluster.until("web runs again", async || cluster.running(two, "web").await.len() == 1).await;
+    // The old members reach nothing of it.
+    cluster.nodes[0].start();
+    cluster.nodes[three].start();
+    cluster.until_ready(0).await;
+    let ready = async || {
+        let nodes = cluster.get(two, "/api/nodes").await;
+        let all = nodes["items"].as_array().cloned().unwrap_or_default();
+        all.iter().filter(|node| node["state"] == "ready").count()
+    };
+    // What the copy remembers of their leases runs out, and they cannot renew them.
+    cluster.until("the old members are lost to it", async || ready().await == 1).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(ready().await, 1);
 }
