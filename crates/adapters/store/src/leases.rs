@@ -55,6 +55,11 @@ pub(crate) async fn run(core: Arc<Core>, batcher: Batcher) {
 
 async fn expire(core: &Core, batcher: &Batcher) -> Result<()> {
     take_over(core).await?;
+    if table(core).next_deadline().is_none_or(|deadline| deadline > Instant::now()) {
+        return Ok(());
+    }
+    // A leader that slept still believes in itself, and has heard of nobody meanwhile: a quorum must say that it leads.
+    core.read_index_here(ReadPolicy::ReadIndex).await?;
     let leases = table(core).take_expired(Instant::now());
     if leases.is_empty() {
         return Ok(());
@@ -116,6 +121,11 @@ pub(crate) async fn keep_alive_here(core: &Core, lease: LeaseId) -> Result<Lease
     let term = core.raft.metrics().borrow_watched().current_term;
     if core.lease_term.load(Ordering::Acquire) != term {
         return Err(Error::Unavailable { reason: "the leader is new", may_have_committed: false });
+    }
+    // What was ended is ended, whoever proposed it: without its keys a lease must not seem to live on.
+    if !core.applied.replica.read(|machine, _| machine.has_lease(lease)) {
+        table(core).remove(lease);
+        return Err(Error::LeaseNotFound { lease });
     }
     let grant = table(core).renew(Instant::now(), lease).ok_or(Error::LeaseNotFound { lease })?;
     // After the renewal: if this node no longer leads, the renewal is void and the caller must not rely on it.

@@ -162,6 +162,11 @@ impl Machine {
         self.leases.iter().map(|(&id, state)| LeaseGrant { id, ttl: state.ttl })
     }
 
+    /// Whether a lease is living.
+    pub fn has_lease(&self, lease: LeaseId) -> bool {
+        self.leases.contains_key(&lease)
+    }
+
     /// The whole state as pieces, in an order that depends on the state only.
     pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
         let head = Record::Head {
