@@ -49,7 +49,7 @@ export function Dialog({ title, onClose, children, wide, top }: Props) {
           <Icon name="close" />
         </button>
       </div>
-      <div className="grid gap-3 p-4">{children}</div>
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-3 p-4">{children}</div>
     </dialog>
   );
 }
