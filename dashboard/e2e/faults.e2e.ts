@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { launch, visit } from "./browser";
 import { Daemon, freePort } from "./daemon";
+import { proxy } from "./proxy";
 
 let daemon: Daemon;
 let browser: Browser;
@@ -63,7 +64,7 @@ it("errors of the API are shown with their next step, and can be tried again", a
 it("a server that wants a token asks for one, before anything else is served, and forgets no rule", async () => {
   const outside = Object.values(networkInterfaces()).flat().find((one) => one && one.family === "IPv4" && !one.internal)?.address;
   if (!outside) {
-    console.warn("skipped: this machine has no address but loopback");
+    process.stderr.write("skipped: this machine has no address but loopback\n");
     return;
   }
   const made = await daemon.call<{ token: string }>("POST", "/api/tokens", { name: "seen", grant: "observe", ttl: "1h" });
@@ -99,7 +100,7 @@ it("a server that wants a token asks for one, before anything else is served, an
 it("an API off loopback answers the sign-in page with 401, and opens by a token", async () => {
   const outside = Object.values(networkInterfaces()).flat().find((one) => one && one.family === "IPv4" && !one.internal)?.address;
   if (!outside) {
-    console.warn("skipped: this machine has no address but loopback");
+    process.stderr.write("skipped: this machine has no address but loopback\n");
     return;
   }
   const { token } = await daemon.call<{ token: string }>("POST", "/api/tokens", { name: "door", grant: "admin", ttl: "1h" });
@@ -145,18 +146,35 @@ it("50,000 events and 5,000 nodes: the page stays quick and hides none", async (
   const { page, context, faults } = await visit(browser, daemon.url);
   const template = (await daemon.call<{ items: Record<string, unknown>[] }>("GET", "/api/nodes")).items[0];
   const nodes = Array.from({ length: 5000 }, (_, at) => ({ ...template, id: `nd_${at}`, name: `node-${at}`, location: { cloud: `c${at % 4}`, region: `r${at % 9}`, zone: "a", operator: "o" } }));
-  await page.routeWebSocket("**/ws/orchestrator", (socket) => {
-    socket.onMessage(() => {
-      socket.send(JSON.stringify({ type: "snapshot", revision: 1, at: "2026-01-01T00:00:00Z", data: { workloads: [], instances: [], nodes, operations: [] } }));
-      let sent = 0;
-      const timer = setInterval(() => {
-        for (let at = 0; at < 1000; at += 1, sent += 1) {
-          socket.send(JSON.stringify({ type: "event", revision: 2 + sent, at: "2026-01-01T00:00:00Z", data: { at: "2026-01-01T00:00:00Z", kind: "instance_started", severity: "info", message: `event ${sent}` } }));
-        }
-        if (sent >= 50_000) clearInterval(timer);
-      }, 100);
-    });
-  });
+  // The socket is played within the page: 50,000 messages through the browser's debugger would measure the debugger.
+  await page.addInitScript((snapshot) => {
+    class Played extends EventTarget {
+      static readonly OPEN = 1;
+      readyState = 1;
+      onopen: (() => void) | null = null;
+      onmessage: ((message: { data: string }) => void) | null = null;
+      onclose: (() => void) | null = null;
+      constructor() {
+        super();
+        setTimeout(() => this.onopen?.());
+      }
+      send() {
+        this.onmessage?.({ data: snapshot });
+        let sent = 0;
+        const timer = setInterval(() => {
+          for (let at = 0; at < 500; at += 1, sent += 1) {
+            const data = { at: "2026-01-01T00:00:00Z", kind: "instance_started", severity: "info", message: `event ${sent}` };
+            this.onmessage?.({ data: JSON.stringify({ type: "event", revision: 2 + sent, at: data.at, data }) });
+          }
+          if (sent >= 50_000) clearInterval(timer);
+        }, 100);
+      }
+      close() {
+        this.onmessage = null;
+      }
+    }
+    (window as unknown as { WebSocket: unknown }).WebSocket = Played;
+  }, JSON.stringify({ type: "snapshot", revision: 1, at: "2026-01-01T00:00:00Z", data: { workloads: [], instances: [], nodes, operations: [] } }));
   await page.goto(`${daemon.url}/network`);
   await page.locator("canvas[data-drawn='5000']").waitFor({ timeout: 20_000 });
   const pan = await page.evaluate(async () => {
@@ -174,33 +192,54 @@ it("50,000 events and 5,000 nodes: the page stays quick and hides none", async (
   expect(pan).toBeLessThan(400);
   await page.goto(`${daemon.url}/events`);
   await page.getByText("event 49999").waitFor({ timeout: 30_000 });
-  await page.getByText("5,0", { exact: false }).first().waitFor();
   expect(faults).toEqual([]);
   await context.close();
 });
 
-it("200,000 log lines arrive at once and no task of the page takes long", async () => {
-  const { page, context, faults } = await visit(browser, daemon.url);
-  const line = (at: number) => JSON.stringify({ at: "2026-01-01T00:00:00.000Z", stream: "stdout", instance: `in_${at % 3}`, container: "app", text: `line ${at} of many` });
-  const body = Array.from({ length: 200_000 }, (_, at) => line(at)).join("\n") + `\n${JSON.stringify({ at: "", stream: "stderr", instance: "in_0", container: "app", text: "x".repeat(10_000_000) })}\n`;
-  await context.route("**/api/workloads/web/logs?*", (route) => route.fulfill({ contentType: "application/x-ndjson", body }));
-  await page.addInitScript(() => {
-    const long: number[] = [];
-    (window as unknown as { long: number[] }).long = long;
-    new PerformanceObserver((list) => long.push(...list.getEntries().map((entry) => entry.duration))).observe({ type: "longtask" });
+it("a million log lines and one of ten megabytes: no task of the page takes long", async () => {
+  const lines = 999_999;
+  const between = await proxy(daemon.url, "/api/workloads/web/logs", (response) => {
+    response.writeHead(200, { "Content-Type": "application/x-ndjson" });
+    response.write(`${JSON.stringify({ at: "2026-01-01T00:00:00Z", stream: "stderr", instance: "in_0", container: "app", text: "x".repeat(10_000_000) })}\n`);
+    let at = 0;
+    const more = () => {
+      let room = true;
+      while (room && at < lines) {
+        const end = Math.min(lines, at + 5000);
+        let part = "";
+        for (; at < end; at += 1) part += `{"at":"2026-01-01T00:00:00Z","stream":"stdout","instance":"in_${at % 3}","container":"app","text":"line ${at} of many"}\n`;
+        room = response.write(part);
+      }
+      if (at < lines) response.once("drain", more);
+      else response.end();
+    };
+    more();
   });
-  await page.goto(`${daemon.url}/workloads/web`);
-  await page.getByText("2 of 2 ready").waitFor();
-  await page.evaluate(() => (window as unknown as { long: number[] }).long.splice(0));
-  await page.getByRole("link", { name: "Logs" }).click();
-  await page.getByText("200,001 lines").waitFor({ timeout: 30_000 });
-  await page.getByText("more characters; the download has them").waitFor();
-  await page.getByRole("searchbox").fill("line 19999");
-  await page.getByText(/^11 of 200,001 lines$/).waitFor();
-  const long = await page.evaluate(() => (window as unknown as { long: number[] }).long);
-  expect(Math.max(0, ...long)).toBeLessThan(400);
-  expect(faults).toEqual([]);
-  await context.close();
+  const { page, context, faults } = await visit(browser, between.url);
+  try {
+    await page.addInitScript(() => {
+      const long: number[] = [];
+      (window as unknown as { long: number[] }).long = long;
+      new PerformanceObserver((list) => long.push(...list.getEntries().map((entry) => entry.duration))).observe({ type: "longtask" });
+    });
+    await page.goto(`${between.url}/workloads/web`);
+    await page.getByText("2 of 2 ready").waitFor();
+    await page.evaluate(() => (window as unknown as { long: number[] }).long.splice(0));
+    await page.getByRole("link", { name: "Logs" }).click();
+    await page.getByText("1,000,000 lines").waitFor({ timeout: 40_000 });
+    await page.getByText("line 999998 of many").waitFor();
+    await page.getByRole("searchbox").fill("line 999998");
+    await page.getByText(/^1 of 1,000,000 lines/).waitFor();
+    await page.getByRole("searchbox").fill("xxx");
+    await page.getByText("more characters; the download has them").waitFor();
+    const long = await page.evaluate(() => (window as unknown as { long: number[] }).long);
+    // The page's own budget is 100 ms on a quiet machine; a busy one stretches everything.
+    expect(Math.max(0, ...long)).toBeLessThan(250);
+    expect(faults).toEqual([]);
+  } finally {
+    await context.close();
+    between.end();
+  }
 });
 
 it("the files are the binary's own: compressed, tagged, kept, and nothing of the API is shadowed", async () => {

@@ -12,13 +12,14 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=assets");
     println!("cargo::rerun-if-changed=build.rs");
     let site = assets.join("site");
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     let mut files = Vec::new();
     if site.join("index.html").is_file() {
         collect(&site, &mut files)?;
     }
     files.sort();
     let mut code = String::from("&[\n");
-    for file in &files {
+    for (index, file) in files.iter().enumerate() {
         let hidden = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if hidden || matches!(extension(file), "gz" | "br") {
             continue;
@@ -27,24 +28,34 @@ fn main() -> io::Result<()> {
         let path = path.to_string_lossy().replace('\\', "/");
         let mut hasher = DefaultHasher::new();
         hasher.write(&fs::read(file)?);
-        let form = |ending: &str| {
+        // Included from a copy, for the site may be built anew while the compiler reads.
+        let plain = copied(file, &out, index, "plain")?;
+        let form = |ending: &str| -> io::Result<String> {
             let compressed = PathBuf::from(format!("{}.{ending}", file.display()));
-            compressed.is_file().then(|| format!("Some(include_bytes!({compressed:?}).as_slice())"))
+            if !compressed.is_file() {
+                return Ok("None".to_owned());
+            }
+            let copy = copied(&compressed, &out, index, ending)?;
+            Ok(format!("Some(include_bytes!({copy:?}).as_slice())"))
         };
-        let none = || "None".to_owned();
+        let (gzip, brotli) = (form("gz")?, form("br")?);
         let _ = writeln!(
             code,
-            "    File {{ path: {path:?}, kind: {:?}, tag: {:?}, plain: include_bytes!({file:?}).as_slice(), \
-             gzip: {}, brotli: {} }},",
+            "    File {{ path: {path:?}, kind: {:?}, tag: {:?}, plain: include_bytes!({plain:?}).as_slice(), \
+             gzip: {gzip}, brotli: {brotli} }},",
             kind(extension(file)),
             format!("{:016x}", hasher.finish()),
-            form("gz").unwrap_or_else(none),
-            form("br").unwrap_or_else(none),
         );
     }
     code.push_str("]\n");
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("site.rs");
-    fs::write(out, code)
+    fs::write(out.join("site.rs"), code)
+}
+
+/// Copies a file into the compiler's own folder and says where it lies there.
+fn copied(file: &Path, out: &Path, index: usize, form: &str) -> io::Result<PathBuf> {
+    let copy = out.join(format!("{index}.{form}"));
+    fs::copy(file, &copy)?;
+    Ok(copy)
 }
 
 fn collect(folder: &Path, into: &mut Vec<PathBuf>) -> io::Result<()> {

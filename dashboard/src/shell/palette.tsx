@@ -59,9 +59,6 @@ export function Palette({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="Go to" onClose={onClose} top>
       <input
-        // The dialog is opened to type into it.
-        // eslint-disable-next-line jsx-a11y/no-autofocus
-        autoFocus
         role="combobox"
         aria-expanded="true"
         aria-controls={`${id}-list`}

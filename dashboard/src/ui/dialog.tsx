@@ -19,7 +19,11 @@ export function Dialog({ title, onClose, children, wide, top }: Props) {
   const id = useId();
   useEffect(() => {
     const dialog = frame.current;
-    if (dialog && !dialog.open) dialog.showModal();
+    if (dialog && !dialog.open) {
+      dialog.showModal();
+      // The browser would take the first button, which closes; one comes to type.
+      dialog.querySelector<HTMLElement>("input, textarea, select")?.focus();
+    }
     return () => dialog?.close();
   }, []);
   return (
@@ -45,7 +49,7 @@ export function Dialog({ title, onClose, children, wide, top }: Props) {
           <Icon name="close" />
         </button>
       </div>
-      <div className="grid gap-3 p-4">{children}</div>
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-3 p-4">{children}</div>
     </dialog>
   );
 }

@@ -1,10 +1,10 @@
 // The table of every list: sorted by its headings, rows opened by mouse or with j, k and Enter, drawn only as far as they
 // are in view when there are many.
 
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, type ReactNode, useMemo, useRef, useState } from "react";
 
 import { sorted, type Sorting, type SortValue, turned } from "./sort";
+import { useWindow } from "./window";
 
 export interface Column<T> {
   readonly name: string;
@@ -39,18 +39,10 @@ export function Table<T>({ label, rows, columns, id, onOpen, initial, empty, tal
     return value && sorting ? sorted(rows, value, sorting.down) : rows;
   }, [rows, columns, sorting]);
   const many = shown.length > MANY;
-  // eslint-disable-next-line react-hooks/incompatible-library
-  const virtual = useVirtualizer({
-    count: shown.length,
-    getScrollElement: () => frame.current,
-    estimateSize: () => ROW,
-    overscan: 12,
-    enabled: many,
-    initialRect: { width: 1000, height: 800 },
-  });
-  const parts = many ? virtual.getVirtualItems() : shown.map((_, index) => ({ index }));
-  const before = many ? (virtual.getVirtualItems()[0]?.start ?? 0) : 0;
-  const after = many ? virtual.getTotalSize() - (virtual.getVirtualItems().at(-1)?.end ?? 0) : 0;
+  const { from, to } = useWindow(frame, shown.length, ROW);
+  const drawn = many ? shown.slice(from, to) : shown;
+  const before = many ? from * ROW : 0;
+  const after = many ? (shown.length - to) * ROW : 0;
 
   if (rows.length === 0) return <>{empty}</>;
 
@@ -94,10 +86,7 @@ export function Table<T>({ label, rows, columns, id, onOpen, initial, empty, tal
         </thead>
         <tbody>
           {before > 0 ? <tr aria-hidden="true"><td style={{ height: before }} /></tr> : null}
-          {parts.map(({ index }) => {
-            const row = shown[index];
-            if (row === undefined) return null;
-            return (
+          {drawn.map((row) => (
               <tr
                 key={id(row)}
                 tabIndex={onOpen ? 0 : undefined}
@@ -113,8 +102,7 @@ export function Table<T>({ label, rows, columns, id, onOpen, initial, empty, tal
                   </td>
                 ))}
               </tr>
-            );
-          })}
+          ))}
           {after > 0 ? <tr aria-hidden="true"><td style={{ height: after }} /></tr> : null}
         </tbody>
       </table>

@@ -21,7 +21,7 @@ export function Answer({ run, apply }: { run: Run; apply: (plan: Plan) => Promis
   const plan = isPlan(data) ? data : null;
   return (
     <Panel title={`Answer of ${run.tool}`} aside={<Status state={error || result?.isError ? "failed" : "done"} />}>
-      <div className="grid gap-3">
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-3">
         <Trouble error={error} />
         {result?.content.map((part, index) => (
           <pre key={index} tabIndex={0} aria-label="What it says" className="max-h-72 overflow-auto font-mono text-[0.82rem] whitespace-pre-wrap">
@@ -29,7 +29,7 @@ export function Answer({ run, apply }: { run: Run; apply: (plan: Plan) => Promis
           </pre>
         ))}
         {plan ? (
-          <div className="grid gap-3 rounded-md border border-line p-3">
+          <div className="grid grid-cols-[minmax(0,1fr)] gap-3 rounded-md border border-line p-3">
             <Facts
               items={[
                 ["Plan", <Code key="p">{plan.plan_id}</Code>],

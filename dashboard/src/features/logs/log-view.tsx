@@ -1,6 +1,5 @@
 // The log of a workload: followed, searched, and only the lines in view are drawn. The worker has the lines.
 
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 
@@ -13,6 +12,7 @@ import { counted } from "../../ui/format";
 import { Icon } from "../../ui/icons";
 import { Failed } from "../../ui/states";
 import { Status } from "../../ui/status";
+import { useWindow } from "../../ui/window";
 import { problemFrom } from "../../api/problem";
 import { LogLine } from "./log-line";
 import type { Line } from "./store";
@@ -59,15 +59,12 @@ export function LogView({ workload }: { workload: string }) {
 
   useEffect(() => send({ kind: "filter", filter: { query, instance, onlyErrors } }), [query, instance, onlyErrors]);
 
-  // eslint-disable-next-line react-hooks/incompatible-library
-  const virtual = useVirtualizer({ count: counts.shown, getScrollElement: () => frame.current, estimateSize: () => HEIGHT, overscan: 30 });
-  const items = virtual.getVirtualItems();
-  const from = items[0]?.index ?? 0;
-  const to = (items.at(-1)?.index ?? -1) + 1;
+  const { from, to } = useWindow(frame, counts.shown, HEIGHT, 40);
   useEffect(() => send({ kind: "window", from, to }), [from, to]);
   useEffect(() => {
-    if (follow && counts.shown > 0) virtual.scrollToIndex(counts.shown - 1, { align: "end" });
-  }, [follow, counts.shown, virtual]);
+    const element = frame.current;
+    if (follow && element) element.scrollTop = counts.shown * HEIGHT;
+  }, [follow, counts.shown]);
 
   const letters = new Map(counts.instances.map(([id], index) => [id, index]));
   const change = (next: { q?: string; instance?: string }) => void navigate({ search: (before) => ({ ...before, ...next }), replace: true });
@@ -131,7 +128,7 @@ export function LogView({ workload }: { workload: string }) {
         {counts.shown === 0 ? (
           <p className="p-4 font-sans text-dim">{counts.total === 0 ? "No lines yet. They appear here as they are written." : "No line fits the search."}</p>
         ) : null}
-        <div className="relative w-max min-w-full" style={{ height: virtual.getTotalSize() }}>
+        <div className="relative w-max min-w-full" style={{ height: counts.shown * HEIGHT }}>
           {part.lines.map((line, index) => (
             <LogLine key={line.number} line={line} index={letters.get(line.instance) ?? 0} top={(part.from + index) * HEIGHT} />
           ))}

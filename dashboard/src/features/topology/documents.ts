@@ -106,7 +106,7 @@ export function project(regions: readonly Region[], at: ReadonlyMap<string, read
     const x = found ? width / 2 + (found[1] - middle[1]) * scale : margin.x + 150 * below++;
     const y = found ? height / 2 - (found[0] - middle[0]) * scale : height - 24;
     let labelY = y;
-    while (spots.some((spot) => Math.abs(spot.x - x) < 190 && Math.abs(spot.labelY - labelY) < 34)) labelY += 8;
+    while (spots.some((spot) => Math.abs(spot.x - x) < 270 && Math.abs(spot.labelY - labelY) < 34)) labelY += 8;
     spots.push({ id: region.id, x, y, labelY });
   }
   return spots;

@@ -82,7 +82,7 @@ export function Topology() {
           >
             <label className="grid gap-1">
               <span className="font-medium">Choose a file</span>
-              <input type="file" accept=".toml,.yaml,.yml,.json" className="max-w-full" onChange={(event) => void upload(event.target.files?.[0])} />
+              <input type="file" accept=".toml,.yaml,.yml,.json" className="max-w-full text-dim file:mr-3 file:h-8 file:cursor-pointer file:rounded-md file:border file:border-line file:bg-panel file:px-3 file:font-medium file:text-text" onChange={(event) => void upload(event.target.files?.[0])} />
             </label>
             <AreaField label="Or paste it (TOML, YAML or JSON)" rows={18} value={text} error={unread} onChange={(event) => change(event.target.value)} />
             <Button look="main" type="submit" reason={text.trim() === "" ? "there is no text" : run.isPending ? "it is being compiled" : null}>

@@ -12,7 +12,7 @@ const MOST = 60;
 export function PlanView({ plan }: { plan: Plan }) {
   const { starts, stops } = plan.blast_radius;
   return (
-    <div className="grid gap-3">
+    <div className="grid grid-cols-[minmax(0,1fr)] gap-3">
       <p className="flex flex-wrap items-center gap-x-3 gap-y-1">
         <span>
           Starts <b>{counted(starts, "instance")}</b>, stops <b>{counted(stops, "instance")}</b>.
@@ -49,7 +49,7 @@ export function Differences({ before, after, titles = ["now", "then"] }: { befor
   const found = differences(before, after);
   return (
     <div tabIndex={0} role="region" aria-label="Fields that change" className="max-h-72 overflow-auto">
-      <table className="w-full text-left font-mono text-[0.82rem]">
+      <table className="w-full table-fixed text-left font-mono text-[0.82rem]">
         <thead className="sr-only">
           <tr>
             <th scope="col">field</th>
