@@ -77,6 +77,10 @@ fn choose(dir: &Path, choice: &Choice) {
 
 /// Whether a node runs, is ready and knows who leads.
 fn serves(lab: &Lab, node: &str) -> bool {
+    // One that is cut off may not have noticed yet.
+    if lab.is_cut_off(node) {
+        return false;
+    }
     if lab.pids.get(node).is_none_or(|pid| life(*pid) != Life::Running) {
         return false;
     }

@@ -100,6 +100,18 @@ impl Lab {
         self.fates.get(node).copied().unwrap_or_default()
     }
 
+    /// Whether more than half of the other nodes are cut off from a node, in either direction.
+    pub(crate) fn is_cut_off(&self, node: &str) -> bool {
+        let others: BTreeSet<&String> = (self.cuts.iter())
+            .filter_map(|(from, to)| match (from == node, to == node) {
+                (true, _) => Some(to),
+                (_, true) => Some(from),
+                _ => None,
+            })
+            .collect();
+        others.len() * 2 > self.layout.seats.len().saturating_sub(1)
+    }
+
     /// The namespace of the router.
     pub(crate) fn router(&self) -> String {
         format!("{}router", prefix(&self.name))
