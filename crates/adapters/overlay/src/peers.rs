@@ -71,7 +71,7 @@ mod tests {
         let change_block = change(&map(&[a.clone(), b.clone()]), &map(&[a.clone(), moved.clone()]));
         assert_eq!((change_block.remove, change_block.put), (vec![], vec![moved]));
         let new_key = peer(2, "c", "100.64.2.0/24");
-        let change_key = change(&map(&[b.clone()]), &map(&[new_key.clone()]));
+        let change_key = change(&map(std::slice::from_ref(&b)), &map(std::slice::from_ref(&new_key)));
         assert_eq!((change_key.remove, change_key.put), (vec![b.clone()], vec![new_key]));
         assert_eq!(change(&map(&[a.clone(), b.clone()]), &map(&[a])).remove, vec![b]);
     }
