@@ -175,6 +175,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/join-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The join tokens, the newest first; those that ended stay for a day. */
+        get: operations["get_join_tokens"];
+        put?: never;
+        /** Makes a join token. Its text is in this answer and is never shown again. */
+        post: operations["post_join_tokens"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/join-tokens/{join_token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends a join token. Machines that joined with it stay. */
+        delete: operations["delete_join_tokens_join_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/mesh": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The encrypted network between nodes, as the node that answers sees it. */
+        get: operations["get_mesh"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/nodes": {
         parameters: {
             query?: never;
@@ -382,6 +434,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/orgs/{org}/quota": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How much the resources of an organisation may use together; what is absent is not bounded. */
+        get: operations["get_orgs_org_quota"];
+        /** Says how much the resources of an organisation may use together. */
+        put: operations["put_orgs_org_quota"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/plans": {
         parameters: {
             query?: never;
@@ -484,6 +554,179 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The providers that resources are deployed through, in the order in which they are chosen. */
+        get: operations["get_providers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/providers/{provider}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One provider, with the room that it has. */
+        get: operations["get_providers_provider"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/resources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The resources, by name. */
+        get: operations["get_resources"];
+        put?: never;
+        /** Makes a resource from a template. What is refused is refused before anything is made. */
+        post: operations["post_resources"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/resources/{resource}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One resource, by name, id or unique prefix of its id. */
+        get: operations["get_resources_resource"];
+        put?: never;
+        post?: never;
+        /** Removes a resource with all it holds; what is under way with it is stopped first. */
+        delete: operations["delete_resources_resource"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/resources/{resource}/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The backups of a resource, oldest first. */
+        get: operations["get_resources_resource_backups"];
+        put?: never;
+        /** Backs a resource up. */
+        post: operations["post_resources_resource_backups"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/resources/{resource}/credentials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is needed to reach a resource, in its template's words. Each call is recorded in the audit log. */
+        get: operations["get_resources_resource_credentials"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/resources/{resource}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last lines that a resource wrote. */
+        get: operations["get_resources_resource_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/resources/{resource}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Puts a backup into a resource, in place of what it holds. */
+        post: operations["post_resources_resource_restore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/resources/{resource}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Replaces a resource's credentials; old and new are good until the old are taken back. */
+        post: operations["post_resources_resource_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/resources/{resource}/scale": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives a resource another size. */
+        post: operations["post_resources_resource_scale"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/secrets": {
         parameters: {
             query?: never;
@@ -515,6 +758,40 @@ export interface paths {
         post?: never;
         /** Removes a secret with all its versions; refused while workloads use it, unless forced. */
         delete: operations["delete_secrets_name"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The templates that resources are made from, by id. */
+        get: operations["get_templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/templates/{template}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One template, with the JSON Schema of its parameters. */
+        get: operations["get_templates_template"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -897,7 +1174,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether the process can do its work: the store answers a linearizable read. */
+        /** Whether the process can do its work: the node has made itself known, and the store answers a linearizable read. */
         get: operations["get_readyz"];
         put?: never;
         post?: never;
@@ -932,6 +1209,15 @@ export interface components {
         Accepted: {
             /** @description The operation that carries it out. */
             operation: components["schemas"]["OperationView"];
+        };
+        /** @description What something uses. */
+        Amount: {
+            /** @description Processor time. */
+            cpu: components["schemas"]["Cpu"];
+            /** @description Memory. */
+            memory: components["schemas"]["Bytes"];
+            /** @description Disk. */
+            storage: components["schemas"]["Bytes"];
         };
         /** @description The plan as it was seen. */
         ApplyBody: {
@@ -976,6 +1262,30 @@ export interface components {
              * @description Revision of the write.
              */
             revision: number;
+        };
+        /** @description A backup of a resource. */
+        Backup: {
+            /** @description Its id, which begins with its time. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description Its size.
+             */
+            bytes: number;
+            /** @description Digest of its contents. */
+            sha256: string;
+        };
+        /** @description A change that has begun. */
+        Begun: {
+            /** @description The operation that carries it out. */
+            operation: components["schemas"]["OperationView"];
+            /** @description The resource as it is now. */
+            resource: components["schemas"]["ResourceView"];
         };
         /** @description How many running instances a plan would touch. */
         BlastRadius: {
@@ -1159,7 +1469,7 @@ export interface components {
          * @description The kinds of events; the list only grows.
          * @enum {string}
          */
-        EventKind: "node_cordoned" | "node_uncordoned" | "node_removed" | "workload_created" | "workload_updated" | "workload_scaled" | "workload_deleted" | "workload_removed" | "rollout_started" | "rollout_completed" | "rollout_failed" | "rollout_reverted" | "instance_placed" | "instance_unplaceable" | "instance_started" | "instance_restarted" | "instance_healthy" | "instance_unhealthy" | "instance_stopped" | "instance_failed" | "instance_lost" | "instance_preempted" | "secret_set" | "secret_removed" | "secret_renewed" | "workload_waiting" | "volume_removed" | "images_collected" | "run_scheduled" | "run_skipped" | "operation_ended";
+        EventKind: "node_cordoned" | "node_uncordoned" | "node_removed" | "workload_created" | "workload_updated" | "workload_scaled" | "workload_deleted" | "workload_removed" | "rollout_started" | "rollout_completed" | "rollout_failed" | "rollout_reverted" | "instance_placed" | "instance_unplaceable" | "instance_started" | "instance_restarted" | "instance_healthy" | "instance_unhealthy" | "instance_stopped" | "instance_failed" | "instance_lost" | "instance_preempted" | "secret_set" | "secret_removed" | "secret_renewed" | "workload_waiting" | "volume_removed" | "images_collected" | "run_scheduled" | "run_skipped" | "operation_ended" | "node_joined" | "resource_active" | "resource_degraded" | "resource_failed" | "resource_removed";
         /** @description An event as people see it, with its place in the log. */
         EventView: components["schemas"]["Event"] & {
             /**
@@ -1192,6 +1502,13 @@ export interface components {
             detail: string;
             /** @description What to write instead, when that can be said. */
             hint?: string | null;
+        };
+        /** @description What a resource may use and what it is placed by. */
+        Footprint: {
+            /** @description What it can never exceed; its stated size. */
+            limits: components["schemas"]["Amount"];
+            /** @description What is set aside for it: a quarter of its limits. */
+            requests: components["schemas"]["Amount"];
         };
         /**
          * @description How much a caller may do. Later grants contain earlier ones.
@@ -1229,6 +1546,15 @@ export interface components {
              * @description The port inside the container.
              */
             port: number;
+        };
+        /** @description An image of a template: the official one, and the one of `make images`. */
+        Image: {
+            /** @description What its makers publish. */
+            official: string;
+            /** @description What `make images` builds; taken when it is on the machine. */
+            local?: string | null;
+            /** @description Whether the official one cannot take the other's place, because the template needs its scripts. */
+            local_only?: boolean;
         };
         /** @description An image on this machine. */
         ImageView: {
@@ -1318,6 +1644,54 @@ export interface components {
              */
             created_at: string;
         };
+        /** @description A join token (not its secret). */
+        JoinTokenId: string;
+        /** @description What a join token is to be. */
+        JoinTokenSpec: {
+            /** @description What a machine may become with it; everything when left out. */
+            roles?: components["schemas"]["Role"][];
+            /** @description How long it is good for. */
+            ttl?: components["schemas"]["Span"];
+            /**
+             * Format: int32
+             * @description How many machines may join with it.
+             */
+            uses?: number;
+        };
+        /** @description A join token as people see it, without its secret. */
+        JoinTokenView: {
+            /** @description Its id. */
+            id: components["schemas"]["JoinTokenId"];
+            /** @description What a machine may become with it. */
+            roles: components["schemas"]["Role"][];
+            /** @description Whether a machine can still join with it. */
+            usable: boolean;
+            /**
+             * Format: int32
+             * @description How many machines may still join with it.
+             */
+            uses_left: number;
+            /**
+             * Format: date-time
+             * @description When it ends.
+             */
+            expires_at: string;
+            /**
+             * Format: int64
+             * @description Revision of its last change.
+             */
+            revision: number;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+        };
+        /** @description What a resource wrote. */
+        Lines: {
+            /** @description The lines, oldest first. */
+            items: string[];
+        };
         /** @description Where a node stands. */
         Location: {
             /** @description Whose machines these are, such as `aws`; `local` when not said. */
@@ -1328,6 +1702,79 @@ export interface components {
             zone: string;
             /** @description Who runs the machine. */
             operator: string;
+        };
+        /**
+         * @description How packets go to another node.
+         * @enum {string}
+         */
+        MeshPath: "direct" | "none";
+        /** @description Another node of the encrypted network. */
+        MeshPeer: {
+            /** @description The node. */
+            node: string;
+            /** @description Its name, where the cluster knows it. */
+            name?: string;
+            /** @description Its block of the cluster's addresses. */
+            block: string;
+            /** @description Where its packets go, as address and port. */
+            endpoint?: string | null;
+            /** @description How packets go there. */
+            path: components["schemas"]["MeshPath"];
+            /**
+             * Format: int32
+             * @description Median round trip through the network in microseconds, over the last minute.
+             */
+            rtt_micros?: number | null;
+            /**
+             * Format: int32
+             * @description The largest packet that came back from there.
+             */
+            mtu?: number | null;
+            /**
+             * Format: int64
+             * @description Seconds since keys were last agreed on.
+             */
+            handshake_age?: number | null;
+            /**
+             * Format: int32
+             * @description Probes of the last minute without an answer, in thousandths.
+             */
+            loss_per_mille?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes that came from there.
+             */
+            received: number;
+            /**
+             * Format: int64
+             * @description Bytes that went there.
+             */
+            sent: number;
+            /** @description What is wrong and what to do about it, if something is. */
+            advice?: string | null;
+        };
+        /** @description The encrypted network as one node sees it. */
+        MeshView: {
+            /** @description The node that looks; absent when it is not in the network. */
+            node?: string | null;
+            /** @description What encrypts: `userspace` or `kernel` WireGuard; absent when the node is not in the network. */
+            by?: string | null;
+            /** @description Its public key in base64. */
+            public_key?: string | null;
+            /**
+             * Format: int32
+             * @description Its UDP port.
+             */
+            port?: number | null;
+            /**
+             * Format: int32
+             * @description The largest packet that passes its interface.
+             */
+            mtu?: number | null;
+            /** @description Why the node is not in the network, if it is not. */
+            absent_because?: string | null;
+            /** @description The other nodes, by id. */
+            peers: components["schemas"]["MeshPeer"][];
         };
         /** @description Where a volume appears in a container. */
         MountSpec: {
@@ -1343,6 +1790,11 @@ export interface components {
          * @example web
          */
         Name: string;
+        /** @description A join token that was just made, with its text. */
+        NewJoinToken: components["schemas"]["JoinTokenView"] & {
+            /** @description The text to give to `univrs up --join-token`. It is shown this once and stored nowhere. */
+            token: string;
+        };
         /** @description A token that was just made, with its text. */
         NewToken: components["schemas"]["TokenView"] & {
             /** @description The text to send as `Authorization: Bearer`. It is shown this once and stored nowhere. */
@@ -1363,6 +1815,11 @@ export interface components {
             runtime?: components["schemas"]["RuntimeKind"] | null;
             /** @description `host:port` of its API, for people. */
             api_address: string;
+            /** @description `host:port` at which other nodes reach it; absent on a node that no other can reach. */
+            address?: string | null;
+            /** @description Its block of the cluster's address range, for its containers. */
+            block?: string | null;
+            wireguard?: components["schemas"]["WireGuard"] | null;
             /** @description Version of its binary. */
             version: string;
             /** @description Directories that workloads may bind, with all below them; none by default. */
@@ -1405,6 +1862,9 @@ export interface components {
             updated_at: string;
             /** @description Whether it can be used. */
             state: components["schemas"]["NodeState"];
+            /** @description Whether it can be heard: its lease has not run out. */
+            reachable?: boolean;
+            state_part?: components["schemas"]["StatePart"] | null;
             /** @description Whether users keep new instances away. */
             cordoned: boolean;
             /** @description Whether instances are being moved away. */
@@ -1560,6 +2020,33 @@ export interface components {
             revision: number;
         };
         /** @description One page of a list. */
+        Page_Backup: {
+            /** @description The items. */
+            items: {
+                /** @description Its id, which begins with its time. */
+                id: string;
+                /**
+                 * Format: date-time
+                 * @description When it was made.
+                 */
+                created_at: string;
+                /**
+                 * Format: int64
+                 * @description Its size.
+                 */
+                bytes: number;
+                /** @description Digest of its contents. */
+                sha256: string;
+            }[];
+            /** @description Where the next page begins; absent on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description The revision of the view; watch from here to miss nothing.
+             */
+            revision: number;
+        };
+        /** @description One page of a list. */
         Page_EventView: {
             /** @description The items. */
             items: (components["schemas"]["Event"] & {
@@ -1665,6 +2152,45 @@ export interface components {
             revision: number;
         };
         /** @description One page of a list. */
+        Page_JoinTokenView: {
+            /** @description The items. */
+            items: {
+                /** @description Its id. */
+                id: components["schemas"]["JoinTokenId"];
+                /** @description What a machine may become with it. */
+                roles: components["schemas"]["Role"][];
+                /** @description Whether a machine can still join with it. */
+                usable: boolean;
+                /**
+                 * Format: int32
+                 * @description How many machines may still join with it.
+                 */
+                uses_left: number;
+                /**
+                 * Format: date-time
+                 * @description When it ends.
+                 */
+                expires_at: string;
+                /**
+                 * Format: int64
+                 * @description Revision of its last change.
+                 */
+                revision: number;
+                /**
+                 * Format: date-time
+                 * @description When it was made.
+                 */
+                created_at: string;
+            }[];
+            /** @description Where the next page begins; absent on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description The revision of the view; watch from here to miss nothing.
+             */
+            revision: number;
+        };
+        /** @description One page of a list. */
         Page_NodeView: {
             /** @description The items. */
             items: (components["schemas"]["Node"] & {
@@ -1680,6 +2206,9 @@ export interface components {
                 updated_at: string;
                 /** @description Whether it can be used. */
                 state: components["schemas"]["NodeState"];
+                /** @description Whether it can be heard: its lease has not run out. */
+                reachable?: boolean;
+                state_part?: components["schemas"]["StatePart"] | null;
                 /** @description Whether users keep new instances away. */
                 cordoned: boolean;
                 /** @description Whether instances are being moved away. */
@@ -1829,6 +2358,91 @@ export interface components {
             revision: number;
         };
         /** @description One page of a list. */
+        Page_ProviderView: {
+            /** @description The items. */
+            items: {
+                /** @description Its id. */
+                id: string;
+                /** @description What it is, in a sentence. */
+                description: string;
+                /** @description Whether it can be used now. */
+                available: boolean;
+                /** @description Why not, if it cannot. */
+                message?: string;
+                room?: components["schemas"]["Amount"] | null;
+            }[];
+            /** @description Where the next page begins; absent on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description The revision of the view; watch from here to miss nothing.
+             */
+            revision: number;
+        };
+        /** @description One page of a list. */
+        Page_ResourceView: {
+            /** @description The items. */
+            items: {
+                /** @description Its id. */
+                id: components["schemas"]["ResourceId"];
+                /** @description Its name. */
+                name: components["schemas"]["Name"];
+                /** @description Its organisation. */
+                org: components["schemas"]["Name"];
+                /**
+                 * Format: int64
+                 * @description Revision of its last change in the store; the `ETag`.
+                 */
+                revision: number;
+                /**
+                 * Format: date-time
+                 * @description When it was asked for.
+                 */
+                created_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it last changed.
+                 */
+                updated_at: string;
+                /** @description Id of its template. */
+                template: string;
+                /** @description Id of its provider. */
+                provider: string;
+                /** @description The parameters with their defaults. */
+                parameters: Record<string, never>;
+                /** @description How it is doing. */
+                status: components["schemas"]["ResourceStatus"];
+                /** @description Why, for people. */
+                message: string;
+                /** @description The stage of the change under way, or of the last one; `failed` if that did. */
+                stage: string;
+                /**
+                 * Format: int32
+                 * @description How far that change is, 0 to 100.
+                 */
+                progress: number;
+                /** @description The change under way, or the last one. */
+                operation: components["schemas"]["OperationId"];
+                /** @description Where it is reached from outside, by the name of the port, as `host:port`. */
+                endpoints: {
+                    [key: string]: string;
+                };
+                /** @description Names of the workloads that make it up. */
+                workloads: components["schemas"]["Name"][];
+                /** @description What it may use and what it is placed by. */
+                footprint: components["schemas"]["Footprint"];
+                /** @description Its backups, oldest first. */
+                backups: components["schemas"]["Backup"][];
+            }[];
+            /** @description Where the next page begins; absent on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description The revision of the view; watch from here to miss nothing.
+             */
+            revision: number;
+        };
+        /** @description One page of a list. */
         Page_RevisionView: {
             /** @description The items. */
             items: {
@@ -1892,6 +2506,21 @@ export interface components {
                 /** @description Names of the workloads that use it. */
                 used_by: components["schemas"]["Name"][];
             }[];
+            /** @description Where the next page begins; absent on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description The revision of the view; watch from here to miss nothing.
+             */
+            revision: number;
+        };
+        /** @description One page of a list. */
+        Page_TemplateView: {
+            /** @description The items. */
+            items: (components["schemas"]["Template"] & {
+                /** @description JSON Schema of its parameters. */
+                schema: Record<string, never>;
+            })[];
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
@@ -2078,6 +2707,28 @@ export interface components {
              */
             revision: number;
         };
+        /** @description Something that may be chosen. */
+        Parameter: {
+            /** @description What values it takes. */
+            type: components["schemas"]["ParameterKind"];
+            /** @description What it is when nothing is given; without one it has to be given. */
+            default?: Record<string, never> | null;
+            /** @description The least, in its own form. */
+            min?: Record<string, never> | null;
+            /** @description The most, in its own form. */
+            max?: Record<string, never> | null;
+            /** @description The only values, if they are few. */
+            choices?: string[];
+            /** @description Whether it can be changed later. */
+            scalable?: boolean;
+            /** @description What it is for. */
+            description: string;
+        };
+        /**
+         * @description What values a parameter takes.
+         * @enum {string}
+         */
+        ParameterKind: "integer" | "boolean" | "cpu" | "bytes" | "identifier" | "text";
         /**
          * @description Where an instance is in its life. Order is the only direction of movement.
          * @enum {string}
@@ -2154,6 +2805,15 @@ export interface components {
             /** @description TCP or UDP. */
             protocol?: components["schemas"]["Protocol"];
         };
+        /** @description What a template costs. */
+        Price: {
+            /** @description A decimal number. */
+            amount: string;
+            /** @description ISO 4217 code. */
+            currency: string;
+            /** @description The time it is for. */
+            per: string;
+        };
         /** @description Who asks. */
         Principal: {
             /** @enum {string} */
@@ -2211,6 +2871,18 @@ export interface components {
          * @enum {string}
          */
         Protocol: "tcp" | "udp";
+        /** @description What a provider says of itself. */
+        ProviderView: {
+            /** @description Its id. */
+            id: string;
+            /** @description What it is, in a sentence. */
+            description: string;
+            /** @description Whether it can be used now. */
+            available: boolean;
+            /** @description Why not, if it cannot. */
+            message?: string;
+            room?: components["schemas"]["Amount"] | null;
+        };
         /** @description Which image. */
         PullBody: {
             /** @description Its reference. */
@@ -2223,8 +2895,97 @@ export interface components {
             /** @description The reference at the registry; the same when absent. */
             to?: string | null;
         };
+        /** @description How much an organisation's resources may use together. What is absent is not bounded. */
+        Quota: {
+            /**
+             * Format: int32
+             * @description How many there may be.
+             */
+            resources?: number | null;
+            cpu?: components["schemas"]["Cpu"] | null;
+            memory?: components["schemas"]["Bytes"] | null;
+            storage?: components["schemas"]["Bytes"] | null;
+        };
         /** @description One request, for logs and audit. */
         RequestId: string;
+        /** @description A one-click resource. */
+        ResourceId: string;
+        /** @description What a user asks for. */
+        ResourceSpec: {
+            /** @description Unique in the organisation; its workloads begin with it. */
+            name: components["schemas"]["Name"];
+            /**
+             * @description Id of the template.
+             * @example postgres-small
+             */
+            template: string;
+            /**
+             * @description Id of the provider; chosen by policy when absent.
+             * @example mesh
+             */
+            provider?: string | null;
+            org?: components["schemas"]["Name"] | null;
+            /** @description Parameters of the template; defaults where absent. */
+            parameters?: Record<string, never>;
+        };
+        /**
+         * @description How a resource is doing.
+         * @enum {string}
+         */
+        ResourceStatus: "PROVISIONING" | "ACTIVE" | "DEGRADED" | "INACTIVE" | "MAINTENANCE" | "FAILED" | "DELETED";
+        /** @description A resource as people see it: never its secrets. */
+        ResourceView: {
+            /** @description Its id. */
+            id: components["schemas"]["ResourceId"];
+            /** @description Its name. */
+            name: components["schemas"]["Name"];
+            /** @description Its organisation. */
+            org: components["schemas"]["Name"];
+            /**
+             * Format: int64
+             * @description Revision of its last change in the store; the `ETag`.
+             */
+            revision: number;
+            /**
+             * Format: date-time
+             * @description When it was asked for.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it last changed.
+             */
+            updated_at: string;
+            /** @description Id of its template. */
+            template: string;
+            /** @description Id of its provider. */
+            provider: string;
+            /** @description The parameters with their defaults. */
+            parameters: Record<string, never>;
+            /** @description How it is doing. */
+            status: components["schemas"]["ResourceStatus"];
+            /** @description Why, for people. */
+            message: string;
+            /** @description The stage of the change under way, or of the last one; `failed` if that did. */
+            stage: string;
+            /**
+             * Format: int32
+             * @description How far that change is, 0 to 100.
+             */
+            progress: number;
+            /** @description The change under way, or the last one. */
+            operation: components["schemas"]["OperationId"];
+            /** @description Where it is reached from outside, by the name of the port, as `host:port`. */
+            endpoints: {
+                [key: string]: string;
+            };
+            /** @description Names of the workloads that make it up. */
+            workloads: components["schemas"]["Name"][];
+            /** @description What it may use and what it is placed by. */
+            footprint: components["schemas"]["Footprint"];
+            /** @description Its backups, oldest first. */
+            backups: components["schemas"]["Backup"][];
+        };
         /** @description Requests schedule, limits bind. */
         Resources: {
             /** @description Processor time it is placed by. */
@@ -2248,6 +3009,13 @@ export interface components {
          * @enum {string}
          */
         RestartWhen: "always" | "on_failure" | "never";
+        /** @description Which backup to put into a resource. */
+        RestoreSpec: {
+            /** @description The resource it was made of, by name or id; the one that is restored when absent. */
+            from?: string | null;
+            /** @description Id of the backup; the newest when absent. */
+            backup?: string | null;
+        };
         /** @description One kept version of a workload, as people see it. */
         RevisionView: {
             /**
@@ -2294,6 +3062,11 @@ export interface components {
              * @description How many instances are wanted.
              */
             replicas: number;
+        };
+        /** @description A new size. */
+        ScaleSpec: {
+            /** @description Parameters of the template that change. */
+            parameters: Record<string, never>;
         };
         /** @description A node that could take a request. */
         ScoredNode: {
@@ -2377,6 +3150,11 @@ export interface components {
          * @example 5s
          */
         Span: string;
+        /**
+         * @description What a node does for the replicated state.
+         * @enum {string}
+         */
+        StatePart: "leader" | "voter" | "follower";
         /** @description One step of an operation. */
         Step: {
             /** @description What it does. */
@@ -2415,6 +3193,48 @@ export interface components {
              * @description The port inside the container.
              */
             port: number;
+        };
+        /** @description A template as its file has it. */
+        Template: {
+            /** @description Unique among templates. */
+            id: string;
+            /** @description What people call it. */
+            name: string;
+            /** @description `DATABASE`, `STORAGE`, `COMPUTE`, `NETWORK`, `API` or `OTHER`. */
+            kind: string;
+            /**
+             * Format: int32
+             * @description Grows when the same parameters would compile to something else.
+             */
+            version: number;
+            /** @description What one gets, in a sentence or two. */
+            description: string;
+            price?: components["schemas"]["Price"] | null;
+            /** @description What may be chosen. */
+            parameters?: {
+                [key: string]: components["schemas"]["Parameter"];
+            };
+            /** @description The images it runs. */
+            images?: {
+                [key: string]: components["schemas"]["Image"];
+            };
+            /** @description What is generated and sealed for it. */
+            secrets?: Record<string, never>;
+            /** @description What leads to it from outside, by name. */
+            ports?: Record<string, never>;
+            /** @description Workload documents with placeholders. */
+            workloads: Record<string, never>[];
+            /** @description What people are given to reach it, with placeholders. */
+            credentials?: {
+                [key: string]: string;
+            };
+            /** @description How it is backed up. */
+            backup?: Record<string, never> | null;
+        };
+        /** @description A template as people see it. */
+        TemplateView: components["schemas"]["Template"] & {
+            /** @description JSON Schema of its parameters. */
+            schema: Record<string, never>;
         };
         /** @description An API token (not its secret). */
         TokenId: string;
@@ -2559,6 +3379,16 @@ export interface components {
              * @description When it was made.
              */
             created_at: string;
+        };
+        /** @description How containers of other nodes are reached from a node through the encrypted network. */
+        WireGuard: {
+            /** @description Public key in base64. */
+            public_key: string;
+            /**
+             * Format: int32
+             * @description UDP port at the node's address.
+             */
+            port: number;
         };
         /** @description A named set of containers to keep running. */
         WorkloadId: string;
@@ -3027,6 +3857,161 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ImageView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_join_tokens: {
+        parameters: {
+            query?: {
+                /** @description Most items on the page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only objects with this label, as `key=value` or `key`. */
+                label?: string;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_JoinTokenView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_join_tokens: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: {
+                /** @description Makes the call safe to repeat; a repetition is told that the text cannot be shown again */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JoinTokenSpec"];
+            };
+        };
+        responses: {
+            /** @description The plan, with dry_run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewJoinToken"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_join_tokens_join_token: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: {
+                /** @description The ETag that the object must still have */
+                "If-Match"?: string;
+            };
+            path: {
+                join_token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, with dry_run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_mesh: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeshView"];
                 };
             };
             default: {
@@ -3568,6 +4553,73 @@ export interface operations {
             };
         };
     };
+    get_orgs_org_quota: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quota"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_orgs_org_quota: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path: {
+                org: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Quota"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quota"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_plans: {
         parameters: {
             query?: {
@@ -3756,6 +4808,490 @@ export interface operations {
             };
         };
     };
+    get_providers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ProviderView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_providers_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_resources: {
+        parameters: {
+            query?: {
+                /** @description Most items on the page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only objects with this label, as `key=value` or `key`. */
+                label?: string;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ResourceView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_resources: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: {
+                /** @description Makes the call safe to repeat */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResourceSpec"];
+            };
+        };
+        responses: {
+            /** @description The plan, with dry_run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Begun"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_resources_resource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                resource: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResourceView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_resources_resource: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path: {
+                resource: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, with dry_run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Begun"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_resources_resource_backups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                resource: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Backup"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_resources_resource_backups: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path: {
+                resource: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, with dry_run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Begun"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_resources_resource_credentials: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                resource: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_resources_resource_logs: {
+        parameters: {
+            query?: {
+                /** @description The last so many of each of its parts. */
+                tail?: number;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path: {
+                resource: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lines"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_resources_resource_restore: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path: {
+                resource: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RestoreSpec"];
+            };
+        };
+        responses: {
+            /** @description The plan, with dry_run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Begun"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_resources_resource_rotate: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path: {
+                resource: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, with dry_run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Begun"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_resources_resource_scale: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path: {
+                resource: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScaleSpec"];
+            };
+        };
+        responses: {
+            /** @description The plan, with dry_run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Begun"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_secrets: {
         parameters: {
             query?: {
@@ -3899,6 +5435,71 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_templates: {
+        parameters: {
+            query?: {
+                /** @description Most items on the page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only objects with this label, as `key=value` or `key`. */
+                label?: string;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_TemplateView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_templates_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateView"];
+                };
             };
             default: {
                 headers: {
