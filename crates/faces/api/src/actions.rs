@@ -233,7 +233,10 @@ mod tests {
                     Access::Open => assert!(matches!(*path, "/healthz" | "/readyz"), "{path}"),
                     Access::Needs(action, _) => {
                         let looks = action.as_str().ends_with("_read")
-                            || matches!(action, Action::WorkloadLogs | Action::WorkloadExec);
+                            || matches!(
+                                action,
+                                Action::WorkloadLogs | Action::WorkloadExec | Action::ResourceCredentials
+                            );
                         // A topology is too long for a path; computing with it changes nothing.
                         let gets = *method == "GET" || path.starts_with("/api/topologies/");
                         assert_eq!(gets, looks, "{method} {path} needs {action}");

@@ -10,8 +10,8 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything may take, beside all other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running daemon.
 pub(crate) struct Daemon {

@@ -188,6 +188,8 @@ async fn strangers_are_told_why() {
     tokio::spawn(async move {
         let (mut stream, _) = web.accept().await.unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        // Left open: to close it with a greeting unread would take back what was written.
+        std::future::pending::<()>().await;
     });
     let refused = transport.call(MemberId(1), &address, "x".into(), Duration::from_secs(5)).await;
     let TransportError::Unreachable { source, .. } = refused.unwrap_err() else {
