@@ -1,6 +1,6 @@
 //! Templates of one-click resources: data in TOML, compiled to the objects that users have.
 //!
-//! A [`Template`] names its parameters, images, secrets, ports, workloads, and how it is backed up. [`compile`] checks
+//! A [`Template`] names its parameters, images, secrets, ports, workloads, and how it is backed up. [`compile()`] checks
 //! what a person gave for the parameters and answers a [`Deployment`](univrs_model::resource::Deployment). Nothing here
 //! knows a particular template: what a template cannot say, no resource can have.
 //!
