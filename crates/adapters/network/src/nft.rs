@@ -147,9 +147,11 @@ fn ruleset(table: &str, bridge: &str, cluster: Range, book: &Book) -> String {
         oifname \"{bridge}\" ip saddr {range} ct status dnat masquerade
         oifname != \"{bridge}\" ip saddr {range} ip daddr != {cluster} masquerade
     }}
+    # What is meant for instances of the cluster leaves through links of nodes only, never in the clear.
     # Packets that are too large for the next link would vanish where the warnings about them are filtered.
     chain forward {{
         type filter hook forward priority mangle; policy accept;
+        iifname \"{bridge}\" ip daddr {cluster} oifname != \"uv*\" drop
         iifname \"{bridge}\" tcp flags syn tcp option maxseg size set rt mtu
         oifname \"{bridge}\" tcp flags syn tcp option maxseg size set rt mtu
     }}
@@ -220,5 +222,6 @@ mod tests {
         assert!(script.starts_with("table inet univrs_x\ndelete table inet univrs_x\ntable inet univrs_x {"));
         assert!(script.contains("iifname \"uvx\" ip daddr 127.0.0.0/8 drop"));
         assert!(script.contains("ip daddr != 100.64.0.0/10 masquerade"));
+        assert!(script.contains("iifname \"uvx\" ip daddr 100.64.0.0/10 oifname != \"uv*\" drop"));
     }
 }

@@ -1,8 +1,8 @@
 //! The encrypted network that carries packets between containers of different nodes: WireGuard in this process, over a
 //! TUN interface.
 //!
-//! Each node has a block of the cluster's addresses for its containers. The cluster's whole range is routed to one
-//! interface; which node a packet goes to follows from the peers' blocks. [`Overlay::set_peers`] makes the peers what
+//! Each node has a block of the cluster's addresses for its containers. The blocks of its peers are routed to one
+//! interface; which node a packet goes to follows from them. [`Overlay::set_peers`] makes the peers what
 //! the state says and touches no session of a peer that stays. Every few seconds each peer is asked for an echo through
 //! the network, so that [`univrs_ports::mesh::Mesh::look`] can tell round trip, loss and the largest packet that passes.
 

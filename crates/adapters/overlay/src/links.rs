@@ -1,4 +1,4 @@
-//! The interface of the encrypted network in the kernel: its size, its state and the route to it, by netlink.
+//! The interface of the encrypted network in the kernel: its size, its state and the routes to it, by netlink.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use ipnet::Ipv4Net;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
-use rtnetlink::packet_route::route::RouteAttribute;
+use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage};
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 
 use crate::error::{OverlayError, failed};
@@ -41,26 +41,42 @@ impl Links {
             .ok_or_else(|| failed(format!("look up link {name}"), "it is not there"))
     }
 
-    /// Gives the interface its largest packet, sets it up, and leads the cluster's range to it. Packets of this machine
-    /// itself leave with `source`, which is in the node's block, so that others take them.
-    pub(crate) async fn set_up(
+    /// Gives the interface its largest packet and sets it up.
+    pub(crate) async fn set_up(&self, name: &str, mtu: u32) -> Result<(), OverlayError> {
+        let change = LinkUnspec::new_with_index(self.index(name).await?).mtu(mtu).up().build();
+        let changed = self.handle.link().set(change).execute().await;
+        changed.map_err(|error| failed(format!("set up link {name}"), error))
+    }
+
+    /// Leads blocks of other nodes to the interface. Packets of this machine itself leave with `source`, which is in the
+    /// node's own block, so that others take them.
+    pub(crate) async fn lead(
         &self,
         name: &str,
-        mtu: u32,
-        cluster: Ipv4Net,
+        blocks: impl IntoIterator<Item = Ipv4Net>,
         source: Ipv4Addr,
     ) -> Result<(), OverlayError> {
         let index = self.index(name).await?;
-        let change = LinkUnspec::new_with_index(index).mtu(mtu).up().build();
-        let step = |what: &str| format!("{what} {name}");
-        self.handle.link().set(change).execute().await.map_err(|error| failed(step("set up link"), error))?;
-        let route = RouteMessageBuilder::<Ipv4Addr>::new()
-            .destination_prefix(cluster.network(), cluster.prefix_len())
-            .output_interface(index)
-            .pref_source(source)
-            .build();
-        let added = self.handle.route().add(route).replace().execute().await;
-        added.map_err(|error| failed(step(&format!("lead {cluster} to link")), error))
+        for block in blocks {
+            let added = self.handle.route().add(route(index, block, source)).replace().execute().await;
+            added.map_err(|error| failed(format!("lead {block} to link {name}"), error))?;
+        }
+        Ok(())
+    }
+
+    /// Ends [`Links::lead`] of a block. A route that is gone already is fine.
+    pub(crate) async fn let_go(
+        &self,
+        name: &str,
+        block: Ipv4Net,
+        source: Ipv4Addr,
+    ) -> Result<(), OverlayError> {
+        let index = self.index(name).await?;
+        let removed = self.handle.route().del(route(index, block, source)).execute().await;
+        match removed {
+            Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -NO_SUCH_ROUTE => Ok(()),
+            other => other.map_err(|error| failed(format!("lead {block} no more to link {name}"), error)),
+        }
     }
 
     /// The largest packet of the interface that has `address`, or else of the one that the default route names.
@@ -119,4 +135,15 @@ impl Links {
             })
         }))
     }
+}
+
+/// `ESRCH`, as the kernel says that there is no such route.
+const NO_SUCH_ROUTE: i32 = 3;
+
+fn route(index: u32, block: Ipv4Net, source: Ipv4Addr) -> RouteMessage {
+    RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(block.network(), block.prefix_len())
+        .output_interface(index)
+        .pref_source(source)
+        .build()
 }

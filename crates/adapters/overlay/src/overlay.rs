@@ -1,6 +1,6 @@
-//! The encrypted network of a node: device, peers, route and echoes.
+//! The encrypted network of a node: device, peers, routes and echoes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ const USUAL_MTU: u32 = 1500;
 const LEAST_MTU: u32 = 1280;
 /// Seconds between packets to a silent peer, so that a translator of addresses on the way remembers it.
 const KEEP_ALIVE: u16 = 25;
-/// How often it is seen to that interface and route are there.
+/// How often it is seen to that interface and routes are there.
 const CHECK: Duration = Duration::from_secs(10);
 /// WireGuard refuses keys that are older than this, and whoever has packets to send renews them before.
 const OLDEST_HANDSHAKE: Duration = Duration::from_secs(180);
@@ -52,7 +52,7 @@ pub struct OverlayOptions {
     pub key_file: PathBuf,
     /// Where to listen over UDP; any address of this machine when it is unspecified.
     pub listen: SocketAddr,
-    /// The cluster's range, which is led to the interface.
+    /// The cluster's range; no peer's block lies outside.
     pub cluster: Ipv4Net,
     /// The first address of the node's own block: the bridge's, where echoes are answered.
     pub gateway: Ipv4Addr,
@@ -113,7 +113,7 @@ impl Overlay {
         // Without this the device would open its port only with its first peer.
         let opened = device.write(async |device| device.clear_peers()).await;
         opened.map_err(|error| failed("open the port of WireGuard", error))?;
-        links.set_up(&name, mtu, cluster, gateway).await?;
+        links.set_up(&name, mtu).await?;
         let probe = Probe::bind(gateway, cluster, mtu).await;
         let probe =
             Arc::new(probe.map_err(|error| failed(format!("listen for echoes on {gateway}"), error))?);
@@ -173,16 +173,28 @@ impl Overlay {
         });
         changed.await.map_err(|error| failed("change the peers of WireGuard", error))?;
         self.probe.set(wanted.values().filter_map(|peer| bridge_of(peer.block)));
+        let (before, after) = (blocks(&present), blocks(&wanted));
         *present = wanted;
-        Ok(())
+        for gone in before.difference(&after) {
+            if let Err(error) = self.links.let_go(&self.name, *gone, self.gateway).await {
+                tracing::warn!(%error, "a route to a node that is gone stays");
+            }
+        }
+        // Only the blocks of peers, never the whole range: another node on this machine has routes of its own.
+        self.links.lead(&self.name, after.difference(&before).copied(), self.gateway).await
     }
 
-    /// Sees to it now and then that interface and route are there, until dropped: whoever removes the bridge takes the
-    /// route with it.
+    /// Sees to it now and then that interface and routes are there, until dropped: whoever removes the bridge takes the
+    /// routes with it.
     pub async fn keep(&self) {
         loop {
             tokio::time::sleep(CHECK).await;
-            if let Err(error) = self.links.set_up(&self.name, self.mtu, self.cluster, self.gateway).await {
+            let blocks = blocks(&*self.peers.lock().await);
+            let kept = async {
+                self.links.set_up(&self.name, self.mtu).await?;
+                self.links.lead(&self.name, blocks, self.gateway).await
+            };
+            if let Err(error) = kept.await {
                 tracing::warn!(%error, "containers of other nodes may not be reached");
             }
         }
@@ -247,6 +259,10 @@ impl UdpTransportFactory for Listener {
 fn interface(node: &NodeId) -> String {
     let letters = node.as_str().strip_prefix(NodeId::PREFIX).unwrap_or(node.as_str());
     format!("uvw{}", letters.chars().take(NODE_LETTERS).collect::<String>())
+}
+
+fn blocks(peers: &BTreeMap<NodeId, PeerSpec>) -> BTreeSet<Ipv4Net> {
+    peers.values().map(|peer| peer.block).collect()
 }
 
 /// The address of the bridge of a node with this block: the first after the network's.

@@ -1,8 +1,10 @@
 //! The adapters that this node's roles and flags call for.
 
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::fcntl::{Flock, FlockArg};
 use tokio_util::task::TaskTracker;
 use univrs_agent::{Machine as AgentMachine, Secrets};
 use univrs_authz::Action;
@@ -26,6 +28,8 @@ use crate::up::containers::{self, Wanted};
 
 /// How many bits of a node's block of the cluster's range are fixed: 254 addresses for instances.
 const NODE_PREFIX: u8 = 24;
+/// Held by the daemon of this machine that is choosing its block.
+const BLOCK_LOCK: &str = "/run/univrs/block.lock";
 
 /// What this machine runs containers with.
 pub(super) struct Machine {
@@ -60,10 +64,12 @@ impl Machine {
             return Ok(Self { images, runtime: Some(runtime), network, bind_paths });
         }
         let runtime = containers::open(wanted, dir, identity, &images).await?;
+        let turn = turn_to_choose().await?;
         let range = node_range(dir, identity, cluster).await?;
         let options =
             NetworkOptions { cluster, ..NetworkOptions::new(identity.node.clone(), range, dir.network()) };
         let network: Arc<dyn Network> = Arc::new(NodeNetwork::open(options).await?);
+        drop(turn);
         Ok(Self { images, runtime: Some(runtime), network, bind_paths })
     }
 
@@ -206,6 +212,20 @@ fn first_block(dir: &DataDir, identity: &mut Identity, cluster: Range) -> Result
             keep_block(dir, identity, first)
         }
     }
+}
+
+/// Waits until no other daemon of this machine is between choosing a block and making its bridge, and keeps others out
+/// while it is held: two that begin at once would choose the same.
+async fn turn_to_choose() -> Result<Flock<File>, Failure> {
+    let take = || {
+        let path = Path::new(BLOCK_LOCK);
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
+    };
+    let taken =
+        tokio::task::spawn_blocking(take).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    taken.map_err(|source| Failure::File { doing: "lock", path: BLOCK_LOCK.into(), source })
 }
 
 /// This node's block of the cluster's range: given with joining, or chosen once by a founder, then kept.
