@@ -51,12 +51,24 @@ pub(crate) async fn run(listener: std::net::TcpListener, dir: &Path) -> Result<(
         };
         let (choice, dir) = (choice.clone(), dir.to_owned());
         tokio::spawn(async move {
+            let chosen = choice.clone();
             let connected = tokio::task::spawn_blocking(move || connect(&dir, &choice)).await;
-            let Ok(Some(stream)) = connected else { return };
+            let Ok(Some((node, stream))) = connected else { return };
             let Ok(mut outgoing) = tokio::net::TcpStream::from_std(stream) else { return };
-            // Either side may hang up at any time; then the other is hung up too.
-            let _ = tokio::io::copy_bidirectional(&mut incoming, &mut outgoing).await;
+            tokio::select! {
+                // Either side may hang up at any time; then the other is hung up too.
+                _ = tokio::io::copy_bidirectional(&mut incoming, &mut outgoing) => {}
+                // A client that keeps its connection would go on asking a node that is cut off.
+                () = another(&chosen, &node) => {}
+            }
         });
+    }
+}
+
+/// Returns when another node is chosen.
+async fn another(choice: &Choice, node: &str) {
+    while choice.get().is_none_or(|chosen| chosen == node) {
+        tokio::time::sleep(CHECK).await;
     }
 }
 
@@ -88,8 +100,8 @@ fn serves(lab: &Lab, node: &str) -> bool {
     matches!(asked, Ok(Some((200, _))))
 }
 
-/// A connection to the chosen node, or to any that takes one while none is known to be ready.
-fn connect(dir: &Path, choice: &Choice) -> Option<TcpStream> {
+/// A connection to the chosen node, or else to any that takes one while none is known to be ready.
+fn connect(dir: &Path, choice: &Choice) -> Option<(String, TcpStream)> {
     let lab = Lab::load(dir).ok()?;
     let runs = |node: &String| lab.pids.get(node).is_some_and(|pid| life(*pid) == Life::Running);
     let first = choice.get().filter(|node| runs(node));
@@ -99,6 +111,6 @@ fn connect(dir: &Path, choice: &Choice) -> Option<TcpStream> {
             namespace::inside(&lab.namespace(&node), || TcpStream::connect_timeout(&NODE_API, PATIENCE));
         let stream = connected.ok()?.ok()?;
         stream.set_nonblocking(true).ok()?;
-        Some(stream)
+        Some((node, stream))
     })
 }
