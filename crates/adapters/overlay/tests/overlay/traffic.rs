@@ -51,8 +51,16 @@ fn together<A, B>(
 
 /// Sends the secret back and forth `times` over one connection.
 async fn talk(times: usize) {
-    let mut stream =
-        tokio::time::timeout(PATIENCE, TcpStream::connect((gateway(1), 7000))).await.unwrap().unwrap();
+    // The other machine may not listen yet.
+    let connected = async {
+        loop {
+            match TcpStream::connect((gateway(1), 7000)).await {
+                Ok(stream) => return stream,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let mut stream = tokio::time::timeout(PATIENCE, connected).await.unwrap();
     for _ in 0..times {
         stream.write_all(SECRET).await.unwrap();
         let mut back = vec![0; SECRET.len()];
