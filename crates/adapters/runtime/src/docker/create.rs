@@ -15,6 +15,11 @@ use super::names::Names;
 use super::pause;
 use crate::spec::{CAPABILITIES, MASKED, READ_ONLY, cpu_quota, cpu_shares};
 
+/// How many threads a sandbox may have. The program that holds it has one, but the engine's own start runs in
+/// the same control group first, and its Go runtime makes threads as it needs them: refused one, it dies, and the
+/// engine answers "cannot start a stopped process" (with a limit of 1, 2 of 40 starts on a busy machine).
+const PIDS_OF_START: i64 = 64;
+
 /// The container that holds an instance's network namespace.
 pub(super) fn sandbox(
     names: &Names,
@@ -32,7 +37,7 @@ pub(super) fn sandbox(
             network_mode: Some("none".to_owned()),
             cap_drop: Some(vec!["ALL".to_owned()]),
             readonly_rootfs: Some(true),
-            pids_limit: Some(1),
+            pids_limit: Some(PIDS_OF_START),
             log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
             ..restricted()
         }),
