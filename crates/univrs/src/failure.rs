@@ -70,6 +70,10 @@ pub(crate) enum Failure {
     OtherCluster { path: PathBuf },
     #[error("there is nothing to recover in {}: {reason}", path.display())]
     NothingToRecover { path: PathBuf, reason: String },
+    #[error("a backup cannot be restored into {}: {reason}", path.display())]
+    NoPlaceToRestore { path: PathBuf, reason: String },
+    #[error("no key was given that opens the {secrets} secrets of this backup; nothing was changed")]
+    SecretsStaySealed { secrets: usize },
     #[error("nothing was changed")]
     LossNotAccepted,
     #[error("certificates between nodes failed")]
@@ -147,6 +151,11 @@ impl Failure {
                 "leave --join and --join-token out to go on there, or give an empty --data-dir".to_owned()
             }
             Self::Template { .. } => "mend the file, or give another --template-dir".to_owned(),
+            Self::NoPlaceToRestore { .. } => "name an empty directory with --data-dir".to_owned(),
+            Self::SecretsStaySealed { .. } => {
+                "give a validator's key file with --secrets-key (`univrs backup inspect` says whose), \
+                 or begin --without-secrets and set them anew".to_owned()
+            }
             Self::LossNotAccepted => "add --accept-loss to do it".to_owned(),
             Self::NothingToRecover { .. } => "run it on a validator of the cluster that has lost its majority".to_owned(),
             Self::NodeName { .. } => "give another --name".to_owned(),

@@ -42,6 +42,22 @@ pub(crate) struct Identity {
     pub(crate) docker: Option<PathBuf>,
 }
 
+impl Identity {
+    /// A node that nobody knows yet, of a cluster that does not exist yet.
+    pub(crate) fn fresh(now: Timestamp) -> Self {
+        Self {
+            format: FORMAT,
+            node: NodeId::from_bits(rand::random()),
+            cluster: ClusterId::from_bits(rand::random()),
+            range: None,
+            created_at: now,
+            founded: false,
+            standing: None,
+            docker: None,
+        }
+    }
+}
+
 /// What a node is as a member of its cluster: given once, and kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Standing {
@@ -168,16 +184,7 @@ impl DataDir {
 
     /// A new identity for an empty directory.
     pub(crate) fn make_identity(&self, now: Timestamp) -> Result<Identity, Failure> {
-        let identity = Identity {
-            format: FORMAT,
-            node: NodeId::from_bits(rand::random()),
-            cluster: ClusterId::from_bits(rand::random()),
-            range: None,
-            created_at: now,
-            founded: false,
-            standing: None,
-            docker: None,
-        };
+        let identity = Identity::fresh(now);
         self.write_identity(&identity)?;
         Ok(identity)
     }

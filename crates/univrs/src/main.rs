@@ -2,8 +2,9 @@
 //!
 //! The first thing it does is to see whether it was started as a container's shim: that path must run before any
 //! thread or asynchronous runtime exists. Everything else is parsed by the command line crate; the commands
-//! that are this machine's own business, `up`, `down` and `recover`, are executed here.
+//! that are this machine's own business (`up`, `down`, `recover`, and reading backups) are executed here.
 
+mod backup;
 mod cluster;
 mod down;
 mod failure;
@@ -32,6 +33,11 @@ fn main() -> ExitCode {
         }
         Ok(Invocation::Down(args)) => block_on(down::run(args)),
         Ok(Invocation::Recover(args)) => block_on(recover::run(args)),
+        Ok(Invocation::Inspect(args)) => match backup::inspect(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => fail(&failure),
+        },
+        Ok(Invocation::Restore(args)) => block_on(backup::restore(args)),
         Ok(Invocation::Client(command)) => {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime.block_on(univrs_cli::run(*command)),

@@ -25,7 +25,7 @@ use crate::identity::{DataDir, Identity};
 use crate::up::state::store_id;
 
 /// The only member of what is recovered.
-const ALONE: MemberId = MemberId(1);
+pub(crate) const ALONE: MemberId = MemberId(1);
 
 pub(crate) async fn run(args: RecoverArgs) -> Result<(), Failure> {
     let dir = DataDir::new(args.data_dir());
@@ -112,7 +112,7 @@ fn recovered(identity: Identity) -> Identity {
 }
 
 /// Forgets who the members were and what let them in; the rest of the state stays as it was.
-async fn begin_anew(dir: &Path, identity: &Identity, now: Timestamp) -> Result<(), Failure> {
+pub(crate) async fn begin_anew(dir: &Path, identity: &Identity, now: Timestamp) -> Result<(), Failure> {
     let store = open(dir, identity, ALONE).await?;
     let own = keys::validator_key(&identity.node);
     let mut ops = vec![Op::Delete(Key::new(keys::AUTHORITY)?), Op::Delete(Key::new(keys::MEMBERSHIP)?)];
@@ -141,7 +141,7 @@ fn tell(status: &ClusterStatus, voters: usize) {
     ));
 }
 
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     // Talk goes to standard error; without it the work is the same.
     drop(writeln!(std::io::stderr(), "{text}"));
 }

@@ -68,5 +68,5 @@ pub mod wire;
 
 pub use disk::{FileSystemSpace, Space};
 pub use figures::Figures;
-pub use store::{Options, RaftStore, exists, restore};
+pub use store::{Options, RaftStore, exists, read_snapshot, restore};
 pub use transport::{Loopback, NoTransport, PeerHandler, Transport, TransportError};

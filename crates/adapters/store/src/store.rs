@@ -13,8 +13,8 @@ use openraft::{Config, Membership, Raft, RaftTypeConfig, SnapshotPolicy};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 use univrs_ports::store::{
-    ClusterId, Command, Consistency, Error, Key, LeaseGrant, LeaseId, Limits, MemberId, Page, Prefix,
-    RangeOut, Result, Revision, SnapshotMeta, StateStore, StoredValue, Txn, TxnOutcome, WatchStream,
+    ClusterId, Command, Consistency, Error, Key, LeaseGrant, LeaseId, Limits, Machine, MemberId, Page,
+    Prefix, RangeOut, Result, Revision, SnapshotMeta, StateStore, StoredValue, Txn, TxnOutcome, WatchStream,
     check_ttl,
 };
 
@@ -384,6 +384,14 @@ pub fn restore(
     let position = Position { last, membership: StoredMembership::new(last, membership) };
     snapshot::write(&directory.snapshots(), &machine, directory.cluster, position)?;
     Ok(directory.cluster)
+}
+
+/// The state that a snapshot file holds, every part of it checked. Blocks.
+///
+/// # Errors
+/// [`Error::Corrupt`] with the place of the damage, [`Error::NewerFormat`] for one of a later version.
+pub fn read_snapshot(file: &Path) -> Result<Machine> {
+    Ok(snapshot::read(&SnapshotFile::open(file.to_owned())?, None)?.0)
 }
 
 /// Whether a directory has a store, without opening it.

@@ -27,6 +27,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/metrics", &[("GET", Needs(MetricsRead, "metrics"))]),
     ("/api/openapi.json", &[("GET", Needs(ClusterRead, "cluster"))]),
     ("/api/cluster", &[("GET", Needs(ClusterRead, "cluster"))]),
+    ("/api/cluster/backup", &[("GET", Needs(BackupRead, "cluster"))]),
     ("/api/nodes", &[("GET", Needs(NodeRead, "node"))]),
     (
         "/api/nodes/{node}",

@@ -5,6 +5,7 @@
 
 mod access;
 mod actions;
+mod backup;
 mod body;
 pub mod codes;
 mod history;
@@ -94,6 +95,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(images::router())
         .merge(orgs::router())
         .merge(tokens::router())
+        .merge(backup::router())
         .merge(join_tokens::router())
         .merge(secrets::router())
         .merge(volumes::router())

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use univrs_model::span::Span;
 
+use crate::backup::{BackupVerb, CreateArgs, InspectArgs, RestoreArgs};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -88,6 +89,9 @@ enum Command {
     /// Stop and remove everything that a node of this machine has made
     Down(DownArgs),
     Recover(RecoverArgs),
+    /// Copies of the whole state
+    #[command(subcommand, visible_alias = "backups")]
+    Backup(BackupVerb),
     #[command(flatten)]
     Client(Verb),
 }
@@ -161,6 +165,9 @@ pub(crate) enum Verb {
     /// The encrypted network between nodes
     #[command(subcommand)]
     Mesh(mesh::MeshVerb),
+    /// Copy the whole state into a file
+    #[command(skip)]
+    Backup(CreateArgs),
     /// Show what happened
     Events(events::EventsArgs),
     /// Who did what
@@ -206,6 +213,7 @@ impl Verb {
             Self::Topology(verb) => verb.run(context),
             Self::Lab(verb) => verb.run(context).await,
             Self::Mesh(verb) => verb.run(context).await,
+            Self::Backup(args) => args.run(context).await,
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,
             Self::Mcp(args) => args.run(context).await,
@@ -226,6 +234,10 @@ pub enum Invocation {
     Down(DownArgs),
     /// To make a cluster of one out of what is left of a larger one.
     Recover(RecoverArgs),
+    /// To look into a backup.
+    Inspect(InspectArgs),
+    /// To begin a cluster from a backup.
+    Restore(RestoreArgs),
     /// To talk to a server; see [`crate::run()`].
     Client(Box<ClientCommand>),
 }
@@ -271,6 +283,13 @@ pub fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation,
         Command::Up(args) => Invocation::Up(args),
         Command::Down(args) => Invocation::Down(args),
         Command::Recover(args) => Invocation::Recover(args),
+        Command::Backup(BackupVerb::Restore(args)) => Invocation::Restore(args),
+        Command::Backup(BackupVerb::Inspect(args)) => {
+            Invocation::Inspect(InspectArgs { json: global.output == Format::Json, ..args })
+        }
+        Command::Backup(BackupVerb::Create(args)) => {
+            Invocation::Client(Box::new(ClientCommand { global, verb: Verb::Backup(args) }))
+        }
         Command::Client(verb) => Invocation::Client(Box::new(ClientCommand { global, verb })),
     })
 }

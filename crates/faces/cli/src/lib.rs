@@ -6,12 +6,14 @@
 
 mod args;
 mod audit;
+mod backup;
 mod completion;
 mod confirm;
 mod context;
 mod dashboard;
 mod deploy;
 mod documents;
+mod download;
 mod events;
 mod exit;
 mod fault;
@@ -49,6 +51,7 @@ mod workload;
 use std::process::ExitCode;
 
 pub use args::{ClientCommand, Invocation, command, parse, try_parse};
+pub use backup::{InspectArgs, RestoreArgs};
 pub use exit::Exit;
 pub use io::Io;
 pub use up::{DownArgs, Ipv4Range, OnExit, Overcommit, RecoverArgs, Share, UpArgs};

@@ -175,7 +175,7 @@ impl DownArgs {
 }
 
 /// `/var/lib/univrs` for root, otherwise a directory of the user's own.
-fn default_data_dir() -> PathBuf {
+pub(crate) fn default_data_dir() -> PathBuf {
     use std::os::unix::fs::MetadataExt;
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     let of_user = || {

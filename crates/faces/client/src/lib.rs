@@ -4,6 +4,7 @@
 //! the server said, and are decoded only on demand ([`Reply::value`]).
 
 mod audit;
+mod backup;
 mod cluster;
 mod error;
 mod events;

@@ -10,6 +10,7 @@
 
 mod audit;
 mod authority;
+mod backup;
 mod delivery;
 mod error;
 mod explain;
@@ -42,6 +43,7 @@ mod workloads;
 
 pub use audit::{AuditEntry, AuditResult, AuditView};
 pub use authority::Founding;
+pub use backup::BackupStream;
 pub use delivery::LocalSecrets;
 pub use error::Error;
 pub use explain::Explanation;

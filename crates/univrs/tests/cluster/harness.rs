@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A cluster in the making.
 pub(crate) struct Cluster {
@@ -125,12 +125,17 @@ impl Cluster {
             port: free_port(),
             child: None,
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
-            dir: self.around.path().join(name),
+            dir: self.place(name),
             log: self.around.path().join(format!("{name}.log")),
         };
         node.start();
         self.nodes.push(node);
         self.nodes.len() - 1
+    }
+
+    /// Where the node of this name keeps its things.
+    pub(crate) fn place(&self, name: &str) -> PathBuf {
+        self.around.path().join(name)
     }
 
     /// Where the first node is joined.

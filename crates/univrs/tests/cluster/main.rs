@@ -7,6 +7,7 @@
     reason = "a failed unwrap is a failed test, and says what the daemons said"
 )]
 
+mod backup;
 mod harness;
 mod joining;
 mod together;
