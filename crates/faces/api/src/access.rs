@@ -24,6 +24,7 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::actions::{self, Access, Route};
+use crate::elsewhere::{self, HandedOn};
 use crate::problem::Problem;
 
 /// What the protocol of a WebSocket that carries a token begins with.
@@ -43,13 +44,21 @@ pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Ne
     let matched = request.extensions().get::<MatchedPath>().is_some();
     let for_site = !matched && univrs_dashboard::site::is_for_site(request.method(), request.uri().path());
     let passed = for_site && !app.loopback && sign_in::has_pass(request.headers(), &SITE_PASS);
+    let leaves = elsewhere::leaves(&app, &request);
+    // Without a token it is decided here, where the browser is, whether another site asks.
+    if leaves && presented(request.headers()).is_some() {
+        return elsewhere::hand_on(&app, request).await;
+    }
     let admitted = if passed { Ok(None) } else { caller(&app, &request, &id) };
     let mut response = match admitted {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
-            let mut response = next.run(request).await;
+            let mut response = match leaves {
+                true => return elsewhere::hand_on(&app, request).await,
+                false => next.run(request).await,
+            };
             if for_site && !app.loopback && !passed {
                 sign_in::give_pass(&mut response, &SITE_PASS);
             }
@@ -122,9 +131,15 @@ fn principal(app: &App, request: &Request) -> Result<Principal, Box<Problem>> {
         let status = StatusCode::UNAUTHORIZED;
         Box::new(Problem::new(status, "unauthenticated", "A token is needed", detail).hint(hint))
     };
+    let handed_on = request.extensions().get::<HandedOn>().copied();
     match presented(request.headers()) {
         Some(Ok(token)) => in_mode(app.control.authenticate(token).map_err(boxed)?, request),
         Some(Err(detail)) => Err(unauthenticated(detail, "send `Authorization: Bearer <token>`")),
+        None if handed_on == Some(HandedOn { trusted: true }) => in_mode(Principal::LocalAdmin, request),
+        None if handed_on.is_some() => Err(unauthenticated(
+            "the node that hands this request on only runs workloads",
+            "send a token; on a validator itself `univrs token create` makes one",
+        )),
         None if app.loopback => {
             check_site(request.headers())?;
             in_mode(Principal::LocalAdmin, request)

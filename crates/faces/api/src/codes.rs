@@ -131,6 +131,12 @@ pub const CODES: &[Code] = &[
         "`univrs ps` shows where it stands.",
     ),
     code(
+        "outcome_unknown",
+        504,
+        "The node that the request was handed to went away before it answered.",
+        "Look whether it was done; a request with an `Idempotency-Key` can simply be sent again.",
+    ),
+    code(
         "plan_digest",
         412,
         "The digest is not that of the plan.",
@@ -206,7 +212,7 @@ pub const CODES: &[Code] = &[
     code(
         "unavailable",
         503,
-        "The replicated state cannot be used now, for example while a leader is chosen.",
+        "The replicated state cannot be used now, for example while a leader is chosen, or no validator is reached.",
         "Try again after a moment; `Retry-After` says when.",
     ),
     code(

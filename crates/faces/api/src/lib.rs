@@ -8,6 +8,7 @@ mod actions;
 mod backup;
 mod body;
 pub mod codes;
+pub mod elsewhere;
 mod history;
 mod images;
 mod join_tokens;
@@ -50,6 +51,8 @@ use univrs_ports::mesh::Mesh;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use elsewhere::{Forward, Leaves};
+
 pub use metrics::Metrics;
 pub use problem::Problem;
 
@@ -69,10 +72,21 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// What Prometheus sees.
     pub metrics: Arc<Metrics>,
+    /// What this node leaves to others, and how it reaches them; on a validator nothing.
+    pub elsewhere: Option<Elsewhere>,
     /// Whether the API is bound to loopback: whoever reaches it is then the local administrator.
     pub loopback: bool,
     /// Cancelled when the server is to stop.
     pub shutdown: CancellationToken,
+}
+
+/// Requests that this node does not answer itself.
+#[derive(Clone)]
+pub struct Elsewhere {
+    /// Which.
+    pub leaves: Leaves,
+    /// How they reach a node that answers.
+    pub through: Arc<dyn Forward>,
 }
 
 #[derive(OpenApi)]

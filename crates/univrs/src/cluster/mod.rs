@@ -6,12 +6,14 @@
 //! - [`dial`] and [`port`]: both ends of connections between nodes.
 //! - [`joining`] and [`strangers`]: both ends of a join.
 //! - [`service`] and [`asking`]: what nodes ask validators for.
+//! - [`forward`]: requests of people that only a validator can answer.
 //! - [`reach`] and [`serve_reach`]: logs, commands and connections in instances of other nodes.
 
 pub(crate) mod address;
 pub(crate) mod asking;
 pub(crate) mod dial;
 pub(crate) mod directory;
+pub(crate) mod forward;
 mod frames;
 pub(crate) mod joining;
 pub(crate) mod port;

@@ -27,7 +27,7 @@ use crate::cluster::asking::Asking;
 use crate::cluster::dial::NodeDial;
 use crate::cluster::service::ClusterService;
 use crate::cluster::trust::Trust;
-use crate::cluster::{serve_reach, strangers};
+use crate::cluster::{forward, serve_reach, strangers};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -47,6 +47,8 @@ pub(crate) struct Offers {
     pub(crate) asking: Arc<Asking>,
     /// The copy of the state, on a node that holds one.
     pub(crate) store: OnceLock<RaftStore>,
+    /// The API, on validators: for requests that other nodes hand on.
+    pub(crate) api: OnceLock<axum::Router>,
     /// What needs the picture of the state.
     pub(crate) late: OnceLock<Late>,
 }
@@ -174,6 +176,19 @@ async fn arrive(
             let place = node_place(bounds, &peer)?;
             let services = Arc::new(offers.services(&peer));
             let ended = answer(services, stream).await;
+            drop(place);
+            ended
+        }
+        Arrival::Api(peer) => {
+            drop(stranger);
+            let Some(api) = offers.api.get() else {
+                return Err(format!(
+                    "node {} hands on a request that this node does not answer yet",
+                    peer.node
+                ));
+            };
+            let place = node_place(bounds, &peer)?;
+            let ended = forward::serve(stream, api.clone(), &peer).await;
             drop(place);
             ended
         }

@@ -54,6 +54,15 @@ pub(super) async fn begin(
         drop(store.set(copy.clone()));
     }
     let node = identity.node.clone();
-    let peers = Arc::new(Offers { node, cluster, trust, dial, asking, store, late: OnceLock::new() });
+    let peers = Arc::new(Offers {
+        node,
+        cluster,
+        trust,
+        dial,
+        asking,
+        store,
+        api: OnceLock::new(),
+        late: OnceLock::new(),
+    });
     Ok(Member { standing, peers, state: opened, address, port })
 }

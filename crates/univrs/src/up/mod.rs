@@ -185,9 +185,14 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         mesh: place.face(),
         clock,
         metrics,
+        elsewhere: parts::elsewhere(&standing, &peers),
         loopback: args.api.ip().is_loopback(),
         shutdown: shutdown.clone(),
     };
+    if is_validator {
+        // Set once, here.
+        drop(peers.api.set(univrs_api::router(app.clone())));
+    }
     let api = tasks.spawn(univrs_api::serve(listener, app));
     machine.pack_self_if_absent(control, &tasks);
     tasks.spawn(shutdown.clone().run_until_cancelled_owned(memory::give_back()));

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use nix::fcntl::{Flock, FlockArg};
 use tokio_util::task::TaskTracker;
 use univrs_agent::{Machine as AgentMachine, Secrets};
+use univrs_api::Elsewhere;
+use univrs_api::elsewhere::Leaves;
 use univrs_authz::Action;
 use univrs_cli::UpArgs;
 use univrs_control::Control;
 use univrs_image::{ImageStore, SimulatedImages};
 use univrs_model::caller::Caller;
 use univrs_model::ids::NodeId;
+use univrs_model::member::holds_state;
 use univrs_model::name::Name;
 use univrs_model::node::{Role, RuntimeKind};
 use univrs_network::{NetworkOptions, NodeNetwork, Range, SimulatedNetwork, pick_free_range};
@@ -22,6 +25,8 @@ use univrs_ports::runtime::Runtime;
 use univrs_ports::secrets::SecretSource;
 use univrs_runtime::simulated::SimulatedRuntime;
 
+use crate::cluster::forward::ToValidators;
+use crate::cluster::port::Offers;
 use crate::failure::Failure;
 use crate::identity::{DataDir, Identity, Standing};
 use crate::up::containers::{self, Wanted};
@@ -179,6 +184,20 @@ fn wanted_runtime(args: &UpArgs, roles: &[Role]) -> Result<Option<Wanted>, Failu
         Wanted::Oci | Wanted::Any | Wanted::Simulated => "the oci runtime needs root",
     };
     Err(Failure::NoRuntime { reason: reason.to_owned() })
+}
+
+/// What this node leaves to validators, unless it is one.
+pub(super) fn elsewhere(standing: &Standing, peers: &Offers) -> Option<Elsewhere> {
+    if standing.roles.contains(&Role::Validator) || !standing.joined {
+        return None;
+    }
+    let leaves = if holds_state(&standing.roles) { Leaves::Sealed } else { Leaves::Tokens };
+    let through = ToValidators {
+        dial: Arc::clone(&peers.dial),
+        directory: Arc::clone(peers.trust.directory()),
+        own: peers.node.clone(),
+    };
+    Some(Elsewhere { leaves, through: Arc::new(through) })
 }
 
 /// The range that the cluster's nodes share out: what the cluster says, and on a founder what the flags say.

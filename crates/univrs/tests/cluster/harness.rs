@@ -207,8 +207,27 @@ impl Cluster {
         path: &str,
         body: Option<Value>,
     ) -> (u16, Value) {
+        self.answered(self.request(node, method, path), body).await
+    }
+
+    /// As the holder of a token.
+    pub(crate) async fn send_with(
+        &self,
+        node: usize,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
+        self.answered(self.request(node, method, path).bearer_auth(token), body).await
+    }
+
+    fn request(&self, node: usize, method: Method, path: &str) -> reqwest::RequestBuilder {
         let url = format!("http://127.0.0.1:{}{path}", self.nodes[node].api);
-        let mut request = self.http.request(method, url).timeout(Duration::from_secs(8));
+        self.http.request(method, url).timeout(Duration::from_secs(20))
+    }
+
+    async fn answered(&self, mut request: reqwest::RequestBuilder, body: Option<Value>) -> (u16, Value) {
         if let Some(body) = body {
             request = request.body(body.to_string());
         }

@@ -141,6 +141,37 @@ async fn secrets_reach_the_nodes_that_need_them() {
 }
 
 #[tokio::test]
+async fn any_node_answers_what_only_validators_can() {
+    let mut cluster = Cluster::found(&["--role", "validator"]).await;
+    let business = cluster.join("two", &["--role", "business"]).await;
+    let slim = cluster.join("three", &["--role", "slim"]).await;
+    // One that holds the state, but no key, hands on what has to be sealed.
+    let secret = Some(json!({"value": "CANARY-79"}));
+    let (status, answer) = cluster.send(business, Method::PUT, "/api/secrets/db", secret).await;
+    assert_eq!(status, 201, "{answer}");
+    assert!(!cluster.nodes[business].log().contains("CANARY-79"));
+    // One that only runs workloads answers for who has a token, and for nobody else.
+    let made = cluster.cli(0, &["token", "create", "ops", "--grant", "operate", "-o", "json"]);
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    let token = made["token"].as_str().unwrap();
+    let web = json!({"name": "web", "image": "web:1", "secrets": [{"name": "db", "env": "DB"}]});
+    assert_eq!(cluster.send(slim, Method::POST, "/api/workloads", Some(web.clone())).await.0, 403);
+    let (status, answer) = cluster.send_with(slim, token, Method::POST, "/api/workloads", Some(web)).await;
+    assert_eq!(status, 201, "{answer}");
+    cluster.until("web runs with its secret", async || cluster.running(0, "web").await.len() == 1).await;
+    let said = cluster.cli(slim, &["--token", token, "exec", "web", "--", "echo", "handed", "on"]);
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    assert!(String::from_utf8_lossy(&said.stdout).contains("handed"), "{said:?}");
+    let (status, _) = cluster.send_with(slim, token, Method::GET, "/api/audit", None).await;
+    assert_eq!(status, 403, "what the token may is decided where it is known");
+    let (status, _) = cluster.send_with(slim, "univrs_no_token", Method::GET, "/api/workloads", None).await;
+    assert_eq!(status, 401);
+    cluster.nodes[0].stop();
+    let (status, answer) = cluster.send_with(slim, token, Method::GET, "/api/workloads", None).await;
+    assert_eq!((status, &answer["code"]), (503, &json!("unavailable")), "{answer}");
+}
+
+#[tokio::test]
 async fn one_copy_of_a_lost_majority_becomes_a_cluster_of_its_own() {
     let mut cluster = Cluster::found(&["--role", "validator"]).await;
     let two = cluster.join("two", &[]).await;

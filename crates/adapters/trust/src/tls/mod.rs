@@ -1,6 +1,6 @@
 //! Mutual TLS between nodes. TLS 1.3 only; both ends are known by their certificates, never by their addresses.
 //!
-//! The protocols that share the port are told apart by ALPN: [`NODES`] and [`ACCESS`] between members, where both ends
+//! The protocols that share the port are told apart by ALPN: [`NODES`], [`ACCESS`] and [`API`] between members, where both ends
 //! show certificates, and [`JOIN`] for machines that have none yet. A server answers [`arrival`] with who came, and hands strangers to
 //! nothing but joining.
 
@@ -25,6 +25,9 @@ pub const JOIN: &[u8] = b"univrs-join/1";
 
 /// What members speak to reach into each other's instances: one connection for each session.
 pub const ACCESS: &[u8] = b"univrs-access/1";
+
+/// What members speak to hand requests of people on: HTTP/1.1.
+pub const API: &[u8] = b"univrs-api/1";
 
 /// Who may come in with a certificate of the cluster's authority. Asked within a handshake, so it answers from memory.
 pub trait Membership: Send + Sync + 'static {
@@ -57,6 +60,8 @@ pub enum Arrival {
     Node(Peer),
     /// A member that wants to reach into an instance.
     Access(Peer),
+    /// A member that hands requests of people on.
+    Api(Peer),
     /// A machine that wants to join.
     Stranger,
 }
@@ -113,7 +118,7 @@ pub fn answering(
         .with_client_cert_verifier(Arc::new(members))
         .with_single_cert(chain, credentials.private())
         .map_err(of_rustls)?;
-    config.alpn_protocols = vec![NODES.to_vec(), ACCESS.to_vec(), JOIN.to_vec()];
+    config.alpn_protocols = vec![NODES.to_vec(), ACCESS.to_vec(), API.to_vec(), JOIN.to_vec()];
     Ok(config)
 }
 
@@ -125,8 +130,9 @@ pub fn arrival(connection: &ServerConnection) -> Result<Arrival, TrustError> {
     match (connection.alpn_protocol(), connection.peer_certificates().and_then(<[_]>::first)) {
         (Some(NODES), Some(certificate)) => Ok(Arrival::Node(Peer::of(certificate)?)),
         (Some(ACCESS), Some(certificate)) => Ok(Arrival::Access(Peer::of(certificate)?)),
+        (Some(API), Some(certificate)) => Ok(Arrival::Api(Peer::of(certificate)?)),
         (Some(JOIN), _) => Ok(Arrival::Stranger),
-        (Some(NODES | ACCESS), None) => {
+        (Some(NODES | ACCESS | API), None) => {
             Err(TrustError::Stranger { reason: "no certificate was shown".to_owned() })
         }
         _ => Err(TrustError::Stranger { reason: "the protocol is not one of ours".to_owned() }),

@@ -99,6 +99,7 @@ impl Face {
             mesh: Arc::new(univrs_ports::mesh::NoMesh("this is a test".to_owned())),
             clock: clock.clone(),
             metrics: Arc::new(Metrics::default()),
+            elsewhere: None,
             loopback,
             shutdown: CancellationToken::new(),
         };
