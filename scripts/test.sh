@@ -4,4 +4,5 @@ set -euo pipefail
 code=0
 cargo test --workspace --no-fail-fast || code=$?
 scripts/test-dashboard.sh || code=$?
+scripts/test-compose.sh || code=$?
 exit "$code"
