@@ -260,3 +260,26 @@ pub trait ImageLibrary: Images {
 
 /// The bytes of an archive.
 pub type Archive = Box<dyn tokio::io::AsyncRead + Send + Unpin>;
+
+/// What another machine of the cluster has of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerImage {
+    /// The machine, in words that [`ImagePeers::blob`] understands.
+    pub peer: String,
+    /// The bytes of the manifest it has under the name; nobody checked them yet.
+    pub manifest: Vec<u8>,
+}
+
+/// Images on other machines of the cluster.
+#[async_trait]
+pub trait ImagePeers: Send + Sync + 'static {
+    /// Machines that have all of an image under this name and may say what a name means, the best first. Empty when
+    /// there is none; a machine that does not answer in time is passed over.
+    async fn offers(&self, reference: &str) -> Vec<PeerImage>;
+
+    /// A blob that a machine has, as bytes that nobody checked yet.
+    ///
+    /// # Errors
+    /// When the machine is not reached, or does not have it.
+    async fn blob(&self, peer: &str, digest: &str) -> std::io::Result<Archive>;
+}

@@ -15,6 +15,7 @@ mod locks;
 mod members;
 mod options;
 mod pack;
+mod peers;
 mod pull;
 mod push;
 mod reference;

@@ -19,6 +19,7 @@ use crate::format::{
 use crate::image::{Image, check_manifest, digest_in, malformed};
 use crate::locks::Pinned;
 use crate::options::Platform;
+use crate::peers::FromPeers;
 use crate::reference::Name;
 use crate::registry::{Connection, Problem, chain, problem};
 use crate::store::{ImageStore, pin};
@@ -50,10 +51,21 @@ impl ImageStore {
         let connection = self.registries().connect(name)?;
         connection.authenticate(name, RegistryOperation::Pull).await?;
         let (manifest, resolved) = self.fetch_manifest(&connection, name).await?;
+        self.complete(&Source::Registry(&connection), name, manifest, resolved, pinned).await
+    }
+
+    /// Fetches what a manifest names and is not here, and gives the image its name.
+    pub(crate) async fn complete(
+        &self,
+        source: &Source<'_>,
+        name: &Name,
+        manifest: Vec<u8>,
+        resolved: Option<String>,
+        pinned: &mut Pinned,
+    ) -> Result<(Image, bool), ImageError> {
         let digest = Digest::of(&manifest);
         pinned.add(&digest);
         let mut fetched = self.disk().blob_length(&digest).is_none();
-
         let parsed = match Document::parse(&manifest).map_err(|reason| malformed(name.given(), reason))? {
             Document::Manifest(parsed) => parsed,
             Document::Index(_) => {
@@ -73,7 +85,7 @@ impl ImageStore {
         }
         let config = digest_in(given, &parsed.config)?;
         pinned.add(&config);
-        fetched |= self.download(&connection, name, &parsed.config, "configuration", false).await?;
+        fetched |= self.download(source, name, &parsed.config, "configuration", false).await?;
         let (this, reference, limit) = (self.clone(), given.to_owned(), options.limits.document_bytes);
         let image = self
             .blocking(move || {
@@ -85,10 +97,9 @@ impl ImageStore {
             .await?;
         pin(pinned, &image);
 
-        let connection = &connection;
         let arrivals = futures::stream::iter(image.layers.clone()).map(|layer| async move {
             let what = format!("layer {}", layer.index + 1);
-            let fetched = self.download(connection, name, &layer.descriptor, &what, true).await?;
+            let fetched = self.download(source, name, &layer.descriptor, &what, true).await?;
             self.unpack_layer(name.given(), layer).await?;
             Ok::<bool, ImageError>(fetched)
         });
@@ -132,7 +143,7 @@ impl ImageStore {
     /// Fetches a blob unless it is here; answers whether it was fetched.
     async fn download(
         &self,
-        connection: &Connection,
+        source: &Source<'_>,
         name: &Name,
         descriptor: &Descriptor,
         what: &str,
@@ -148,40 +159,23 @@ impl ImageStore {
         let temp = self.disk().temp_file()?;
         let path = temp.path().to_owned();
         let file = temp.reopen().map_err(storage(&path, "writing a blob"))?;
-        let download = Download {
-            store: self,
-            connection,
-            name,
-            what,
-            descriptor,
-            source: OciDescriptor {
-                digest: descriptor.digest.clone(),
-                urls: (!descriptor.urls.is_empty()).then(|| descriptor.urls.clone()),
-                ..OciDescriptor::default()
-            },
-            digest: &digest,
-            report: report.then(|| Arc::from(name.given())),
-        };
-        let state = tokio::sync::Mutex::new(Arrived { file: file.into(), hasher: Hasher::default() });
-        connection.retry(|| async { download.go_on(&mut *state.lock().await).await }).await.map_err(
-            |error| {
-                // The manifest was there, so what is missing is a part and not the image.
-                match error {
-                    ImageError::NotFound { reference, .. } => ImageError::Registry {
-                        registry: name.registry().to_owned(),
-                        reference,
-                        reason: format!("{what} is missing there"),
-                    },
-                    other => other,
-                }
-            },
-        )?;
-        let Arrived { mut file, hasher } = state.into_inner();
+        let mut arrived = Arrived { file: file.into(), hasher: Hasher::default() };
+        match source {
+            Source::Registry(connection) => {
+                let report = report.then(|| Arc::from(name.given()));
+                let download = Download::new(self, connection, name, what, descriptor, &digest, report);
+                arrived = download.run(arrived).await?;
+            }
+            Source::Peers(source) => {
+                source.receive(&mut arrived, name, descriptor, what).await?;
+            }
+        }
+        let Arrived { mut file, hasher } = arrived;
         file.flush().await.map_err(storage(&path, "writing a blob"))?;
         drop(file);
         let (actual, _) = hasher.finish();
         if actual != digest {
-            return Err(download.damaged(digest.to_string(), actual.to_string()));
+            return Err(damaged(name, what, digest.to_string(), actual.to_string()));
         }
         let (this, digest) = (self.clone(), digest.clone());
         self.blocking(move || this.disk().keep_blob(temp.into_temp_path(), &digest)).await?;
@@ -189,9 +183,21 @@ impl ImageStore {
     }
 }
 
-struct Arrived {
-    file: tokio::fs::File,
-    hasher: Hasher,
+/// Where an image comes from.
+pub(crate) enum Source<'a> {
+    Registry(&'a Connection),
+    Peers(&'a FromPeers<'a>),
+}
+
+/// That a part of an image is not what it should be.
+pub(crate) fn damaged(name: &Name, what: &str, expected: String, actual: String) -> ImageError {
+    ImageError::DigestMismatch { reference: name.given().to_owned(), what: what.to_owned(), expected, actual }
+}
+
+/// What has come of a blob so far.
+pub(crate) struct Arrived {
+    pub(crate) file: tokio::fs::File,
+    pub(crate) hasher: Hasher,
 }
 
 struct Download<'a> {
@@ -205,14 +211,42 @@ struct Download<'a> {
     report: Option<Arc<str>>,
 }
 
-impl Download<'_> {
+impl<'a> Download<'a> {
+    fn new(
+        store: &'a ImageStore,
+        connection: &'a Connection,
+        name: &'a Name,
+        what: &'a str,
+        descriptor: &'a Descriptor,
+        digest: &'a Digest,
+        report: Option<Arc<str>>,
+    ) -> Self {
+        let source = OciDescriptor {
+            digest: descriptor.digest.clone(),
+            urls: (!descriptor.urls.is_empty()).then(|| descriptor.urls.clone()),
+            ..OciDescriptor::default()
+        };
+        Self { store, connection, name, what, descriptor, source, digest, report }
+    }
+
+    /// Receives all of it, in as many attempts as the connection makes.
+    async fn run(&self, arrived: Arrived) -> Result<Arrived, ImageError> {
+        let state = tokio::sync::Mutex::new(arrived);
+        let done = self.connection.retry(|| async { self.go_on(&mut *state.lock().await).await }).await;
+        done.map_err(|error| match error {
+            // The manifest was there, so what is missing is a part and not the image.
+            ImageError::NotFound { reference, .. } => ImageError::Registry {
+                registry: self.name.registry().to_owned(),
+                reference,
+                reason: format!("{} is missing there", self.what),
+            },
+            other => other,
+        })?;
+        Ok(state.into_inner())
+    }
+
     fn damaged(&self, expected: String, actual: String) -> ImageError {
-        ImageError::DigestMismatch {
-            reference: self.name.given().to_owned(),
-            what: self.what.to_owned(),
-            expected,
-            actual,
-        }
+        damaged(self.name, self.what, expected, actual)
     }
 
     /// The stream of what is still missing.

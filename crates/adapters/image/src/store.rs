@@ -2,13 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Semaphore, broadcast};
-use univrs_ports::images::{DiskSpace, ImageError, ImageSummary, Images, PreparedImage, PullPolicy};
+use univrs_ports::images::{
+    DiskSpace, ImageError, ImagePeers, ImageSummary, Images, PreparedImage, PullPolicy,
+};
 
 use crate::digest::Digest;
 use crate::disk::{Disk, storage};
@@ -38,6 +40,7 @@ struct Inner {
     downloads: Semaphore,
     progress: broadcast::Sender<PullProgress>,
     prepared: Mutex<HashMap<Digest, Instant>>,
+    peers: OnceLock<Arc<dyn ImagePeers>>,
     collecting: Mutex<()>,
 }
 
@@ -56,6 +59,7 @@ impl ImageStore {
             downloads: Semaphore::new(options.concurrent_downloads.max(1)),
             progress: broadcast::Sender::new(256),
             prepared: Mutex::default(),
+            peers: OnceLock::new(),
             collecting: Mutex::default(),
             options,
         };
@@ -95,6 +99,10 @@ impl ImageStore {
 
     pub(crate) fn registries(&self) -> &Registries {
         &self.inner.registries
+    }
+
+    pub(crate) fn peers(&self) -> &OnceLock<Arc<dyn ImagePeers>> {
+        &self.inner.peers
     }
 
     pub(crate) fn downloads(&self) -> &Semaphore {
@@ -266,9 +274,13 @@ impl Images for ImageStore {
         }
         let (image, fetched) = match (found, &wanted, policy) {
             (Some(image), _, _) => (image, false),
-            (None, Wanted::Name(name), PullPolicy::IfAbsent | PullPolicy::Always) => {
-                self.pull(name, &mut pinned).await?
+            (None, Wanted::Name(name), PullPolicy::IfAbsent) => {
+                match self.pull_from_peers(name, &mut pinned).await {
+                    Some(found) => found,
+                    None => self.pull(name, &mut pinned).await?,
+                }
             }
+            (None, Wanted::Name(name), PullPolicy::Always) => self.pull(name, &mut pinned).await?,
             (None, _, _) => return Err(not_here(reference)),
         };
         let layers: Vec<PathBuf> = futures::stream::iter(image.layers.clone())

@@ -3,12 +3,12 @@
 //! A picture is cheap to clone (persistent maps), so loops and requests each work on one that cannot change
 //! under them. Indexes exist for every question that is asked often; none is asked by scanning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use imbl::{OrdMap, OrdSet};
 use serde::de::DeserializeOwned;
 use univrs_model::ids::{DataKeyId, InstanceId, JoinTokenId, NodeId, OperationId, ResourceId, TokenId};
-use univrs_model::instance::{Assignment, Instance, InstanceOrder, Observation};
+use univrs_model::instance::{Assignment, Instance, InstanceOrder, Observation, Phase};
 use univrs_model::join::JoinGrant;
 use univrs_model::keys;
 use univrs_model::member::{AuthorityRecord, Member, Membership};
@@ -21,6 +21,7 @@ use univrs_model::rollout::{Rollout, Workload};
 use univrs_model::secret::{DataKey, Secret, ValidatorKey};
 use univrs_model::token::Token;
 use univrs_model::volume::Volume;
+use univrs_model::workload::WorkloadSpec;
 use univrs_ports::store::{Key, Revision, StoredValue};
 
 use crate::nodes::ClusterRecord;
@@ -329,6 +330,21 @@ impl State {
         let reachable = assignment.node.as_ref().is_none_or(|node| self.nodes_alive.contains(node));
         let observation = self.observations.get(id).map(|record| Observation::clone(record));
         Some(Instance { assignment: Assignment::clone(assignment), observation, reachable })
+    }
+
+    /// The nodes that run something of an image, as the workloads that want it name it: they have it. Looks at every
+    /// workload, so it is for rare questions, such as where to fetch an image.
+    pub fn nodes_with_image(&self, reference: &str) -> BTreeSet<NodeId> {
+        let wants = |spec: &WorkloadSpec| {
+            let mut images = spec.containers.iter().map(|container| container.image.as_str());
+            spec.image.as_deref() == Some(reference) || images.any(|image| image == reference)
+        };
+        let wanted = self.workloads.iter().filter(|(_, workload)| wants(&workload.spec));
+        let instances = wanted.filter_map(|(key, _)| self.by_workload.get(key)).flatten();
+        let running = instances.filter(|id| {
+            self.observations.get(*id).is_some_and(|observation| observation.phase == Phase::Running)
+        });
+        running.filter_map(|id| self.assignments.get(id)?.node.clone()).collect()
     }
 
     /// The assignments on a node.

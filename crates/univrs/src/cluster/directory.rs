@@ -87,6 +87,16 @@ impl Directory {
         })
     }
 
+    /// The members that hold a copy of the state, but for `own`.
+    pub(crate) fn state_holders(&self, own: &NodeId) -> Vec<NodeId> {
+        self.read(|members| {
+            let holders = members
+                .values()
+                .filter(|member| member.removed_at.is_none() && member.holds_state() && member.node != *own);
+            holders.map(|member| member.node.clone()).collect()
+        })
+    }
+
     /// How many members there are.
     pub(crate) fn len(&self) -> usize {
         self.read(|members| members.values().filter(|member| member.removed_at.is_none()).count())

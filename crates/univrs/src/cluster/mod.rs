@@ -7,6 +7,7 @@
 //! - [`joining`] and [`strangers`]: both ends of a join.
 //! - [`service`] and [`asking`]: what nodes ask validators for.
 //! - [`forward`]: requests of people that only a validator can answer.
+//! - [`images`]: what one node has of images, for the others.
 //! - [`reach`] and [`serve_reach`]: logs, commands and connections in instances of other nodes.
 
 pub(crate) mod address;
@@ -15,6 +16,7 @@ pub(crate) mod dial;
 pub(crate) mod directory;
 pub(crate) mod forward;
 mod frames;
+pub(crate) mod images;
 pub(crate) mod joining;
 pub(crate) mod port;
 pub(crate) mod reach;

@@ -15,6 +15,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use univrs_agent::LocalNodeAccess;
 use univrs_control::{Control, GuardedStore, LocalSecrets};
+use univrs_image::ImageStore;
 use univrs_model::ids::NodeId;
 use univrs_model::member::holds_state;
 use univrs_ports::store::{ClusterAdmin, ClusterId, MemberId, StateStore};
@@ -27,7 +28,7 @@ use crate::cluster::asking::Asking;
 use crate::cluster::dial::NodeDial;
 use crate::cluster::service::ClusterService;
 use crate::cluster::trust::Trust;
-use crate::cluster::{forward, serve_reach, strangers};
+use crate::cluster::{forward, images, serve_reach, strangers};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -49,6 +50,8 @@ pub(crate) struct Offers {
     pub(crate) store: OnceLock<RaftStore>,
     /// The API, on validators: for requests that other nodes hand on.
     pub(crate) api: OnceLock<axum::Router>,
+    /// The images of this machine.
+    pub(crate) images: OnceLock<Arc<ImageStore>>,
     /// What needs the picture of the state.
     pub(crate) late: OnceLock<Late>,
 }
@@ -189,6 +192,16 @@ async fn arrive(
             };
             let place = node_place(bounds, &peer)?;
             let ended = forward::serve(stream, api.clone(), &peer).await;
+            drop(place);
+            ended
+        }
+        Arrival::Images(peer) => {
+            drop(stranger);
+            let Some(store) = offers.images.get() else {
+                return Err("this node has not opened its images yet".to_owned());
+            };
+            let place = node_place(bounds, &peer)?;
+            let ended = images::serve(stream, store).await.map_err(|error| error.to_string());
             drop(place);
             ended
         }

@@ -62,6 +62,7 @@ pub(super) async fn begin(
         asking,
         store,
         api: OnceLock::new(),
+        images: OnceLock::new(),
         late: OnceLock::new(),
     });
     Ok(Member { standing, peers, state: opened, address, port })

@@ -83,6 +83,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     let mirror = Mirror::start(Arc::clone(&store), inboxes, shutdown.clone()).await?;
     let directory = Arc::clone(peers.trust.directory());
     let machine = parts::Machine::open(&args, &dir, &mut identity, &standing).await?;
+    machine.share_images(&peers, &mirror);
     let now = clock.now();
     let mut node = node::describe(&args, &dir, &identity, &standing, machine.kind(), address.clone(), now);
     let cluster = parts::cluster_range(&args, &standing).to_string();

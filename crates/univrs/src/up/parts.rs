@@ -11,7 +11,7 @@ use univrs_api::Elsewhere;
 use univrs_api::elsewhere::Leaves;
 use univrs_authz::Action;
 use univrs_cli::UpArgs;
-use univrs_control::Control;
+use univrs_control::{Control, Mirror};
 use univrs_image::{ImageStore, SimulatedImages};
 use univrs_model::caller::Caller;
 use univrs_model::ids::NodeId;
@@ -26,6 +26,7 @@ use univrs_ports::secrets::SecretSource;
 use univrs_runtime::simulated::SimulatedRuntime;
 
 use crate::cluster::forward::ToValidators;
+use crate::cluster::images::ClusterImages;
 use crate::cluster::port::Offers;
 use crate::failure::Failure;
 use crate::identity::{DataDir, Identity, Standing};
@@ -84,6 +85,18 @@ impl Machine {
 
     pub(super) fn runtime(&self) -> Option<Arc<dyn Runtime>> {
         self.runtime.clone()
+    }
+
+    /// Shares this machine's images with the other nodes, and lets it fetch theirs.
+    pub(super) fn share_images(&self, peers: &Offers, mirror: &Mirror) {
+        // Set once, here.
+        drop(peers.images.set(Arc::clone(&self.images)));
+        self.images.ask_peers(Arc::new(ClusterImages {
+            dial: Arc::clone(&peers.dial),
+            directory: Arc::clone(peers.trust.directory()),
+            mirror: mirror.clone(),
+            own: peers.node.clone(),
+        }));
     }
 
     pub(super) fn images(&self) -> Arc<dyn ImageLibrary> {

@@ -92,13 +92,18 @@ impl Lab {
 
     /// Gives every node the image of busybox.
     pub(crate) fn give_image(&self) {
+        for node in self.status()["nodes"].as_array().unwrap() {
+            self.give_image_to(node["name"].as_str().unwrap());
+        }
+    }
+
+    /// Gives one node the image of busybox.
+    pub(crate) fn give_image_to(&self, node: &str) {
         let path = self.around.path().join("image.tar");
         archive::write(&path);
-        for node in self.status()["nodes"].as_array().unwrap() {
-            let arguments = ["--server", "http://127.0.0.1:8080", "image", "import", path.to_str().unwrap()];
-            let output = self.on(node["name"].as_str().unwrap(), env!("CARGO_BIN_EXE_univrs"), &arguments);
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        }
+        let arguments = ["--server", "http://127.0.0.1:8080", "image", "import", path.to_str().unwrap()];
+        let output = self.on(node, env!("CARGO_BIN_EXE_univrs"), &arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// The body of a successful reply.

@@ -9,6 +9,7 @@
 
 mod archive;
 mod harness;
+mod images;
 mod loss;
 mod network;
 mod singleton;

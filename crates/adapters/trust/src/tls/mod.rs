@@ -1,6 +1,6 @@
 //! Mutual TLS between nodes. TLS 1.3 only; both ends are known by their certificates, never by their addresses.
 //!
-//! The protocols that share the port are told apart by ALPN: [`NODES`], [`ACCESS`] and [`API`] between members, where both ends
+//! The protocols that share the port are told apart by ALPN: [`NODES`], [`ACCESS`], [`API`] and [`IMAGES`] between members, where both ends
 //! show certificates, and [`JOIN`] for machines that have none yet. A server answers [`arrival`] with who came, and hands strangers to
 //! nothing but joining.
 
@@ -28,6 +28,9 @@ pub const ACCESS: &[u8] = b"univrs-access/1";
 
 /// What members speak to hand requests of people on: HTTP/1.1.
 pub const API: &[u8] = b"univrs-api/1";
+
+/// What members speak to fetch images from each other: one connection for each manifest or blob.
+pub const IMAGES: &[u8] = b"univrs-images/1";
 
 /// Who may come in with a certificate of the cluster's authority. Asked within a handshake, so it answers from memory.
 pub trait Membership: Send + Sync + 'static {
@@ -62,6 +65,8 @@ pub enum Arrival {
     Access(Peer),
     /// A member that hands requests of people on.
     Api(Peer),
+    /// A member that wants an image.
+    Images(Peer),
     /// A machine that wants to join.
     Stranger,
 }
@@ -118,7 +123,8 @@ pub fn answering(
         .with_client_cert_verifier(Arc::new(members))
         .with_single_cert(chain, credentials.private())
         .map_err(of_rustls)?;
-    config.alpn_protocols = vec![NODES.to_vec(), ACCESS.to_vec(), API.to_vec(), JOIN.to_vec()];
+    config.alpn_protocols =
+        vec![NODES.to_vec(), ACCESS.to_vec(), API.to_vec(), IMAGES.to_vec(), JOIN.to_vec()];
     Ok(config)
 }
 
@@ -131,8 +137,9 @@ pub fn arrival(connection: &ServerConnection) -> Result<Arrival, TrustError> {
         (Some(NODES), Some(certificate)) => Ok(Arrival::Node(Peer::of(certificate)?)),
         (Some(ACCESS), Some(certificate)) => Ok(Arrival::Access(Peer::of(certificate)?)),
         (Some(API), Some(certificate)) => Ok(Arrival::Api(Peer::of(certificate)?)),
+        (Some(IMAGES), Some(certificate)) => Ok(Arrival::Images(Peer::of(certificate)?)),
         (Some(JOIN), _) => Ok(Arrival::Stranger),
-        (Some(NODES | ACCESS | API), None) => {
+        (Some(NODES | ACCESS | API | IMAGES), None) => {
             Err(TrustError::Stranger { reason: "no certificate was shown".to_owned() })
         }
         _ => Err(TrustError::Stranger { reason: "the protocol is not one of ours".to_owned() }),
