@@ -27,6 +27,7 @@ pub(crate) struct Node {
     pub(crate) port: u16,
     child: Option<Child>,
     flags: Vec<String>,
+    environment: Vec<(String, String)>,
     dir: PathBuf,
     log: PathBuf,
 }
@@ -51,7 +52,8 @@ impl Node {
             .args(["--node-listen", &format!("127.0.0.1:{}", self.port)])
             .arg("--data-dir")
             .arg(&self.dir)
-            .args(&self.flags);
+            .args(&self.flags)
+            .envs(self.environment.iter().cloned());
         command
     }
 
@@ -83,6 +85,11 @@ impl Node {
     /// Starts with these flags from now on.
     pub(crate) fn with_flags(&mut self, flags: &[&str]) {
         self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    }
+
+    /// Starts in this environment from now on.
+    pub(crate) fn in_environment(&mut self, environment: &[(String, String)]) {
+        self.environment = environment.to_vec();
     }
 
     pub(crate) fn log(&self) -> String {
@@ -125,6 +132,7 @@ impl Cluster {
             port: free_port(),
             child: None,
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            environment: Vec::new(),
             dir: self.place(name),
             log: self.around.path().join(format!("{name}.log")),
         };
@@ -161,6 +169,11 @@ impl Cluster {
 
     /// What a machine says that is not let in.
     pub(crate) fn refused(&self, flags: &[&str]) -> String {
+        self.refused_in(&[], flags)
+    }
+
+    /// The same for one in an environment of its own.
+    pub(crate) fn refused_in(&self, environment: &[(String, String)], flags: &[&str]) -> String {
         let dir = tempfile::tempdir().unwrap();
         let asked = univrs()
             .args(["up", "--runtime", "simulated", "--api", "127.0.0.1:0", "--ingress", "127.0.0.1:0"])
@@ -168,6 +181,7 @@ impl Cluster {
             .arg(dir.path())
             .args(["--join", &self.host()])
             .args(flags)
+            .envs(environment.iter().cloned())
             .output()
             .unwrap();
         assert_eq!(asked.status.code(), Some(1), "{}", String::from_utf8_lossy(&asked.stderr));

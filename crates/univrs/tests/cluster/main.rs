@@ -10,4 +10,5 @@
 mod backup;
 mod harness;
 mod joining;
+mod power;
 mod together;

@@ -75,3 +75,24 @@ async fn a_paused_leader_is_replaced_and_obeys_when_it_wakes() {
     lab.until(20, "all nodes are ready again", async || lab.ready().await == 3).await;
     lab.until(10, "there are three replicas, no more", async || lab.running("web").await.len() == 3).await;
 }
+
+#[tokio::test]
+async fn a_line_that_fails_one_way_stops_nobody() {
+    if !possible() {
+        return;
+    }
+    let lab = Lab::up(3, "aws:us-east-1,azure:eastus,gcp:us-central1", "simulated").await;
+    spread(&lab).await;
+    let leader = lab.get("/api/cluster").await.unwrap()["leader"].as_str().unwrap().to_owned();
+    let other = ["n1", "n2", "n3"].into_iter().find(|name| *name != leader).unwrap();
+    // What one sends, the other does not get; what that one sends still arrives. First a follower's words are lost,
+    // then the leader's.
+    for (from, to, mark) in [(other, leader.as_str(), 1), (leader.as_str(), other, 2)] {
+        lab.does(&["partition", from, to, "--one-way"]);
+        lab.until(20, "writes are taken", async || lab.write("web", mark).await).await;
+        lab.until(30, "three replicas run", async || lab.running("web").await.len() >= 3).await;
+        lab.does(&["heal"]);
+        lab.until(20, "all nodes are ready again", async || lab.ready().await == 3).await;
+        lab.until(10, "there are three replicas, no more", async || lab.running("web").await.len() == 3).await;
+    }
+}
