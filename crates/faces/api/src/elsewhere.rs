@@ -72,8 +72,9 @@ pub(crate) fn leaves(app: &App, request: &Request) -> bool {
         Leaves::Tokens => {
             let carries = request.headers().contains_key(header::AUTHORIZATION)
                 || request.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL);
-            carries && needs.is_some_and(|action| !matches!(action, Action::ImageRead | Action::ImageWrite))
-                || carries && pattern == mcp::PATH
+            let about_others =
+                needs.is_some_and(|action| !matches!(action, Action::ImageRead | Action::ImageWrite));
+            carries && (about_others || pattern == mcp::PATH)
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, RecoverArgs, UpArgs};
 use crate::{
-    audit, completion, dashboard, deploy, events, image, join_token, lab, mcp, mesh, node, openapi,
+    audit, completion, dashboard, deploy, events, image, install, join_token, lab, mcp, mesh, node, openapi,
     operation, org, plans, proxy, resource, run, secret, status, template, token, topology, version, volume,
     workload,
 };
@@ -168,6 +168,8 @@ pub(crate) enum Verb {
     /// Copy the whole state into a file
     #[command(skip)]
     Backup(CreateArgs),
+    /// Make this program a service of systemd, and start it
+    Install(install::InstallArgs),
     /// Show what happened
     Events(events::EventsArgs),
     /// Who did what
@@ -213,6 +215,7 @@ impl Verb {
             Self::Topology(verb) => verb.run(context),
             Self::Lab(verb) => verb.run(context).await,
             Self::Mesh(verb) => verb.run(context).await,
+            Self::Install(args) => args.run(context),
             Self::Backup(args) => args.run(context).await,
             Self::Events(args) => args.run(context).await,
             Self::Audit(verb) => verb.run(context).await,

@@ -18,6 +18,7 @@ mod events;
 mod exit;
 mod fault;
 mod image;
+mod install;
 mod io;
 mod join_token;
 mod lab;

@@ -93,6 +93,7 @@ async fn a_line_that_fails_one_way_stops_nobody() {
         lab.until(30, "three replicas run", async || lab.running("web").await.len() >= 3).await;
         lab.does(&["heal"]);
         lab.until(20, "all nodes are ready again", async || lab.ready().await == 3).await;
-        lab.until(10, "there are three replicas, no more", async || lab.running("web").await.len() == 3).await;
+        lab.until(10, "there are three replicas, no more", async || lab.running("web").await.len() == 3)
+            .await;
     }
 }
