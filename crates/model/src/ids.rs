@@ -104,6 +104,8 @@ id_kinds! {
     EventId = "ev_";
     /// One placed replica of a workload.
     InstanceId = "in_";
+    /// A join token (not its secret).
+    JoinTokenId = "jt_";
     /// A machine that runs the daemon.
     NodeId = "nd_";
     /// An organisation.

@@ -14,6 +14,7 @@ pub mod event;
 pub mod field;
 pub mod ids;
 pub mod instance;
+pub mod join;
 pub mod keys;
 pub mod name;
 pub mod node;
