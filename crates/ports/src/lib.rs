@@ -3,7 +3,9 @@
 
 pub mod clock;
 pub mod control_plane;
+pub mod discovery;
 pub mod images;
+pub mod membership;
 pub mod network;
 pub mod node_access;
 pub mod runtime;
