@@ -78,6 +78,7 @@ pub enum EventKind {
     RunScheduled,
     RunSkipped,
     OperationEnded,
+    NodeJoined,
 }
 
 /// An event as people see it, with its place in the log.

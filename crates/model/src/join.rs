@@ -4,11 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::caller::Caller;
 use crate::ids::JoinTokenId;
 use crate::node::Role;
+use crate::span::Span;
 
 /// The first word of every token; a later format has another.
 const FORMAT: &str = "univrs1";
@@ -155,6 +157,62 @@ pub struct JoinGrant {
     pub created_by: Caller,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// What a join token is to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JoinTokenSpec {
+    /// What a machine may become with it; everything when left out.
+    #[serde(default = "every_role")]
+    pub roles: Vec<Role>,
+    /// How long it is good for.
+    #[serde(default = "quarter_of_an_hour")]
+    pub ttl: Span,
+    /// How many machines may join with it.
+    #[serde(default = "one")]
+    pub uses: u32,
+}
+
+fn every_role() -> Vec<Role> {
+    Role::ALL.to_vec()
+}
+
+const fn quarter_of_an_hour() -> Span {
+    Span::seconds(15 * 60)
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// A join token as people see it, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JoinTokenView {
+    /// Its id.
+    pub id: JoinTokenId,
+    /// What a machine may become with it.
+    pub roles: Vec<Role>,
+    /// Whether a machine can still join with it.
+    pub usable: bool,
+    /// How many machines may still join with it.
+    pub uses_left: u32,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Revision of its last change.
+    pub revision: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A join token that was just made, with its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewJoinToken {
+    /// The token without its text.
+    #[serde(flatten)]
+    pub view: JoinTokenView,
+    /// The text to give to `univrs up --join-token`. It is shown this once and stored nowhere.
+    pub token: String,
 }
 
 /// Why a token does not let a machine in.

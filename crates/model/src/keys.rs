@@ -3,6 +3,10 @@
 //! | key | holds | writer |
 //! |---|---|---|
 //! | `cluster` | cluster identity | bootstrap |
+//! | `membership` | [`crate::member::Membership`] | bootstrap, joining |
+//! | `member/<id>` | [`crate::member::Member`] | bootstrap, joining; faces mark its removal |
+//! | `authority` | [`crate::member::AuthorityRecord`] | bootstrap, joining and control, for new validators |
+//! | `join-token/<id>` | [`crate::join::JoinGrant`] | faces; joining counts its uses |
 //! | `node/<id>` | [`crate::node::Node`] | that node |
 //! | `node-policy/<id>` | [`crate::node::NodePolicy`] | faces |
 //! | `node-alive/<id>` | empty, under the node's lease | that node |
@@ -24,11 +28,19 @@
 //! | `org/<org>/operation/<id>` | [`crate::operation::Operation`] | control |
 //! | `org/<org>/plan/<id>` | a write that was planned and may be applied once | faces |
 
-use crate::ids::{DataKeyId, InstanceId, NodeId, OperationId, PlanId, TokenId};
+use crate::ids::{DataKeyId, InstanceId, JoinTokenId, NodeId, OperationId, PlanId, TokenId};
 use crate::name::Name;
 
 /// The cluster's identity.
 pub const CLUSTER: &str = "cluster";
+/// What all joins share.
+pub const MEMBERSHIP: &str = "membership";
+/// The cluster's authority, its key sealed.
+pub const AUTHORITY: &str = "authority";
+/// Before the id of each member.
+pub const MEMBERS: &str = "member/";
+/// Before the id of each join token.
+pub const JOIN_TOKENS: &str = "join-token/";
 /// Before the id of each node.
 pub const NODES: &str = "node/";
 /// Before the id of each node that users said something about.
@@ -49,6 +61,16 @@ pub const CLUSTER_EVENTS: &str = "cluster-event/";
 pub const CLUSTER_AUDIT: &str = "cluster-audit/";
 /// Before everything that belongs to an organisation.
 pub const ORGS: &str = "org/";
+
+/// A member's record.
+pub fn member(id: &NodeId) -> String {
+    format!("{MEMBERS}{id}")
+}
+
+/// A join token's record.
+pub fn join_token(id: &JoinTokenId) -> String {
+    format!("{JOIN_TOKENS}{id}")
+}
 
 /// A node's record.
 pub fn node(id: &NodeId) -> String {

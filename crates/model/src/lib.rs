@@ -16,6 +16,7 @@ pub mod ids;
 pub mod instance;
 pub mod join;
 pub mod keys;
+pub mod member;
 pub mod name;
 pub mod node;
 pub mod operation;

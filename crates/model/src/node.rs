@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::ids::NodeId;
+use crate::member::WireGuard;
 use crate::name::Name;
 use crate::quantity::{Bytes, Cpu};
 
@@ -109,6 +110,15 @@ pub struct Node {
     pub runtime: Option<RuntimeKind>,
     /// `host:port` of its API, for people.
     pub api_address: String,
+    /// `host:port` at which other nodes reach it; absent on a node that no other can reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Its block of the cluster's address range, for its containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<String>,
+    /// How its containers are reached through the encrypted network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wireguard: Option<WireGuard>,
     /// Version of its binary.
     pub version: String,
     /// Directories that workloads may bind, with all below them; none by default.
@@ -148,6 +158,18 @@ pub enum NodeState {
     Lost,
 }
 
+/// What a node does for the replicated state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StatePart {
+    /// It orders all writes, and votes.
+    Leader,
+    /// A majority of its kind takes in every write.
+    Voter,
+    /// It has a copy and does not vote.
+    Follower,
+}
+
 /// A node as people see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeView {
@@ -160,6 +182,12 @@ pub struct NodeView {
     pub updated_at: Timestamp,
     /// Whether it can be used.
     pub state: NodeState,
+    /// Whether it can be heard: its lease has not run out.
+    #[serde(default)]
+    pub reachable: bool,
+    /// What it does for the replicated state; absent when it holds no copy, or the node that was asked does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_part: Option<StatePart>,
     /// Whether users keep new instances away.
     pub cordoned: bool,
     /// Whether instances are being moved away.

@@ -52,7 +52,7 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// See [`ControlPlaneError`].
     async fn register(&self, node: &Node) -> Result<(), ControlPlaneError>;
 
-    /// Says that the node is alive; to be called well within the lease of ten seconds.
+    /// Says that the node is alive; to be called well within the lease of four seconds.
     ///
     /// # Errors
     /// See [`ControlPlaneError`]; after [`ControlPlaneError::Refused`], register again.

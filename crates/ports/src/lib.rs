@@ -1,6 +1,7 @@
 //! What the core of Univrs asks of the outside world: one trait for each part, its conformance suite and, where
 //! it helps tests, a fake in memory. Adapters fulfil these traits; services see nothing else of the outside.
 
+pub mod authority;
 pub mod clock;
 pub mod control_plane;
 pub mod discovery;

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use univrs_model::join::{Fingerprint, InvalidJoinToken};
 use univrs_model::node::RuntimeKind;
 use univrs_network::ingress::TlsError;
 use univrs_ports::images::ImageError;
 use univrs_ports::network::NetworkError;
 use univrs_ports::runtime::RuntimeError;
 use univrs_ports::store;
+use univrs_trust::TrustError;
 
 /// Why the daemon did not start or stop as asked.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,32 @@ pub(crate) enum Failure {
         #[source]
         source: std::io::Error,
     },
+    #[error("cannot listen on {address} for other nodes")]
+    NodePort {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("a machine needs a token to join a cluster")]
+    NoJoinToken,
+    #[error("the join token cannot be read")]
+    JoinToken(#[source] InvalidJoinToken),
+    #[error("the join token is of the authority {found}, not of {wanted}")]
+    OtherAuthority { wanted: Fingerprint, found: Fingerprint },
+    #[error("the cluster does not let this machine in: {reason}")]
+    JoinRefused { reason: String },
+    #[error("no trust in the node at {address}: {reason}")]
+    JoinTrust { address: String, reason: String },
+    #[error("no member lets this machine in; the last one asked, {address}: {reason}")]
+    JoinUnreachable { address: String, reason: String },
+    #[error("{} belongs to another cluster than the join token", path.display())]
+    OtherCluster { path: PathBuf },
+    #[error("there is nothing to recover in {}: {reason}", path.display())]
+    NothingToRecover { path: PathBuf, reason: String },
+    #[error("nothing was changed")]
+    LossNotAccepted,
+    #[error("certificates between nodes failed")]
+    Trust(#[from] TrustError),
     #[error("this machine cannot run containers: {reason}")]
     NoRuntime { reason: String },
     #[error("the containers of this node are in the {had:?} runtime")]
@@ -100,6 +128,24 @@ impl Failure {
             Self::Certificate { .. } => {
                 "give a PEM chain with --ingress-cert and its PEM key with --ingress-key".to_owned()
             }
+            Self::NodePort { address, .. } => {
+                format!("another program has port {}; stop it or give another --node-listen", address.port())
+            }
+            Self::NoJoinToken | Self::JoinToken(_) | Self::OtherAuthority { .. } => {
+                "run `univrs join-token create` on a member of the cluster, and give what it prints with --join-token"
+                    .to_owned()
+            }
+            Self::JoinTrust { .. } => {
+                "check the address and the token; a token is good for the cluster that made it".to_owned()
+            }
+            Self::JoinUnreachable { .. } => {
+                "check the address, that the daemon there runs, and that its port (9443) is open".to_owned()
+            }
+            Self::OtherCluster { .. } => {
+                "leave --join and --join-token out to go on there, or give an empty --data-dir".to_owned()
+            }
+            Self::LossNotAccepted => "add --accept-loss to do it".to_owned(),
+            Self::NothingToRecover { .. } => "run it on a validator of the cluster that has lost its majority".to_owned(),
             Self::NodeName { .. } => "give another --name".to_owned(),
             Self::DoesNotStop { pid, .. } => format!("look at its log; `kill -9 {pid}` loses nothing that was acknowledged"),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -113,6 +159,8 @@ impl Failure {
             | Self::Runtime(_)
             | Self::Images(_)
             | Self::Policy(_)
+            | Self::Trust(_)
+            | Self::JoinRefused { .. }
             | Self::Tokio(_) => return None,
         })
     }

@@ -8,7 +8,10 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use univrs_model::Timestamp;
 use univrs_model::ids::{ClusterId, NodeId};
+use univrs_model::name::Name;
+use univrs_model::node::Role;
 
+use crate::cluster::trust::Files;
 use crate::failure::Failure;
 
 /// The format of the data directory. A newer one is refused, an older one is read.
@@ -31,9 +34,27 @@ pub(crate) struct Identity {
     /// Whether the replicated state was once made here; from then on its absence is a loss, not a beginning.
     #[serde(default)]
     pub(crate) founded: bool,
+    /// What it is as a member, once it has founded or joined a cluster.
+    #[serde(default)]
+    pub(crate) standing: Option<Standing>,
     /// Where the Docker Engine listens in which its containers are, if they are in one.
     #[serde(default)]
     pub(crate) docker: Option<PathBuf>,
+}
+
+/// What a node is as a member of its cluster: given once, and kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    /// Its name.
+    pub(crate) name: Name,
+    /// Its number among those that hold a copy of the state; absent on one that holds none.
+    pub(crate) member: Option<u64>,
+    /// What it is for.
+    pub(crate) roles: Vec<Role>,
+    /// The range that the cluster's nodes share out.
+    pub(crate) cluster_cidr: String,
+    /// Whether it joined; else it founded the cluster.
+    pub(crate) joined: bool,
 }
 
 /// The parts of a data directory.
@@ -75,9 +96,24 @@ impl DataDir {
         self.root.join("volumes")
     }
 
+    /// The state as it was before a recovery.
+    pub(crate) fn store_before(&self, at: Timestamp) -> PathBuf {
+        self.root.join(format!("store-before-recovery-{}", at.as_second()))
+    }
+
     /// The private key that opens secrets: beside the store, never in it.
     pub(crate) fn secrets_key(&self) -> PathBuf {
         self.root.join("secrets.key")
+    }
+
+    /// The members as this node knew them last.
+    pub(crate) fn members(&self) -> PathBuf {
+        self.root.join("members.json")
+    }
+
+    /// The key by which other nodes know this one, and its certificates.
+    pub(crate) fn trust(&self) -> Files {
+        Files { key: self.root.join("node.key"), certificates: self.root.join("certificates.json") }
     }
 
     /// Where the files of secrets lie while containers read them: in memory, and with the sockets because it goes
@@ -139,6 +175,7 @@ impl DataDir {
             range: None,
             created_at: now,
             founded: false,
+            standing: None,
             docker: None,
         };
         self.write_identity(&identity)?;

@@ -1,14 +1,16 @@
 //! The `univrs` binary: reads flags and environment, picks adapters, starts services.
 //!
 //! The first thing it does is to see whether it was started as a container's shim: that path must run before any
-//! thread or asynchronous runtime exists. Everything else is parsed by the command line crate; the two commands
-//! that are this machine's own business, `up` and `down`, are executed here.
+//! thread or asynchronous runtime exists. Everything else is parsed by the command line crate; the commands
+//! that are this machine's own business, `up`, `down` and `recover`, are executed here.
 
+mod cluster;
 mod down;
 mod failure;
 mod identity;
 mod logging;
 mod machine;
+mod recover;
 mod up;
 
 use std::future::Future;
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
             block_on(up::run(*args))
         }
         Ok(Invocation::Down(args)) => block_on(down::run(args)),
+        Ok(Invocation::Recover(args)) => block_on(recover::run(args)),
         Ok(Invocation::Client(command)) => {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime.block_on(univrs_cli::run(*command)),

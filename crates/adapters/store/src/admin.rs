@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use openraft::ChangeMembers;
+use openraft::async_runtime::WatchReceiver;
 use openraft::impls::BasicNode;
 use openraft::metrics::RaftMetrics;
+use tokio::sync::watch;
 use univrs_ports::store::{
     ClusterAdmin, ClusterStatus, Command, Error, Member, MemberId, Response, Result, Role,
     SUPPORTED_FEATURE_LEVEL,
@@ -23,6 +25,25 @@ const CLOSE: u64 = 64;
 const ASK: Duration = Duration::from_secs(2);
 
 impl RaftStore {
+    /// Whether this node leads, now and after each change.
+    pub fn leading(&self) -> watch::Receiver<bool> {
+        let (sender, receiver) = watch::channel(false);
+        let (mut metrics, member, shutdown) =
+            (self.core.raft.metrics(), self.core.member.0, self.core.shutdown.clone());
+        tokio::spawn(async move {
+            loop {
+                let leads = metrics.borrow_watched().current_leader == Some(member);
+                sender.send_if_modified(|known| std::mem::replace(known, leads) != leads);
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = sender.closed() => return,
+                    changed = metrics.changed() => if changed.is_err() { return },
+                }
+            }
+        });
+        receiver
+    }
+
     fn must_lead(&self) -> Result<()> {
         match self.core.leader() {
             Leader::Here => Ok(()),
@@ -68,6 +89,14 @@ impl ClusterAdmin for RaftStore {
 
     async fn add_learner(&self, id: MemberId, address: String) -> Result<()> {
         self.must_lead()?;
+        let (known, _) = self.current().await?;
+        if let Some(member) = known.iter().find(|member| member.id == id) {
+            if member.address == address {
+                return Ok(());
+            }
+            let node = BasicNode { addr: address };
+            return self.change(ChangeMembers::SetNodes([(id.0, node)].into()), true).await;
+        }
         let added = self.core.raft.add_learner(id.0, BasicNode { addr: address }, false).await;
         added.map(|_| ()).map_err(write_error)
     }
@@ -86,6 +115,22 @@ impl ClusterAdmin for RaftStore {
             return Err(Error::NotCaughtUp { member: id, behind });
         }
         self.change(ChangeMembers::AddVoterIds([id.0].into()), true).await
+    }
+
+    async fn set_voters(&self, voters: BTreeSet<MemberId>) -> Result<()> {
+        self.must_lead()?;
+        let (known, last) = self.current().await?;
+        for id in &voters {
+            let Some(member) = known.iter().find(|member| member.id == *id) else {
+                return Err(Error::Membership { reason: format!("{id} is not a member; add it first") });
+            };
+            let behind = last.saturating_sub(member.matched.unwrap_or(0));
+            if member.role != Role::Voter && (behind > CLOSE || member.matched.is_none()) {
+                return Err(Error::NotCaughtUp { member: *id, behind });
+            }
+        }
+        let voters = voters.into_iter().map(|id| id.0).collect();
+        self.change(ChangeMembers::ReplaceAllVoters(voters), true).await
     }
 
     async fn remove(&self, id: MemberId) -> Result<()> {

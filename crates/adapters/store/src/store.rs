@@ -186,6 +186,11 @@ impl RaftStore {
         Ok(store)
     }
 
+    /// The number of this node among the members.
+    pub fn member_id(&self) -> MemberId {
+        self.core.member
+    }
+
     /// The cluster that the data belongs to.
     pub fn cluster_id(&self) -> ClusterId {
         self.core.cluster
@@ -353,16 +358,23 @@ impl StateStore for RaftStore {
     }
 }
 
-/// Makes a new cluster of one voter from a snapshot, in an empty directory. Returns the new cluster's id.
+/// Makes a new cluster of one voter from a snapshot, in an empty directory. Returns the new cluster's id: `cluster`,
+/// which no other history may have, or a random one.
 ///
 /// Keys, revisions, leases and remembered requests are those of the snapshot. Members of the old cluster are
 /// not: they must join anew, with empty directories. Blocks.
-pub fn restore(snapshot_file: &Path, dir: &Path, node_id: MemberId, address: String) -> Result<ClusterId> {
+pub fn restore(
+    snapshot_file: &Path,
+    dir: &Path,
+    node_id: MemberId,
+    address: String,
+    cluster: Option<ClusterId>,
+) -> Result<ClusterId> {
     if exists(dir) {
         return Err(Error::Membership { reason: format!("{} already has a store", dir.display()) });
     }
     let (machine, _) = snapshot::read(&SnapshotFile::open(snapshot_file.to_owned())?, None)?;
-    let directory = Directory::open(dir, node_id, None, true)?;
+    let directory = Directory::open(dir, node_id, cluster, true)?;
     // Before the first entry that the new cluster writes.
     let leader = <Types as RaftTypeConfig>::LeaderId::new(0, node_id.0).to_committed();
     let last = Some(LogId::new(leader, 1));

@@ -138,7 +138,7 @@ impl Authority {
 }
 
 /// SHA-256 of a certificate in DER.
-pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
+pub fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
     Fingerprint(Sha256::digest(certificate).into())
 }
 

@@ -14,9 +14,11 @@ mod authority;
 mod error;
 mod key;
 mod peer;
+mod signer;
 pub mod tls;
 
-pub use authority::{Authority, LEAF_LIFETIME, Subject};
+pub use authority::{Authority, LEAF_LIFETIME, Subject, fingerprint};
 pub use error::TrustError;
 pub use key::{Credentials, NodeKey};
 pub use peer::Peer;
+pub use signer::CertificateSigner;

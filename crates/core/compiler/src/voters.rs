@@ -4,14 +4,12 @@
 //! then zones. The others follow and step in.
 
 use serde::Serialize;
+use univrs_schedule::{Seats, next_seat, odd_voters};
 use univrs_topology::cloud::{Cloud, RegionId};
 use univrs_topology::spec::{QuorumRule, Survive};
 use univrs_topology::topology::Topology;
 
-/// How many machines vote, where that many may.
-pub const VOTERS: u32 = 5;
-/// How many vote at the most.
-pub const MOST_VOTERS: u32 = 7;
+pub use univrs_model::member::{MOST_VOTERS, VOTERS};
 
 /// Voters in one zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -70,26 +68,23 @@ impl Ballot {
             return None;
         }
         if chosen {
-            let most = candidates.min(VOTERS);
-            (0..most - u32::from(most.is_multiple_of(2))).for_each(|_| ballot.choose_one());
+            (0..odd_voters(candidates, VOTERS)).for_each(|_| ballot.choose_one());
         } else {
             ballot.zones.iter_mut().for_each(|zone| zone.voters = zone.candidates);
         }
         Some(ballot)
     }
 
-    /// Takes the next voter from where there are fewest: of the cloud, then the region, then the zone.
+    /// Takes the next voter by the rule that the runtime goes by.
     fn choose_one(&mut self) {
-        let votes = |same: &dyn Fn(&VotersIn) -> bool| -> u32 {
-            self.zones.iter().filter(|zone| same(zone)).map(|zone| zone.voters).sum()
+        let seats = |zone: &VotersIn| Seats {
+            cloud: zone.region.cloud,
+            region: zone.region.clone(),
+            voters: zone.voters,
+            candidates: zone.candidates,
         };
-        let open = self.zones.iter().enumerate().filter(|(_, zone)| zone.voters < zone.candidates);
-        let next = open.min_by_key(|(index, zone)| {
-            let cloud = votes(&|other| other.region.cloud == zone.region.cloud);
-            let region = votes(&|other| other.region == zone.region);
-            (cloud, region, zone.voters, *index)
-        });
-        if let Some(index) = next.map(|(index, _)| index) {
+        let zones: Vec<_> = self.zones.iter().map(seats).collect();
+        if let Some(index) = next_seat(&zones) {
             self.zones[index].voters += 1;
         }
     }

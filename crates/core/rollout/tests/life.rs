@@ -391,6 +391,19 @@ fn a_singleton_stops_by_itself_when_cut_off() {
 }
 
 #[test]
+fn a_node_that_is_cut_off_starts_nothing_new() {
+    let mut node = Node::new(web(serde_json::json!({})));
+    node.seen.cut_off_since = Some(node.now);
+    node.settle();
+    node.wait(60_000);
+    node.settle();
+    assert!(node.phase() < Phase::Running && node.seen.containers.is_empty(), "{:?}", node.phase());
+    node.seen.cut_off_since = None;
+    node.settle();
+    assert_eq!(node.phase(), Phase::Running);
+}
+
+#[test]
 fn containers_that_outlive_the_daemon_are_kept() {
     let mut node = Node::new(web(serde_json::json!({})));
     node.settle();

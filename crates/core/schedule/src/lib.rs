@@ -27,6 +27,7 @@ mod preempt;
 mod request;
 mod scheduler;
 mod tree;
+mod voters;
 
 pub use constraint::Constraint;
 pub use explain::{Explanation, Filter, Near, NodeScore, Unplaceable};
@@ -35,3 +36,4 @@ pub use place::{Placement, Scores};
 pub use preempt::Preemption;
 pub use request::{Request, SpreadRule, check_placement};
 pub use scheduler::Scheduler;
+pub use voters::{Candidate, Seats, choose_voters, next_seat, odd_voters};

@@ -70,6 +70,11 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/orgs", &[("GET", Needs(OrgRead, "org")), ("POST", Needs(OrgWrite, "org"))]),
     ("/api/orgs/{org}", &[("GET", Needs(OrgRead, "org"))]),
     ("/api/tokens", &[("GET", Needs(TokenRead, "token")), ("POST", Needs(TokenWrite, "token"))]),
+    (
+        "/api/join-tokens",
+        &[("GET", Needs(NodeRead, "join_token")), ("POST", Needs(NodeWrite, "join_token"))],
+    ),
+    ("/api/join-tokens/{join_token}", &[("DELETE", Needs(NodeWrite, "join_token"))]),
     ("/api/secrets", &[("GET", Needs(SecretRead, "secret"))]),
     (
         "/api/secrets/{name}",

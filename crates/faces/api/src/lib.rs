@@ -9,6 +9,7 @@ mod body;
 pub mod codes;
 mod history;
 mod images;
+mod join_tokens;
 mod mcp;
 mod metrics;
 mod nodes;
@@ -88,6 +89,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(images::router())
         .merge(orgs::router())
         .merge(tokens::router())
+        .merge(join_tokens::router())
         .merge(secrets::router())
         .merge(volumes::router())
         .merge(history::router())

@@ -71,7 +71,8 @@ async fn list(
     Extension(caller): Extension<Caller>,
     Query(query): Query<PageQuery>,
 ) -> Result<Reply<Page<NodeView>>, Problem> {
-    let (mut views, revision) = app.control.list_nodes(&caller)?;
+    let (views, revision) = app.control.list_nodes(&caller)?;
+    let mut views = app.control.with_state_parts(views).await;
     views.retain(|view| query.wants(&view.node.labels));
     Ok(Reply(query.cut(views, revision.0, |view| format!("{} {}", view.node.name, view.node.id))?))
 }
@@ -84,7 +85,9 @@ async fn get(
     Extension(caller): Extension<Caller>,
     Path(node): Path<String>,
 ) -> Result<Response, Problem> {
-    Ok(with_etag(app.control.get_node(&caller, &node)?))
+    let view = app.control.get_node(&caller, &node)?;
+    let view = app.control.with_state_parts(vec![view.clone()]).await.pop().unwrap_or(view);
+    Ok(with_etag(view))
 }
 
 /// Either outcome of a write: the node, or with `dry_run` the plan.

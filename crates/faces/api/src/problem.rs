@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use univrs_control::{Error, PlanRefusal};
 use univrs_model::field::FieldError;
+use univrs_ports::seal::SealError;
 use univrs_ports::node_access::AccessError;
 use univrs_ports::runtime::RuntimeError;
 use univrs_ports::store;
@@ -170,7 +171,21 @@ impl From<Error> for Problem {
             }
             Error::PlanRefused { refusal, .. } => of_plan(&refusal, detail),
             // A planning call that was not asked for its plan: a fault of ours.
+            Error::Seal(SealError::NotShared { .. }) => Problem::new(
+                StatusCode::CONFLICT,
+                "conflict",
+                "That is not possible on this node",
+                error.to_string(),
+            )
+            .hint("only validators can seal and open secrets; ask the API of one (`univrs node ls`)"),
             Error::Planned(_) | Error::Unreadable { .. } | Error::Seal(_) => internal(&error),
+            Error::Authority(_) => Problem::new(
+                StatusCode::CONFLICT,
+                "conflict",
+                "That is not possible now",
+                error.to_string(),
+            )
+            .hint("ask a validator of the cluster that is reachable by others (`univrs node ls`)"),
             Error::Store(ref source) => of_store(source).unwrap_or_else(|| internal(&error)),
             Error::Access(access) => of_access(&access),
         }
@@ -180,6 +195,10 @@ impl From<Error> for Problem {
 fn of_store(error: &store::Error) -> Option<Problem> {
     let detail = error.to_string();
     Some(match error {
+        store::Error::Denied { .. } => {
+            Problem::new(StatusCode::FORBIDDEN, "denied", "That is not allowed on this node", detail)
+                .hint("ask the API of a validator or business node (`univrs node ls`)")
+        }
         store::Error::DiskFull => {
             Problem::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", "No space for writes", detail)
                 .hint("free space on the disk of the data directory; running containers are not affected")

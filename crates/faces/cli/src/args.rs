@@ -10,9 +10,9 @@ use univrs_model::span::Span;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::fault::Fault;
-use crate::up::{DownArgs, UpArgs};
+use crate::up::{DownArgs, RecoverArgs, UpArgs};
 use crate::{
-    audit, completion, deploy, events, image, mcp, node, openapi, operation, org, plans, proxy, run, secret,
+    audit, completion, deploy, events, image, join_token, mcp, node, openapi, operation, org, plans, proxy, run, secret,
     status, token, topology, version, volume, workload,
 };
 
@@ -86,6 +86,7 @@ enum Command {
     Up(Box<UpArgs>),
     /// Stop and remove everything that a node of this machine has made
     Down(DownArgs),
+    Recover(RecoverArgs),
     #[command(flatten)]
     Client(Verb),
 }
@@ -129,6 +130,9 @@ pub(crate) enum Verb {
     /// Organisations
     #[command(subcommand, visible_alias = "orgs")]
     Org(org::OrgVerb),
+    /// What machines join the cluster with
+    #[command(subcommand, visible_alias = "join-tokens")]
+    JoinToken(join_token::JoinTokenVerb),
     /// API tokens
     #[command(subcommand, visible_alias = "tokens")]
     Token(token::TokenVerb),
@@ -174,6 +178,7 @@ impl Verb {
             Self::Operation(verb) => verb.run(context).await,
             Self::Plan(verb) => verb.run(context).await,
             Self::Org(verb) => verb.run(context).await,
+            Self::JoinToken(verb) => verb.run(context).await,
             Self::Token(verb) => verb.run(context).await,
             Self::Secret(verb) => verb.run(context).await,
             Self::Volume(verb) => verb.run(context).await,
@@ -195,6 +200,8 @@ pub enum Invocation {
     Up(Box<UpArgs>),
     /// To remove what a node of this machine has made.
     Down(DownArgs),
+    /// To make a cluster of one out of what is left of a larger one.
+    Recover(RecoverArgs),
     /// To talk to a server; see [`crate::run()`].
     Client(Box<ClientCommand>),
 }
@@ -239,6 +246,7 @@ pub fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation,
     Ok(match command {
         Command::Up(args) => Invocation::Up(args),
         Command::Down(args) => Invocation::Down(args),
+        Command::Recover(args) => Invocation::Recover(args),
         Command::Client(verb) => Invocation::Client(Box::new(ClientCommand { global, verb })),
     })
 }

@@ -16,6 +16,7 @@ mod exit;
 mod fault;
 mod image;
 mod io;
+mod join_token;
 mod listing;
 mod mcp;
 mod node;
@@ -45,7 +46,7 @@ use std::process::ExitCode;
 pub use args::{ClientCommand, Invocation, command, parse, try_parse};
 pub use exit::Exit;
 pub use io::Io;
-pub use up::{DownArgs, Ipv4Range, OnExit, Overcommit, UpArgs};
+pub use up::{DownArgs, Ipv4Range, OnExit, Overcommit, RecoverArgs, UpArgs};
 
 use context::Context;
 

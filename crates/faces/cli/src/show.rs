@@ -114,6 +114,7 @@ pub(crate) fn nodes(views: &[NodeView]) -> Table {
         column("NAME"),
         column("STATE"),
         column("ROLES"),
+        column("STATE PART"),
         column("CLOUD"),
         column("REGION"),
         column("CPU"),
@@ -124,6 +125,8 @@ pub(crate) fn nodes(views: &[NodeView]) -> Table {
         wide("RUNTIME"),
         wide("VERSION"),
         wide("API"),
+        wide("ADDRESS"),
+        wide("BLOCK"),
         wide("ID"),
     ];
     let row = |view: &NodeView| {
@@ -136,6 +139,7 @@ pub(crate) fn nodes(views: &[NodeView]) -> Table {
                 node.name.as_str().into(),
                 Cell::State(node_state(view)),
                 roles.join(",").into(),
+                view.state_part.as_ref().map(word).unwrap_or_default().into(),
                 node.location.cloud.as_str().into(),
                 node.location.region.as_str().into(),
                 format!("{}/{}", view.requested.cpu, node.capacity.cpu).into(),
@@ -146,6 +150,8 @@ pub(crate) fn nodes(views: &[NodeView]) -> Table {
                 node.runtime.as_ref().map(word).unwrap_or_default().into(),
                 node.version.as_str().into(),
                 node.api_address.as_str().into(),
+                node.address.as_deref().unwrap_or_default().into(),
+                node.block.as_deref().unwrap_or_default().into(),
                 node.id.as_str().into(),
             ],
         }

@@ -11,17 +11,41 @@ use std::str::FromStr;
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use univrs_model::decode::nearest;
+use univrs_model::join::Fingerprint;
+use univrs_model::member::{MOST_VOTERS, VOTERS};
 use univrs_model::name::Name;
 use univrs_model::node::{Role, RuntimeKind};
 
 /// Runs this machine as a node.
 ///
-/// On an empty data directory it bootstraps a cluster of its own.
+/// On an empty data directory it bootstraps a cluster of its own, or joins another with --join.
 #[derive(Args, Clone, Debug)]
 pub struct UpArgs {
     /// Make a new cluster; does nothing when the data directory already holds one
     #[arg(long, env = "UNIVRS_BOOTSTRAP", value_parser = FalseyValueParser::new())]
     pub bootstrap: bool,
+    /// Join the cluster of this node instead of making one; several to try, separated by commas. Does nothing when the
+    /// data directory belongs to a cluster already
+    #[arg(long, env = "UNIVRS_JOIN", value_name = "HOST[:PORT]", value_delimiter = ',', conflicts_with = "bootstrap")]
+    pub join: Vec<String>,
+    /// What to join with, as `univrs join-token create` prints it
+    #[arg(long, env = "UNIVRS_JOIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub join_token: Option<String>,
+    /// File with the join token; it is waited for
+    #[arg(long, env = "UNIVRS_JOIN_TOKEN_FILE", value_name = "FILE", conflicts_with = "join_token")]
+    pub join_token_file: Option<PathBuf>,
+    /// SHA-256 of the authority of the cluster to join, to be sure that the token is of it
+    #[arg(long, env = "UNIVRS_CA_SHA256", value_name = "HEX")]
+    pub ca_sha256: Option<Fingerprint>,
+    /// Address at which other nodes reach this one, over mutual TLS
+    #[arg(long, env = "UNIVRS_NODE_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:9443", value_parser = socket_address)]
+    pub node_listen: SocketAddr,
+    /// Address that other nodes are told to reach this one at; that of the interface to them when absent
+    #[arg(long, env = "UNIVRS_ADVERTISE", value_name = "HOST[:PORT]")]
+    pub advertise: Option<String>,
+    /// How many validators of a new cluster vote, where that many may: an odd number up to 7
+    #[arg(long, env = "UNIVRS_VOTERS", value_name = "NUMBER", default_value_t = VOTERS, value_parser = voters)]
+    pub voters: u32,
     /// Address of the API
     #[arg(long, env = "UNIVRS_API", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = socket_address)]
     pub api: SocketAddr,
@@ -40,8 +64,9 @@ pub struct UpArgs {
     /// Directory of everything this node keeps
     #[arg(long, env = "UNIVRS_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// What this node is for, separated by commas: validator, business, slim
-    #[arg(long, env = "UNIVRS_ROLE", value_name = "ROLES", value_delimiter = ',', default_value = "validator,business,slim", value_parser = role)]
+    /// What this node is for, separated by commas: validator, business, slim; all of it when absent, or what the join
+    /// token allows. It stays so
+    #[arg(long, env = "UNIVRS_ROLE", value_name = "ROLES", value_delimiter = ',', value_parser = role)]
     pub role: Vec<Role>,
     /// Cloud that this machine stands in
     #[arg(long, env = "UNIVRS_CLOUD", default_value = "local")]
@@ -86,6 +111,20 @@ pub struct DownArgs {
     pub data_dir: Option<PathBuf>,
 }
 
+/// Makes a cluster of one out of this node's copy of the state, when most validators are lost for good.
+///
+/// Without --accept-loss it only says what would be lost. The node must be a validator, and its daemon stopped.
+/// Afterwards it is a new cluster with the old state: other machines join anew, with empty data directories.
+#[derive(Args, Clone, Debug)]
+pub struct RecoverArgs {
+    /// Directory of everything the node keeps
+    #[arg(long, env = "UNIVRS_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Do it, and lose what this copy does not have
+    #[arg(long)]
+    pub accept_loss: bool,
+}
+
 /// What becomes of the containers when `up` is told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnExit {
@@ -97,6 +136,13 @@ pub enum OnExit {
 
 impl UpArgs {
     /// The directory of everything this node keeps.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(default_data_dir)
+    }
+}
+
+impl RecoverArgs {
+    /// The directory of everything the node keeps.
     pub fn data_dir(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(default_data_dir)
     }
@@ -201,7 +247,12 @@ fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     Err(format!("`{text}` is none of {}{}", names.join(", "), near.unwrap_or_default()))
 }
 
-fn role(text: &str) -> Result<Role, String> {
+fn voters(text: &str) -> Result<u32, String> {
+    let number = text.parse::<u32>().ok().filter(|number| number % 2 == 1 && *number <= MOST_VOTERS);
+    number.ok_or_else(|| format!("`{text}` is not 1, 3, 5 or 7"))
+}
+
+pub(crate) fn role(text: &str) -> Result<Role, String> {
     one_of(text, &[("validator", Role::Validator), ("business", Role::Business), ("slim", Role::Slim)])
 }
 

@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod exec;
 mod images;
+mod join_tokens;
 mod logs;
 mod nodes;
 mod operations;

@@ -1,5 +1,7 @@
 //! Who replicates the store, and changing that at run time.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use super::error::Result;
@@ -60,11 +62,16 @@ pub trait ClusterAdmin: Send + Sync + 'static {
     /// All members, as the local node knows them.
     async fn members(&self) -> Result<Vec<Member>>;
 
-    /// Adds a member without a vote and returns at once; its copy fills in the background.
+    /// Adds a member without a vote and returns at once; its copy fills in the background. A member that is known
+    /// already is only given the new address.
     async fn add_learner(&self, id: MemberId, address: String) -> Result<()>;
 
     /// Gives a learner a vote. Refused with [`NotCaughtUp`](super::Error::NotCaughtUp) while its copy is behind.
     async fn promote(&self, id: MemberId) -> Result<()>;
+
+    /// Gives the vote to exactly these members, in one change; the others stay without one. Refused with
+    /// [`NotCaughtUp`](super::Error::NotCaughtUp) while the copy of one who would be new to it is behind.
+    async fn set_voters(&self, voters: BTreeSet<MemberId>) -> Result<()>;
 
     /// Removes a member, voter or learner.
     async fn remove(&self, id: MemberId) -> Result<()>;

@@ -167,6 +167,12 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The caller may not do that with these keys. Nothing was written.
+    #[error("{reason}")]
+    Denied {
+        /// What it may not.
+        reason: String,
+    },
     /// The store was shut down, or stopped itself after a failure that it logged.
     #[error("the store is closed")]
     Closed,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::{Notify, watch};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use univrs_model::Timestamp;
@@ -25,8 +26,10 @@ use crate::reporter::Reporter;
 use crate::secrets::Secrets;
 use crate::volumes;
 
-/// How often the node says that it is alive: three times within its lease.
-const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// How often the node says that it is alive: four times within its lease.
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// How long saying so may take before it counts as not heard.
+const ANSWER: Duration = Duration::from_millis(2500);
 /// Pause before trying again to reach the control plane or the runtime.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -256,26 +259,40 @@ impl KeepAlive {
         }
     }
 
-    /// Renews the lease, and says since when the control plane has not been heard.
+    /// Renews the lease, and says since when the control plane has not been heard: since before the last sign of life
+    /// that it surely took in, so that the node never believes in its lease for longer than the control plane does.
     async fn run(self, cut_off: watch::Sender<Option<Timestamp>>) {
         let mut tick = tokio::time::interval(KEEP_ALIVE);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = self.clock.now();
         loop {
             tick.tick().await;
-            let heard = match self.control.keep_alive(&self.node.id).await {
-                Ok(()) => true,
-                Err(ControlPlaneError::Refused { reason, .. }) => {
-                    tracing::info!(reason, "registering again");
-                    self.control.register(&self.node).await.is_ok()
-                }
-                Err(error @ ControlPlaneError::Unavailable { .. }) => {
-                    tracing::warn!(%error, "the control plane does not answer");
-                    false
-                }
-            };
+            let asked = self.clock.now();
+            let heard = tokio::time::timeout(ANSWER, self.renew()).await.unwrap_or_else(|_| {
+                tracing::warn!("the control plane does not answer in time");
+                false
+            });
+            if heard {
+                last = asked;
+            }
             cut_off.send_if_modified(|since| {
-                let next = if heard { None } else { since.or_else(|| Some(self.clock.now())) };
+                let next = if heard { None } else { since.or(Some(last)) };
                 std::mem::replace(since, next) != *since
             });
+        }
+    }
+
+    async fn renew(&self) -> bool {
+        match self.control.keep_alive(&self.node.id).await {
+            Ok(()) => true,
+            Err(ControlPlaneError::Refused { reason, .. }) => {
+                tracing::info!(reason, "registering again");
+                self.control.register(&self.node).await.is_ok()
+            }
+            Err(error @ ControlPlaneError::Unavailable { .. }) => {
+                tracing::warn!(%error, "the control plane does not answer");
+                false
+            }
         }
     }
 }

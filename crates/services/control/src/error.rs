@@ -2,6 +2,7 @@
 
 use univrs_model::field::FieldError;
 use univrs_model::name::Name;
+use univrs_ports::authority::AuthorityError;
 use univrs_ports::node_access::AccessError;
 use univrs_ports::seal::SealError;
 use univrs_ports::store;
@@ -116,6 +117,9 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// No certificate can be issued.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// A secret cannot be sealed or opened.
     #[error(transparent)]
     Seal(#[from] SealError),

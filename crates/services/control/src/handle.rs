@@ -31,6 +31,11 @@ pub struct Idempotency {
     pub fingerprint: String,
 }
 
+/// Where this process begins to count entries of one instant, so that two nodes do not meet.
+pub(crate) fn own_numbers() -> u64 {
+    u64::from(rand::random::<u16>()) << 13
+}
+
 /// What is remembered of a request with an `Idempotency-Key`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RememberedRequest {
@@ -59,15 +64,15 @@ pub struct Control {
     pub(crate) sightings: Sightings,
     pub(crate) admin: Option<Admin>,
     pub(crate) sealer: Arc<dyn Sealer>,
+    node: Option<NodeId>,
     authorizer: Arc<Authorizer>,
     serial: Arc<AtomicU64>,
 }
 
-/// Who replicates the state, and which node this process is.
+/// Who replicates the state.
 #[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) admin: Arc<dyn ClusterAdmin>,
-    pub(crate) node: NodeId,
 }
 
 /// One write about to be committed.
@@ -108,7 +113,7 @@ impl Control {
         sealer: Arc<dyn Sealer>,
         authorizer: Arc<Authorizer>,
     ) -> Self {
-        let (sightings, serial) = (Sightings::default(), Arc::default());
+        let (sightings, serial) = (Sightings::default(), Arc::new(AtomicU64::new(own_numbers())));
         Self {
             store,
             mirror,
@@ -118,6 +123,7 @@ impl Control {
             admin: None,
             sealer,
             planning: false,
+            node: None,
             authorizer,
             serial,
         }
@@ -126,8 +132,21 @@ impl Control {
     /// Lets it say who replicates the state: `admin` knows the members, and this process is that of `node`.
     #[must_use]
     pub fn with_members(mut self, admin: Arc<dyn ClusterAdmin>, node: NodeId) -> Self {
-        self.admin = Some(Admin { admin, node });
+        self.admin = Some(Admin { admin });
+        self.with_node(node)
+    }
+
+    /// Says which node this process is, when it does not hold the state itself.
+    #[must_use]
+    pub fn with_node(mut self, node: NodeId) -> Self {
+        self.node = Some(node);
         self
+    }
+
+    /// Whether this node has made itself known and is heard; so it is where nobody said which node this is.
+    pub fn is_registered(&self) -> bool {
+        let node = self.node.as_ref();
+        node.is_none_or(|node| self.mirror.state().nodes_alive.contains(node))
     }
 
     /// The same control plane in planning mode: a write is checked and permitted as ever, and then kept as a plan

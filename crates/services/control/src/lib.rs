@@ -9,11 +9,15 @@
 //! Absent by design: adapters, HTTP, and any decision that is not in a core.
 
 mod audit;
+mod authority;
 mod delivery;
 mod error;
 mod explain;
+mod guarded;
 mod handle;
 mod history;
+mod join_tokens;
+mod joining;
 mod local;
 mod mirror;
 mod nodes;
@@ -31,12 +35,15 @@ mod state;
 mod tokens;
 pub mod view;
 mod volumes;
+mod voting;
 mod workloads;
 
 pub use audit::{AuditEntry, AuditResult, AuditView};
+pub use authority::Founding;
 pub use delivery::LocalSecrets;
 pub use error::Error;
 pub use explain::Explanation;
+pub use guarded::GuardedStore;
 pub use handle::{Control, Idempotency, WriteOptions};
 pub use history::LogPage;
 pub use local::{LocalControlPlane, NODE_LEASE};
@@ -47,3 +54,4 @@ pub use plans::{BlastRadius, Change, ChangeAction, Plan, PlanRefusal, PlanStatus
 pub use reach::{ContainerLogs, Selection};
 pub use reconcile::Reconciler;
 pub use state::{OrgName, State, Touched, WorkloadKey};
+pub use voting::Voting;

@@ -24,8 +24,8 @@ use crate::mirror::Mirror;
 use crate::record::{delete, key, put, unchanged};
 use crate::volumes::removed_event;
 
-/// How long a node counts as alive after its last sign of life.
-pub const NODE_LEASE: Duration = Duration::from_secs(10);
+/// How long a node counts as alive after its last sign of life, of which it gives one every second.
+pub const NODE_LEASE: Duration = Duration::from_secs(4);
 
 /// The control plane for the node on this machine.
 pub struct LocalControlPlane {
@@ -40,7 +40,7 @@ impl LocalControlPlane {
     /// A control plane over the store and picture of this process.
     pub fn new(store: Arc<dyn StateStore>, mirror: Mirror, clock: Arc<dyn Clock>) -> Self {
         // Event keys of nodes start high, so that they never meet those of the faces.
-        Self { store, mirror, clock, lease: Mutex::new(None), serial: AtomicU64::new(1 << 31) }
+        Self { store, mirror, clock, lease: Mutex::new(None), serial: AtomicU64::new((1 << 31) + crate::handle::own_numbers()) }
     }
 }
 
@@ -59,8 +59,12 @@ impl ControlPlane for LocalControlPlane {
             let known = self.mirror.state().nodes.get(&node.id).map(|known| known.created_at);
             let node = Node { created_at: known.unwrap_or(node.created_at), ..node.clone() };
             let ops = vec![put(keys::node(&node.id), &node)?, alive];
-            self.store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
+            let outcome = self.store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
             *self.lease.lock().await = Some(grant.id);
+            if let Some(revision) = outcome.committed() {
+                // What was decided while the node was away is known before it acts.
+                self.mirror.at_least(revision).await;
+            }
             Ok::<_, Error>(())
         };
         write.await.map_err(|error| unavailable(&error))

@@ -10,7 +10,8 @@ use univrs_model::event::{Event, EventKind, Severity};
 use univrs_model::ids::{ClusterId, matches_prefix};
 use univrs_model::instance::InstanceView;
 use univrs_model::keys;
-use univrs_model::node::{Capacity, Node, NodePolicy, NodeState, NodeView};
+use univrs_model::member::Member;
+use univrs_model::node::{Capacity, Node, NodePolicy, NodeState, NodeView, StatePart};
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_ports::store::{Consistency, MemberId, Revision, Role, TxnOutcome};
 
@@ -190,6 +191,14 @@ impl Control {
         }
         let at = keys::node(&node.id);
         let policy = keys::node_policy(&node.id);
+        let mut guards = vec![unchanged(at.clone(), Some(node.revision))?];
+        let mut ops = vec![crate::record::delete(at)?, crate::record::delete(policy)?];
+        if let Some(member) = state.members.get(&node.id) {
+            let removed = Member { removed_at: Some(self.clock.now()), ..Member::clone(member) };
+            guards.push(unchanged(keys::member(&node.id), Some(member.revision))?);
+            ops.push(put(keys::member(&node.id), &removed)?);
+            ops.push(crate::record::delete(keys::validator_key(&node.id))?);
+        }
         let outcome = self
             .commit(Write {
                 caller: caller.clone(),
@@ -197,8 +206,8 @@ impl Control {
                 action: Action::NodeWrite,
                 object: format!("node/{}", node.name),
                 summary: format!("removed node {}", node.name),
-                guards: vec![unchanged(at.clone(), Some(node.revision))?],
-                ops: vec![crate::record::delete(at)?, crate::record::delete(policy)?],
+                guards,
+                ops,
                 event: Some(Event {
                     at: self.clock.now(),
                     kind: EventKind::NodeRemoved,
@@ -226,6 +235,7 @@ impl Control {
         let record =
             stored.map(|stored| Record::<ClusterRecord>::decode(keys::CLUSTER, &stored)).transpose()?;
         let (members, revision) = self.list_nodes(caller)?;
+        let members = self.with_state_parts(members).await;
         let (workloads, _) = self.list_workloads(caller)?;
         let state = self.mirror.state();
         let mut problems = Vec::new();
@@ -265,16 +275,34 @@ impl Control {
 }
 
 impl Control {
+    /// Fills in what each node does for the replicated state, as far as this node knows.
+    pub async fn with_state_parts(&self, mut nodes: Vec<NodeView>) -> Vec<NodeView> {
+        let Some(admin) = &self.admin else { return nodes };
+        let Ok(status) = admin.admin.status().await else { return nodes };
+        let state = self.mirror.state();
+        for view in &mut nodes {
+            let id = state.members.get(&view.node.id).and_then(|member| member.member).map(MemberId);
+            let known = status.members.iter().find(|member| Some(member.id) == id);
+            view.state_part = known.map(|member| match member.role {
+                _ if status.leader == Some(member.id) => StatePart::Leader,
+                Role::Voter => StatePart::Voter,
+                Role::Learner => StatePart::Follower,
+            });
+        }
+        nodes
+    }
+
     /// Who leads and who votes, as the store says.
     async fn deciders(&self, state: &State) -> Result<(Option<String>, Vec<String>), Error> {
         let Some(admin) = &self.admin else { return Ok((None, Vec::new())) };
         let status = admin.admin.status().await?;
         let name = |id: MemberId| {
-            let address = status.members.iter().find(|member| member.id == id).map(|m| m.address.as_str());
-            match (state.nodes.get(&admin.node), address) {
-                (Some(node), _) if id == status.member => node.name.to_string(),
-                (_, Some(address)) if !address.is_empty() => address.to_owned(),
-                _ => id.to_string(),
+            let member = state.members.values().find(|member| member.member == Some(id.0));
+            let node = member.and_then(|member| state.nodes.get(&member.node));
+            match (node, member) {
+                (Some(node), _) => node.name.to_string(),
+                (None, Some(member)) => member.name.to_string(),
+                (None, None) => id.to_string(),
             }
         };
         let voters = status.members.iter().filter(|member| member.role == Role::Voter);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::OrdSet;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use univrs_model::Timestamp;
 use univrs_model::event::Event;
@@ -24,6 +25,7 @@ use univrs_rollout::{Decision, DependencyState, Loss, RolloutInput};
 
 use crate::error::Error;
 use crate::history;
+use crate::join_tokens;
 use crate::mirror::{Inbox, Mirror};
 use crate::placement::{self, Chosen, Placement};
 use crate::preemption::{self, Nominations};
@@ -51,11 +53,19 @@ pub struct Reconciler {
     /// Instances for which room is being made.
     nominations: Nominations,
     serial: u64,
+    leading: watch::Receiver<bool>,
 }
 
 impl Reconciler {
-    /// A loop over these parts; `inbox` must be one of those the mirror fills.
-    pub fn new(store: Arc<dyn StateStore>, mirror: Mirror, inbox: Inbox, clock: Arc<dyn Clock>) -> Self {
+    /// A loop over these parts; `inbox` must be one of those the mirror fills. It follows the picture all the time and
+    /// acts while this node leads.
+    pub fn new(
+        store: Arc<dyn StateStore>,
+        mirror: Mirror,
+        inbox: Inbox,
+        clock: Arc<dyn Clock>,
+        leading: watch::Receiver<bool>,
+    ) -> Self {
         // Event keys of this loop start apart from those of faces and nodes.
         Self {
             store,
@@ -66,7 +76,8 @@ impl Reconciler {
             wake: BTreeMap::new(),
             waiting: OrdSet::new(),
             nominations: Nominations::default(),
-            serial: 1 << 30,
+            serial: (1 << 30) + crate::handle::own_numbers(),
+            leading,
         }
     }
 
@@ -79,10 +90,31 @@ impl Reconciler {
                 () = shutdown.cancelled() => return,
                 () = self.inbox.wait() => {}
                 () = tokio::time::sleep(until_wake) => {}
-                _ = sweep.tick() => self.sweep().await,
+                _ = sweep.tick() => if *self.leading.borrow() {
+                    self.sweep().await;
+                },
+                changed = self.leading.changed() => match changed {
+                    // Whatever the leader before had in mind is decided anew.
+                    Ok(()) if *self.leading.borrow_and_update() => self.sweep().await,
+                    Ok(()) => {}
+                    Err(_) => return,
+                },
             }
-            self.pass().await;
+            if *self.leading.borrow() {
+                self.pass().await;
+            } else {
+                self.watch_on();
+            }
         }
+    }
+
+    /// Follows the picture without acting, so that this node can take over at any moment.
+    fn watch_on(&mut self) {
+        let touched = self.inbox.take();
+        let state = self.mirror.state();
+        self.placement.follow(&state, &touched, self.clock.now());
+        self.nominations.follow(&state);
+        self.wake.clear();
     }
 
     fn until_next_wake(&self) -> Duration {
@@ -112,6 +144,12 @@ impl Reconciler {
                     "old log entries could not be removed"
                 );
             }
+        }
+        if let Err(error) = join_tokens::forget_ended(&self.store, &state, self.clock.now()).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "join tokens that ended long ago could not be removed"
+            );
         }
         if let Err(error) = tokens::forget_ended(&self.store, &state, self.clock.now()).await {
             tracing::warn!(

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 
 use imbl::{OrdMap, OrdSet};
 use serde::de::DeserializeOwned;
-use univrs_model::ids::{DataKeyId, InstanceId, NodeId, OperationId, TokenId};
+use univrs_model::ids::{DataKeyId, InstanceId, JoinTokenId, NodeId, OperationId, TokenId};
 use univrs_model::instance::{Assignment, Instance, InstanceOrder, Observation};
+use univrs_model::join::JoinGrant;
 use univrs_model::keys;
+use univrs_model::member::{AuthorityRecord, Member, Membership};
 use univrs_model::name::Name;
 use univrs_model::node::{Node, NodePolicy};
 use univrs_model::operation::Operation;
@@ -20,6 +22,7 @@ use univrs_model::token::Token;
 use univrs_model::volume::Volume;
 use univrs_ports::store::{Key, Revision, StoredValue};
 
+use crate::nodes::ClusterRecord;
 use crate::record::Record;
 
 /// A workload's name with its organisation.
@@ -80,6 +83,16 @@ impl Touched {
 pub struct State {
     /// The revision of this picture.
     pub revision: Revision,
+    /// The cluster's identity.
+    pub cluster: Option<Record<ClusterRecord>>,
+    /// What all joins share.
+    pub membership: Option<Record<Membership>>,
+    /// The cluster's authority.
+    pub authority: Option<Record<AuthorityRecord>>,
+    /// Who belongs to the cluster, and who was removed from it not long ago.
+    pub members: OrdMap<NodeId, Record<Member>>,
+    /// Join tokens.
+    pub join_grants: OrdMap<JoinTokenId, Record<JoinGrant>>,
     /// Nodes as they describe themselves.
     pub nodes: OrdMap<NodeId, Record<Node>>,
     /// What users said about nodes.
@@ -142,6 +155,16 @@ impl State {
             insert(&mut self.orgs, name, text, value);
         } else if let Some(id) = text.strip_prefix(keys::TOKENS).and_then(|id| id.parse().ok()) {
             insert(&mut self.tokens, id, text, value);
+        } else if let Some(id) = text.strip_prefix(keys::MEMBERS).and_then(|id| id.parse().ok()) {
+            insert(&mut self.members, id, text, value);
+        } else if let Some(id) = text.strip_prefix(keys::JOIN_TOKENS).and_then(|id| id.parse().ok()) {
+            insert(&mut self.join_grants, id, text, value);
+        } else if text == keys::CLUSTER {
+            set(&mut self.cluster, text, value);
+        } else if text == keys::MEMBERSHIP {
+            set(&mut self.membership, text, value);
+        } else if text == keys::AUTHORITY {
+            set(&mut self.authority, text, value);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {
                 "workload" => {
@@ -216,6 +239,12 @@ impl State {
             self.orgs.remove(&name);
         } else if let Some(id) = text.strip_prefix(keys::TOKENS).and_then(|id| id.parse::<TokenId>().ok()) {
             self.tokens.remove(&id);
+        } else if let Some(id) = text.strip_prefix(keys::MEMBERS).and_then(|id| id.parse::<NodeId>().ok()) {
+            self.members.remove(&id);
+        } else if let Some(id) =
+            text.strip_prefix(keys::JOIN_TOKENS).and_then(|id| id.parse::<JoinTokenId>().ok())
+        {
+            self.join_grants.remove(&id);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {
                 "workload" => {
@@ -344,6 +373,15 @@ fn take_out<K: Ord + Clone>(index: &mut OrdMap<K, OrdSet<InstanceId>>, key: &K, 
     ids.remove(id);
     if ids.is_empty() {
         index.remove(key);
+    }
+}
+
+fn set<T: DeserializeOwned>(into: &mut Option<Record<T>>, key: &str, value: &StoredValue) {
+    match Record::decode(key, value) {
+        Ok(record) => *into = Some(record),
+        Err(error) => {
+            tracing::error!(key, error = &error as &dyn std::error::Error, "skipped a stored object");
+        }
     }
 }
 

@@ -138,10 +138,16 @@ pub fn node(state: &State, record: &Record<Node>) -> NodeView {
     let (requested, instances) = requested(state.assignments_on(&record.id), state);
     let mut node = Node::clone(record);
     node.labels.extend(said.labels.clone());
+    if let Some(member) = state.members.get(&record.id) {
+        node.block = member.block.clone().or(node.block);
+    }
+    let reachable = state.nodes_alive.contains(&record.id);
     NodeView {
+        reachable,
+        state_part: None,
         revision: policy.map_or(record.revision.0, |policy| policy.revision.0.max(record.revision.0)),
         updated_at: said.updated_at.unwrap_or(record.created_at),
-        state: if state.nodes_alive.contains(&record.id) { NodeState::Ready } else { NodeState::Lost },
+        state: if reachable { NodeState::Ready } else { NodeState::Lost },
         cordoned: said.cordoned,
         draining: said.draining,
         requested,

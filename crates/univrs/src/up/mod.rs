@@ -2,11 +2,15 @@
 //! to stop. Containers stay when the daemon goes.
 
 pub(crate) mod containers;
+mod founding;
+mod member;
 mod memory;
 mod node;
 mod parts;
 mod sealing;
 mod services;
+mod standing;
+pub(crate) mod state;
 mod stop;
 
 use std::sync::Arc;
@@ -19,18 +23,26 @@ use univrs_api::{App, Metrics};
 use univrs_authz::Authorizer;
 use univrs_cli::UpArgs;
 use univrs_control::{
-    Control, Inbox, LocalControlPlane, LocalSecrets, Mirror, NodeDrain, OperationRunner, Reconciler,
+    Control, Inbox, LocalControlPlane, LocalSecrets, Mirror, NodeDrain, OperationRunner, Reconciler, Voting,
 };
+use univrs_model::node::Role;
 use univrs_ports::clock::{Clock, SystemClock};
-use univrs_ports::store::StateStore;
+use univrs_ports::secrets::SecretSource;
 
+use crate::cluster::asking::RemoteSecrets;
+use crate::cluster::port::{self, Late};
+use crate::cluster::reach::ClusterAccess;
+use crate::cluster::renewal;
 use crate::failure::Failure;
 use crate::identity::DataDir;
 use crate::logging;
 
-pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
+pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     logging::start();
-    let stop = stop::Signals::new()?;
+    // A variable that is set to nothing says nothing.
+    args.join.retain(|host| !host.is_empty());
+    args.join_token = args.join_token.filter(|token| !token.is_empty());
+    let mut stop = stop::Signals::new()?;
     let ingress = services::IngressSettings::read(&args)?;
     let dir = DataDir::new(args.data_dir());
     let held = dir.take()?;
@@ -45,40 +57,97 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
 
-    let raft = Arc::new(parts::open_store(&dir, &mut identity).await?);
-    let store: Arc<dyn StateStore> = Arc::clone(&raft) as _;
-    parts::write_cluster(&store, &identity).await?;
-    let sealer = sealing::open(&dir, &identity, &*store).await?;
+    let beginning = member::begin(&args, &dir, &mut identity, clock.now());
+    let member::Member { standing, peers, state, address, port } = tokio::select! {
+        begun = beginning => begun?,
+        () = stop.interrupted() => return Ok(()),
+    };
+    if let Some(port) = port {
+        tasks.spawn(port::serve(port, Arc::clone(&peers), shutdown.clone()));
+    }
+    let store = Arc::clone(&state.store);
+    tokio::select! {
+        ready = state::ready(&*store, &identity, &standing) => ready?,
+        () = stop.interrupted() => {
+            shutdown.cancel();
+            return Ok(());
+        }
+    }
+    let sealer = sealing::open(&dir, &identity, &standing, &*store).await?;
     let inbox = Inbox::default();
     let operations = Inbox::default();
     let inboxes = vec![inbox.clone(), operations.clone()];
     let mirror = Mirror::start(Arc::clone(&store), inboxes, shutdown.clone()).await?;
-    let machine = parts::Machine::open(&args, &dir, &mut identity).await?;
-    let node = node::describe(&args, &dir, &identity, machine.kind(), clock.now())?;
+    let directory = Arc::clone(peers.trust.directory());
+    let machine = parts::Machine::open(&args, &dir, &mut identity, &standing).await?;
+    let now = clock.now();
+    let node = node::describe(&args, &dir, &identity, &standing, machine.kind(), address.clone(), now);
 
-    let access = Arc::new(LocalNodeAccess::new(identity.node.clone(), machine.runtime()));
+    let local = Arc::new(LocalNodeAccess::new(identity.node.clone(), machine.runtime()));
+    let access = ClusterAccess {
+        node: identity.node.clone(),
+        local: Arc::clone(&local),
+        dial: Arc::clone(&peers.dial),
+    };
     let authorizer = Arc::new(Authorizer::new()?);
     let control = Control::new(
         Arc::clone(&store),
         mirror.clone(),
         Arc::clone(&clock),
-        access,
+        Arc::new(access),
         Arc::clone(&sealer),
         authorizer,
-    )
-    .with_members(raft, identity.node.clone());
-    control.share_data_keys().await?;
-    let reconciler = Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock));
-    tasks.spawn(reconciler.run(shutdown.clone()));
-    let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
-    let runner = OperationRunner::new(
-        Arc::clone(&store),
-        mirror.clone(),
-        operations,
-        Arc::clone(&clock),
-        vec![Arc::new(drain)],
     );
-    tasks.spawn(runner.run(shutdown.clone()));
+    let control = match &state.copy {
+        Some(copy) => control.with_members(Arc::new(copy.clone()), identity.node.clone()),
+        None => control.with_node(identity.node.clone()),
+    };
+    if !standing.joined {
+        founding::found(&args, &identity, &standing, &control, &peers.trust, address, now).await?;
+    }
+    let local_secrets = Arc::new(LocalSecrets::new(mirror.clone(), sealer));
+    let is_validator = standing.roles.contains(&Role::Validator) || !standing.joined;
+    let secrets: Arc<dyn SecretSource> = match is_validator {
+        true => Arc::clone(&local_secrets) as _,
+        false => Arc::new(RemoteSecrets(Arc::clone(&peers.asking))),
+    };
+    let late = Late {
+        control: control.clone(),
+        secrets: is_validator.then_some(local_secrets),
+        access: local,
+    };
+    // Set once, here.
+    drop(peers.late.set(late));
+    tasks.spawn(directory.follow(mirror.clone(), shutdown.clone()));
+    let renewing =
+        renewal::keep(Arc::clone(&peers.trust), Arc::clone(&peers.asking), control.clone(), Arc::clone(&clock));
+    tasks.spawn(shutdown.clone().run_until_cancelled_owned(renewing));
+    if is_validator {
+        tasks.spawn(control.clone().keep_keys_shared(shutdown.clone()));
+    }
+    if let Some(copy) = &state.copy {
+        let leading = copy.leading();
+        let reconciler = Reconciler::new(
+            Arc::clone(&store),
+            mirror.clone(),
+            inbox,
+            Arc::clone(&clock),
+            leading.clone(),
+        );
+        tasks.spawn(reconciler.run(shutdown.clone()));
+        let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
+        let runner = OperationRunner::new(
+            Arc::clone(&store),
+            mirror.clone(),
+            operations,
+            Arc::clone(&clock),
+            vec![Arc::new(drain)],
+            leading.clone(),
+        );
+        tasks.spawn(runner.run(shutdown.clone()));
+        let voting = Voting::new(Arc::new(copy.clone()), mirror.clone());
+        tasks.spawn(voting.run(leading, shutdown.clone()));
+    }
 
     let control_plane =
         Arc::new(LocalControlPlane::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock)));
@@ -87,11 +156,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let agent = Agent::new(AgentOptions {
         node: node.clone(),
         control: control_plane,
-        machine: machine.for_agent(
-            &dir,
-            &identity.node,
-            Arc::new(LocalSecrets::new(mirror.clone(), sealer)),
-        )?,
+        machine: machine.for_agent(&dir, &identity.node, secrets)?,
         clock: Arc::clone(&clock),
         on_collected: Arc::new(move |collected| counted.images_collected(collected.images, collected.bytes)),
     });
@@ -112,6 +177,9 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     tracing::info!(node = %node.name, id = %node.id, api = %args.api, version = %node.version, "ready");
 
     let down = stop.wait(&args, &[agent.abort_handle(), api.abort_handle()]).await;
+    if let Some(copy) = &state.copy {
+        state::hand_over(copy, &mirror).await;
+    }
     tracing::info!(containers = if down { "are removed" } else { "keep running" }, "stopping");
     shutdown.cancel();
     tasks.close();
@@ -119,7 +187,10 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
         tracing::warn!("some parts did not stop in time");
     }
     drop((machine, mirror));
-    drop(store);
+    if let Some(copy) = &state.copy {
+        copy.close().await;
+    }
+    drop((state, store));
     if down {
         crate::down::remove(&dir, &identity).await?;
     }

@@ -2,43 +2,55 @@
 
 use univrs_cli::UpArgs;
 use univrs_model::Timestamp;
+use univrs_model::name::Name;
 use univrs_model::node::{Location, Node, RuntimeKind};
 
 use crate::failure::Failure;
-use crate::identity::{DataDir, Identity};
+use crate::identity::{DataDir, Identity, Standing};
 use crate::machine;
 
-/// The node as it registers with the control plane.
+/// The name of this node: the one it has, or that of the host.
+pub(super) fn name(args: &UpArgs) -> Result<Name, Failure> {
+    match &args.name {
+        Some(name) => Ok(name.clone()),
+        None => machine::name(),
+    }
+}
+
+/// Where this machine stands.
+pub(super) fn location(args: &UpArgs) -> Location {
+    Location {
+        cloud: args.cloud.clone(),
+        region: args.region.clone(),
+        zone: args.zone.clone(),
+        operator: args.operator.clone(),
+    }
+}
+
+/// The node as it registers with the control plane. `address` is where other nodes reach it.
 pub(super) fn describe(
     args: &UpArgs,
     dir: &DataDir,
     identity: &Identity,
+    standing: &Standing,
     runtime: Option<RuntimeKind>,
+    address: Option<String>,
     now: Timestamp,
-) -> Result<Node, Failure> {
-    let name = match &args.name {
-        Some(name) => name.clone(),
-        None => machine::name()?,
-    };
-    let mut roles = args.role.clone();
-    roles.sort_unstable();
-    roles.dedup();
-    Ok(Node {
+) -> Node {
+    Node {
         id: identity.node.clone(),
-        name,
-        roles,
-        location: Location {
-            cloud: args.cloud.clone(),
-            region: args.region.clone(),
-            zone: args.zone.clone(),
-            operator: args.operator.clone(),
-        },
+        name: args.name.clone().filter(|_| !standing.joined).unwrap_or_else(|| standing.name.clone()),
+        roles: standing.roles.clone(),
+        location: location(args),
         capacity: machine::capacity(dir.root(), args.overcommit.cpu, args.overcommit.memory),
         runtime,
         api_address: args.api.to_string(),
+        address,
+        block: identity.range.clone(),
+        wireguard: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         bind_paths: args.allow_bind.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
         labels: args.labels.iter().cloned().collect(),
         created_at: now,
-    })
+    }
 }

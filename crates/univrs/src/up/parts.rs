@@ -7,72 +7,25 @@ use tokio_util::task::TaskTracker;
 use univrs_agent::{Machine as AgentMachine, Secrets};
 use univrs_authz::Action;
 use univrs_cli::UpArgs;
-use univrs_control::{ClusterRecord, Control};
+use univrs_control::Control;
 use univrs_image::{ImageStore, SimulatedImages};
 use univrs_model::caller::Caller;
-use univrs_model::ids::{NodeId, OrgId};
-use univrs_model::keys;
+use univrs_model::ids::NodeId;
 use univrs_model::name::Name;
 use univrs_model::node::{Role, RuntimeKind};
-use univrs_model::org::Org;
 use univrs_network::{NetworkOptions, NodeNetwork, Range, SimulatedNetwork, pick_free_range};
 use univrs_ports::images::{ImageLibrary, Images, SELF_TAG};
 use univrs_ports::network::Network;
 use univrs_ports::runtime::Runtime;
 use univrs_ports::secrets::SecretSource;
-use univrs_ports::store::{ClusterId, Key, MemberId, StateStore, Txn};
 use univrs_runtime::simulated::SimulatedRuntime;
-use univrs_store::{Options, RaftStore};
 
 use crate::failure::Failure;
-use crate::identity::{DataDir, Identity};
+use crate::identity::{DataDir, Identity, Standing};
 use crate::up::containers::{self, Wanted};
 
 /// How many bits of a node's block of the cluster's range are fixed: 254 addresses for instances.
 const NODE_PREFIX: u8 = 24;
-
-/// Opens the replicated state, as the only voter when the directory is new.
-///
-/// # Errors
-/// [`Failure::StateMissing`] when the state was made once and is not there: beginning anew would end every container.
-pub(super) async fn open_store(dir: &DataDir, identity: &mut Identity) -> Result<RaftStore, Failure> {
-    if identity.founded && !univrs_store::exists(&dir.store()) {
-        return Err(Failure::StateMissing { path: dir.store() });
-    }
-    let options = Options {
-        cluster_id: Some(store_id(identity)),
-        bootstrap: !identity.founded,
-        ..Options::new(dir.store(), MemberId(1))
-    };
-    let store = RaftStore::open(options).await?;
-    if !identity.founded {
-        identity.founded = true;
-        dir.write_identity(identity)?;
-    }
-    Ok(store)
-}
-
-/// The cluster's id as the store has it: the letters of the text as a number.
-fn store_id(identity: &Identity) -> ClusterId {
-    let letters = identity.cluster.as_str().bytes().skip(univrs_model::ids::ClusterId::PREFIX.len());
-    ClusterId(letters.fold(0, |number, letter| (number << 8) | u128::from(letter)))
-}
-
-/// Records the cluster's identity and the organisation that everyone has in the state, once.
-pub(super) async fn write_cluster(store: &Arc<dyn StateStore>, identity: &Identity) -> Result<(), Failure> {
-    let record = ClusterRecord { id: identity.cluster.clone(), created_at: identity.created_at };
-    let bytes = serde_json::to_vec(&record)
-        .map_err(|error| Failure::DataDir { path: keys::CLUSTER.into(), reason: error.to_string() })?;
-    // What is there already makes the guard fail, and nothing is written.
-    store.txn(Txn::create(Key::new(keys::CLUSTER)?, bytes)).await?;
-    let name = Name::default_org();
-    let key = Key::new(keys::organisation(&name))?;
-    let org = Org { id: OrgId::from_bits(rand::random()), name, created_at: identity.created_at };
-    let bytes = serde_json::to_vec(&org)
-        .map_err(|error| Failure::DataDir { path: key.as_str().into(), reason: error.to_string() })?;
-    store.txn(Txn::create(key, bytes)).await?;
-    Ok(())
-}
 
 /// What this machine runs containers with.
 pub(super) struct Machine {
@@ -84,22 +37,29 @@ pub(super) struct Machine {
 
 impl Machine {
     /// Opens images, runtime and network. A node that only holds state needs neither runtime nor network nor root.
-    pub(super) async fn open(args: &UpArgs, dir: &DataDir, identity: &mut Identity) -> Result<Self, Failure> {
+    pub(super) async fn open(
+        args: &UpArgs,
+        dir: &DataDir,
+        identity: &mut Identity,
+        standing: &Standing,
+    ) -> Result<Self, Failure> {
         let images = Arc::new(ImageStore::open(&dir.images(), univrs_image::Options::default())?);
         let bind_paths = args.allow_bind.clone();
-        let nowhere = || Arc::new(SimulatedNetwork::new(cluster_range(args)));
-        let Some(wanted) = wanted_runtime(args)? else {
-            return Ok(Self { images, runtime: None, network: nowhere(), bind_paths });
+        let cluster = cluster_range(args, standing);
+        let Some(wanted) = wanted_runtime(args, &standing.roles)? else {
+            let network = Arc::new(SimulatedNetwork::new(first_block(dir, identity, cluster)?));
+            return Ok(Self { images, runtime: None, network, bind_paths });
         };
         if wanted == Wanted::Simulated {
             tracing::warn!("the simulated runtime is in use: no container is real");
             let runtime: Arc<dyn Runtime> = Arc::new(SimulatedRuntime::default());
-            return Ok(Self { images, runtime: Some(runtime), network: nowhere(), bind_paths });
+            let network = Arc::new(SimulatedNetwork::new(first_block(dir, identity, cluster)?));
+            return Ok(Self { images, runtime: Some(runtime), network, bind_paths });
         }
         let runtime = containers::open(wanted, dir, identity, &images).await?;
-        let range = node_range(args, dir, identity).await?;
+        let range = node_range(dir, identity, cluster).await?;
         let options = NetworkOptions {
-            cluster: cluster_range(args),
+            cluster,
             ..NetworkOptions::new(identity.node.clone(), range, dir.network())
         };
         let network: Arc<dyn Network> = Arc::new(NodeNetwork::open(options).await?);
@@ -188,8 +148,8 @@ impl Machine {
 }
 
 /// The runtime that flags and roles call for; never the simulated one unless asked for.
-fn wanted_runtime(args: &UpArgs) -> Result<Option<Wanted>, Failure> {
-    let runs_workloads = args.role.iter().any(|role| matches!(role, Role::Business | Role::Slim));
+fn wanted_runtime(args: &UpArgs, roles: &[Role]) -> Result<Option<Wanted>, Failure> {
+    let runs_workloads = roles.iter().any(|role| matches!(role, Role::Business | Role::Slim));
     if !runs_workloads {
         return Ok(None);
     }
@@ -209,22 +169,46 @@ fn wanted_runtime(args: &UpArgs) -> Result<Option<Wanted>, Failure> {
     Err(Failure::NoRuntime { reason: reason.to_owned() })
 }
 
-fn cluster_range(args: &UpArgs) -> Range {
+/// The range that the cluster's nodes share out: what the cluster says, and on a founder what the flags say.
+pub(super) fn cluster_range(args: &UpArgs, standing: &Standing) -> Range {
+    let said = Range::new(args.cluster_cidr.address, args.cluster_cidr.prefix);
+    let known = standing.cluster_cidr.parse::<Range>().ok();
     let fallback = Range::new(std::net::Ipv4Addr::new(100, 64, 0, 0), 10);
-    let asked = Range::new(args.cluster_cidr.address, args.cluster_cidr.prefix);
+    let asked = if standing.joined { known.or(said) } else { said.or(known) };
     #[expect(clippy::expect_used, reason = "10 bits are at most 32")]
     asked.or(fallback).expect("a literal range")
 }
 
-/// This node's block of the cluster's range: chosen once, then kept.
-async fn node_range(args: &UpArgs, dir: &DataDir, identity: &mut Identity) -> Result<Range, Failure> {
-    let cluster = cluster_range(args);
+/// The block that this node has, if it is one of the range.
+fn kept_block(identity: &Identity, cluster: Range) -> Option<Range> {
     let kept = identity.range.as_deref().and_then(|text| text.parse::<Range>().ok());
-    if let Some(range) = kept.filter(|range| cluster.overlaps(range)) {
-        return Ok(range);
-    }
-    let range = pick_free_range(cluster, NODE_PREFIX.max(cluster.prefix())).await?;
-    identity.range = Some(range.to_string());
+    kept.filter(|range| cluster.overlaps(range))
+}
+
+fn keep_block(dir: &DataDir, identity: &mut Identity, block: Range) -> Result<Range, Failure> {
+    identity.range = Some(block.to_string());
     dir.write_identity(identity)?;
-    Ok(range)
+    Ok(block)
+}
+
+/// This node's block where no address is real: the first of the range on a founder.
+fn first_block(dir: &DataDir, identity: &mut Identity, cluster: Range) -> Result<Range, Failure> {
+    match kept_block(identity, cluster) {
+        Some(block) => Ok(block),
+        None => {
+            let first = Range::new(cluster.base(), NODE_PREFIX.max(cluster.prefix())).unwrap_or(cluster);
+            keep_block(dir, identity, first)
+        }
+    }
+}
+
+/// This node's block of the cluster's range: given with joining, or chosen once by a founder, then kept.
+async fn node_range(dir: &DataDir, identity: &mut Identity, cluster: Range) -> Result<Range, Failure> {
+    match kept_block(identity, cluster) {
+        Some(block) => Ok(block),
+        None => {
+            let free = pick_free_range(cluster, NODE_PREFIX.max(cluster.prefix())).await?;
+            keep_block(dir, identity, free)
+        }
+    }
 }

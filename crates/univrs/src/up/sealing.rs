@@ -3,14 +3,33 @@
 use std::sync::Arc;
 
 use univrs_model::keys;
+use univrs_model::node::Role;
+use univrs_model::secret::ValidatorKey;
 use univrs_ports::seal::Sealer;
 use univrs_ports::store::{Consistency, Key, StateStore, Txn};
 use univrs_seal::{ValidatorSealer, key_file};
 
 use crate::failure::Failure;
-use crate::identity::{DataDir, Identity};
+use crate::identity::{DataDir, Identity, Standing};
 
-/// Opens the key, or makes it for a node that never had one, and makes its public half known.
+/// The public half of this node's key, which is made when there is none: what is sent with a request to join.
+pub(super) fn prepare(dir: &DataDir, identity: &Identity) -> Result<ValidatorKey, Failure> {
+    Ok(sealer(dir, identity, false)?.public_key())
+}
+
+fn sealer(dir: &DataDir, identity: &Identity, in_use: bool) -> Result<ValidatorSealer, Failure> {
+    let path = dir.secrets_key();
+    let fail = |reason: String| Failure::SecretsKey { path: path.clone(), reason };
+    let private = match (key_file::read(&path).map_err(|error| fail(said(&error)))?, in_use) {
+        (Some(private), _) => private,
+        (None, false) => key_file::create(&path).map_err(|error| fail(said(&error)))?,
+        (None, true) => return Err(fail("it is not there".to_owned())),
+    };
+    ValidatorSealer::new(identity.node.clone(), &private).map_err(|error| fail(error.to_string()))
+}
+
+/// Opens the key, or makes it for a node that never had one, and on a validator makes its public half known. On other
+/// nodes it opens nothing.
 ///
 /// # Errors
 /// [`Failure::SecretsKey`] when the key that this node's secrets were sealed with is not there: with another one
@@ -18,19 +37,16 @@ use crate::identity::{DataDir, Identity};
 pub(super) async fn open(
     dir: &DataDir,
     identity: &Identity,
+    standing: &Standing,
     store: &dyn StateStore,
 ) -> Result<Arc<dyn Sealer>, Failure> {
-    let path = dir.secrets_key();
-    let fail = |reason: String| Failure::SecretsKey { path: path.clone(), reason };
+    if !standing.roles.contains(&Role::Validator) && standing.joined {
+        return Ok(Arc::new(sealer(dir, identity, false)?));
+    }
     let at = Key::new(keys::validator_key(&identity.node))?;
-    let known = store.get(&at, Consistency::Linearizable).await?;
-    let private = match (key_file::read(&path).map_err(|error| fail(said(&error)))?, &known) {
-        (Some(private), _) => private,
-        (None, None) => key_file::create(&path).map_err(|error| fail(said(&error)))?,
-        (None, Some(_)) => return Err(fail("it is not there".to_owned())),
-    };
-    let sealer =
-        ValidatorSealer::new(identity.node.clone(), &private).map_err(|error| fail(error.to_string()))?;
+    let known = store.get(&at, Consistency::LOCAL).await?;
+    let sealer = sealer(dir, identity, known.is_some())?;
+    let fail = |reason: String| Failure::SecretsKey { path: dir.secrets_key(), reason };
     let public = serde_json::to_vec(&sealer.public_key()).map_err(|error| fail(error.to_string()))?;
     match known {
         Some(known) if known.value[..] != public[..] => {

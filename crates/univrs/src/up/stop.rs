@@ -28,6 +28,14 @@ impl Signals {
         })
     }
 
+    /// Returns when the daemon is told to stop while it is still starting.
+    pub(super) async fn interrupted(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// Waits until the daemon is to stop; answers whether everything it made is to be removed.
     pub(super) async fn wait(mut self, args: &UpArgs, vital: &[AbortHandle]) -> bool {
         let mut check = tokio::time::interval(CHECK);

@@ -21,7 +21,7 @@ const MOST_IN_FLIGHT: u32 = 4096;
 
 /// Why a request got no answer (WIRE-3).
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CallError {
+pub enum CallError {
     /// It was certainly not acted on.
     #[error("the request was not sent")]
     NotSent(#[source] WireError),

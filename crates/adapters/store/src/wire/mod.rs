@@ -27,6 +27,7 @@
 //! Frames that wait for the same connection are written at once: throughput comes from there.
 
 mod asker;
+mod caller;
 mod connection;
 mod dial;
 mod frame;
@@ -39,6 +40,8 @@ mod service;
 mod session;
 mod words;
 
+pub use caller::Caller;
+pub use connection::CallError;
 pub use dial::{Dial, Io, TcpDial};
 pub use hello::{NEWEST_VERSION, OLDEST_VERSION};
 pub use members::{MemberService, WireTransport};
@@ -74,6 +77,8 @@ impl Channel {
     pub const MEMBERS: Channel = Channel(0);
     /// What clients ask of the store.
     pub const STORE: Channel = Channel(1);
+    /// What nodes ask of validators: certificates, secrets, and to let a machine in.
+    pub const CLUSTER: Channel = Channel(2);
 }
 
 /// Why a connection could not be made, or ended.

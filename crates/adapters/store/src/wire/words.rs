@@ -110,6 +110,8 @@ pub(crate) enum Fault {
     Closed,
     /// Anything else, in words.
     Failed(String),
+    /// The caller may not.
+    Denied(String),
 }
 
 /// What can be too large.
@@ -154,6 +156,7 @@ impl From<Error> for Fault {
             Error::RequestForgotten { request } => Fault::RequestForgotten { request },
             Error::FeatureLevel { needed, current } => Fault::FeatureLevel { needed, current },
             Error::Closed => Fault::Closed,
+            Error::Denied { reason } => Fault::Denied(reason),
             other => Fault::Failed(other.to_string()),
         }
     }
@@ -182,6 +185,7 @@ impl Fault {
             Fault::Closed => {
                 Error::Unavailable { reason: "the node that was asked stops", may_have_committed: writes }
             }
+            Fault::Denied(reason) => Error::Denied { reason },
             Fault::Failed(reason) => {
                 tracing::warn!(reason, "the node that was asked failed to answer");
                 Error::Unavailable { reason: "the node that was asked failed", may_have_committed: writes }

@@ -42,9 +42,9 @@ async fn a_snapshot_restores_as_a_new_cluster() {
     let meta = store.snapshot(&mut writer).await.unwrap();
     assert_eq!(meta.keys, 300);
     let root = new.path().join("store");
-    let cluster = restore(&file, &root, MemberId(5), "here".to_owned()).unwrap();
+    let cluster = restore(&file, &root, MemberId(5), "here".to_owned(), None).unwrap();
     assert_ne!(cluster, store.cluster_id());
-    assert!(restore(&file, &root, MemberId(5), String::new()).is_err(), "never over something");
+    assert!(restore(&file, &root, MemberId(5), String::new(), None).is_err(), "never over something");
     for _ in 0..2 {
         let restored = RaftStore::open(Options::new(&root, MemberId(5))).await.unwrap();
         assert_eq!(
@@ -60,13 +60,13 @@ async fn a_snapshot_restores_as_a_new_cluster() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
         std::fs::write(&file, bytes).unwrap();
-        let refused = restore(&file, &new.path().join("other"), MemberId(1), String::new());
+        let refused = restore(&file, &new.path().join("other"), MemberId(1), String::new(), None);
         assert!(
             matches!(refused, Err(Error::Corrupt { .. } | Error::NewerFormat { .. })),
             "{at}: {refused:?}"
         );
     }
     std::fs::write(&file, &whole[..whole.len() - 20]).unwrap();
-    let refused = restore(&file, &new.path().join("other"), MemberId(1), String::new());
+    let refused = restore(&file, &new.path().join("other"), MemberId(1), String::new(), None);
     assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
 }

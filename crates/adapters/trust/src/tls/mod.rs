@@ -1,7 +1,7 @@
 //! Mutual TLS between nodes. TLS 1.3 only; both ends are known by their certificates, never by their addresses.
 //!
-//! Two protocols share the port, told apart by ALPN: [`NODES`] between members, where both ends show certificates,
-//! and [`JOIN`] for machines that have none yet. A server answers [`arrival`] with who came, and hands strangers to
+//! The protocols that share the port are told apart by ALPN: [`NODES`] and [`ACCESS`] between members, where both ends
+//! show certificates, and [`JOIN`] for machines that have none yet. A server answers [`arrival`] with who came, and hands strangers to
 //! nothing but joining.
 
 mod verify;
@@ -22,6 +22,9 @@ use verify::{FirstContact, Members};
 pub const NODES: &[u8] = b"univrs-node/1";
 /// What machines speak that are not members yet.
 pub const JOIN: &[u8] = b"univrs-join/1";
+
+/// What members speak to reach into each other's instances: one connection for each session.
+pub const ACCESS: &[u8] = b"univrs-access/1";
 
 /// Who may come in with a certificate of the cluster's authority. Asked within a handshake, so it answers from memory.
 pub trait Membership: Send + Sync + 'static {
@@ -52,6 +55,8 @@ impl Membership for Everyone {
 pub enum Arrival {
     /// A member.
     Node(Peer),
+    /// A member that wants to reach into an instance.
+    Access(Peer),
     /// A machine that wants to join.
     Stranger,
 }
@@ -108,7 +113,7 @@ pub fn answering(
         .with_client_cert_verifier(Arc::new(members))
         .with_single_cert(chain, credentials.private())
         .map_err(of_rustls)?;
-    config.alpn_protocols = vec![NODES.to_vec(), JOIN.to_vec()];
+    config.alpn_protocols = vec![NODES.to_vec(), ACCESS.to_vec(), JOIN.to_vec()];
     Ok(config)
 }
 
@@ -119,8 +124,9 @@ pub fn answering(
 pub fn arrival(connection: &ServerConnection) -> Result<Arrival, TrustError> {
     match (connection.alpn_protocol(), connection.peer_certificates().and_then(<[_]>::first)) {
         (Some(NODES), Some(certificate)) => Ok(Arrival::Node(Peer::of(certificate)?)),
+        (Some(ACCESS), Some(certificate)) => Ok(Arrival::Access(Peer::of(certificate)?)),
         (Some(JOIN), _) => Ok(Arrival::Stranger),
-        (Some(NODES), None) => Err(TrustError::Stranger { reason: "no certificate was shown".to_owned() }),
+        (Some(NODES | ACCESS), None) => Err(TrustError::Stranger { reason: "no certificate was shown".to_owned() }),
         _ => Err(TrustError::Stranger { reason: "the protocol is not one of ours".to_owned() }),
     }
 }

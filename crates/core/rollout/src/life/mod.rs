@@ -224,7 +224,10 @@ fn advance(state: &mut Now<'_>) {
             state.wake(due);
         }
     }
-    if state.memory.ending.is_none() {
+    // What has not begun may have been given to another node since; whoever decides that cannot be heard.
+    let must_wait =
+        state.seen.cut_off_since.is_some() && !state.is_up() && state.observation.phase < Phase::Running;
+    if state.memory.ending.is_none() && !must_wait {
         if state.prepare() {
             state.run();
         } else if state.observation.phase == Phase::Running {

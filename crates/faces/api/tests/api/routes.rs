@@ -28,7 +28,7 @@ fn filled(path: &str) -> String {
     let path = path.replace("{workload}", "web").replace("{node}", "one").replace("{org}", "default");
     let path = path.replace("{operation}", "op_none").replace("{plan}", "pl_none");
     let path = path.replace("{name}", "password").replace("{volume}", "web.data");
-    let path = path.replace("{token_id}", "look");
+    let path = path.replace("{token_id}", "look").replace("{join_token}", "jt_none");
     assert!(!path.contains('{'), "say what {path} stands for");
     match path.as_str() {
         "/api/images" | "/api/images/export" => format!("{path}?reference=web:1"),
@@ -95,6 +95,8 @@ async fn the_bodies_above_are_those_that_the_routes_take() {
             ["/exec", "/proxy", "/rollback", "/cancel", "/{volume}"].iter().any(|end| path.ends_with(end))
                 || path.starts_with("/ws/")
                 || path.starts_with("/api/plans")
+                // Nobody joins what has no authority.
+                || path.starts_with("/api/join-tokens")
                 || (method == Method::DELETE && path.starts_with("/api/nodes"))
                 || (method == Method::DELETE && path.starts_with("/api/secrets"));
         if needs_more || action.ends_with("_read") || action == "none" {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use univrs_model::Timestamp;
@@ -32,6 +33,7 @@ pub struct OperationRunner {
     kinds: BTreeMap<&'static str, Arc<dyn OperationKind>>,
     /// Those under way here.
     taken: BTreeSet<OperationId>,
+    leading: watch::Receiver<bool>,
 }
 
 #[derive(Clone)]
@@ -49,12 +51,13 @@ impl OperationRunner {
         inbox: Inbox,
         clock: Arc<dyn Clock>,
         kinds: Vec<Arc<dyn OperationKind>>,
+        leading: watch::Receiver<bool>,
     ) -> Self {
         let kinds = kinds.into_iter().map(|kind| (kind.name(), kind)).collect();
-        Self { parts: Parts { store, mirror, clock }, inbox, kinds, taken: BTreeSet::new() }
+        Self { parts: Parts { store, mirror, clock }, inbox, kinds, taken: BTreeSet::new(), leading }
     }
 
-    /// Runs until `shutdown`; operations under way stay as they are and are taken up at the next start.
+    /// Runs until `shutdown`, and acts while this node leads; operations under way stay as they are and are taken up at the next start.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut sweep = tokio::time::interval(SWEEP);
         let mut under_way: JoinSet<OperationId> = JoinSet::new();
@@ -65,12 +68,24 @@ impl OperationRunner {
                     continue;
                 },
                 _ = sweep.tick() => {}
+                changed = self.leading.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    if !*self.leading.borrow_and_update() {
+                        // Whoever leads now takes them up where they are.
+                        under_way.shutdown().await;
+                        self.taken.clear();
+                    }
+                }
                 Some(ended) = under_way.join_next() => match ended {
                     Ok(id) => drop(self.taken.remove(&id)),
                     Err(error) => tracing::error!(%error, "an operation's task ended badly; it is taken up again at the next start"),
                 },
             }
-            self.take_up(&mut under_way);
+            if *self.leading.borrow() {
+                self.take_up(&mut under_way);
+            }
         }
     }
 

@@ -1,0 +1,167 @@
+//! The members as this node knows them: where they are and which keys they have.
+//!
+//! A copy lies in the data directory, so that the nodes of a cluster find and believe each other when all of them
+//! start at once, before any has read the replicated state.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio_util::sync::CancellationToken;
+use univrs_control::{Mirror, State};
+use univrs_model::ids::NodeId;
+use univrs_model::member::Member;
+use univrs_model::node::Role;
+use univrs_trust::Peer;
+use univrs_trust::tls::Membership;
+
+/// The members.
+pub(crate) struct Directory {
+    path: PathBuf,
+    members: RwLock<BTreeMap<NodeId, Member>>,
+}
+
+impl Directory {
+    /// What the copy on disk says; nobody when there is none, or it cannot be read.
+    pub(crate) fn open(path: PathBuf) -> Self {
+        let members: Vec<Member> =
+            fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let members = members.into_iter().map(|member| (member.node.clone(), member)).collect();
+        Self { path, members: RwLock::new(members) }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&BTreeMap<NodeId, Member>) -> T) -> T {
+        read(&self.members.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes in who the members are, those that were removed not long ago included.
+    pub(crate) fn replace(&self, members: Vec<Member>) {
+        let members: BTreeMap<NodeId, Member> =
+            members.into_iter().map(|member| (member.node.clone(), member)).collect();
+        if self.read(|known| *known == members) {
+            return;
+        }
+        let text = serde_json::to_vec_pretty(&members.values().collect::<Vec<_>>()).unwrap_or_default();
+        *self.members.write().unwrap_or_else(PoisonError::into_inner) = members;
+        let temporary = self.path.with_extension("new");
+        let written = || {
+            let mut file = fs::File::create(&temporary)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &self.path)
+        };
+        if let Err(error) = written() {
+            tracing::warn!(path = %self.path.display(), %error, "the list of members could not be kept");
+        }
+    }
+
+    /// Follows the state until `shutdown`.
+    pub(crate) async fn follow(self: Arc<Self>, mirror: Mirror, shutdown: CancellationToken) {
+        let mut states = mirror.subscribe();
+        loop {
+            let state = states.borrow_and_update().clone();
+            if !state.members.is_empty() {
+                self.replace(everyone(&state));
+            }
+            let changed = shutdown.run_until_cancelled(states.changed()).await;
+            if !matches!(changed, Some(Ok(()))) {
+                return;
+            }
+        }
+    }
+
+    /// Where a member is.
+    pub(crate) fn address(&self, node: &NodeId) -> Option<String> {
+        self.read(|members| members.get(node).and_then(|member| member.address.clone()))
+    }
+
+    /// The validators but for `own`.
+    pub(crate) fn validators(&self, own: &NodeId) -> Vec<NodeId> {
+        self.read(|members| {
+            let validators = members.values().filter(|member| {
+                member.removed_at.is_none() && member.roles.contains(&Role::Validator) && member.node != *own
+            });
+            validators.map(|member| member.node.clone()).collect()
+        })
+    }
+
+    /// How many members there are.
+    pub(crate) fn len(&self) -> usize {
+        self.read(|members| members.values().filter(|member| member.removed_at.is_none()).count())
+    }
+}
+
+/// All members, removed ones included, with the addresses they have now.
+fn everyone(state: &State) -> Vec<Member> {
+    let removed = state.members.values().filter(|member| member.removed_at.is_some());
+    let mut all = state.current_members();
+    all.extend(removed.map(|member| Member::clone(member)));
+    all
+}
+
+impl Membership for Directory {
+    fn admit(&self, peer: &Peer, expired: bool) -> Result<(), String> {
+        self.read(|members| match members.get(&peer.node) {
+            Some(member) if member.removed_at.is_some() => {
+                Err(format!("node {} was removed from the cluster", peer.node))
+            }
+            // After a long sleep of the whole cluster everyone is known by the key it joined with.
+            Some(member) if expired && member.public_key == hex::encode(&peer.public_key) => Ok(()),
+            _ if expired => Err(format!("the certificate of node {} expired at {}", peer.node, peer.not_after)),
+            // Who joined a moment ago is not known everywhere yet.
+            _ => Ok(()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use univrs_model::Timestamp;
+    use univrs_model::ids::{ClusterId, NodeId};
+    use univrs_model::member::Member;
+    use univrs_model::node::{Location, Role};
+    use univrs_trust::Peer;
+    use univrs_trust::tls::Membership;
+
+    use super::Directory;
+
+    fn member(number: u128, key: &str, removed: bool) -> Member {
+        Member {
+            node: NodeId::from_bits(number),
+            name: "one".parse().unwrap(),
+            member: Some(1),
+            roles: vec![Role::Validator],
+            location: Location::default(),
+            public_key: key.to_owned(),
+            address: Some("10.0.0.1:9443".to_owned()),
+            block: None,
+            joined_at: Timestamp::UNIX_EPOCH,
+            removed_at: removed.then_some(Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    #[test]
+    fn expired_certificates_are_good_for_known_keys_and_none_for_removed_nodes() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::open(dir.path().join("members.json"));
+        directory.replace(vec![member(1, "0102", false), member(2, "0304", true)]);
+        let peer = |number: u128, key: [u8; 2]| Peer {
+            cluster: ClusterId::from_bits(9),
+            node: NodeId::from_bits(number),
+            roles: vec![Role::Validator],
+            not_before: Timestamp::UNIX_EPOCH,
+            not_after: Timestamp::UNIX_EPOCH,
+            public_key: key.to_vec(),
+        };
+        assert!(directory.admit(&peer(1, [1, 2]), true).is_ok());
+        assert!(directory.admit(&peer(1, [9, 9]), true).is_err(), "another key");
+        assert!(directory.admit(&peer(2, [3, 4]), false).is_err(), "removed");
+        assert!(directory.admit(&peer(3, [5, 6]), false).is_ok(), "joined a moment ago");
+        assert!(directory.admit(&peer(3, [5, 6]), true).is_err(), "unknown and expired");
+        let again = Directory::open(dir.path().join("members.json"));
+        assert_eq!(again.address(&NodeId::from_bits(1)).as_deref(), Some("10.0.0.1:9443"));
+        assert_eq!(again.len(), 1);
+    }
+}

@@ -1,0 +1,217 @@
+//! Daemons with ports and directories of their own, and what tests ask of them.
+
+use std::fs::OpenOptions;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A cluster in the making.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+    around: TempDir,
+    http: reqwest::Client,
+}
+
+/// One daemon.
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) api: u16,
+    pub(crate) port: u16,
+    child: Option<Child>,
+    flags: Vec<String>,
+    dir: PathBuf,
+    log: PathBuf,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub(crate) fn univrs() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_univrs"));
+    command.stdin(Stdio::null());
+    command
+}
+
+impl Node {
+    fn command(&self) -> Command {
+        let mut command = univrs();
+        command
+            .args(["up", "--name", &self.name, "--runtime", "simulated", "--overcommit", "cpu=4"])
+            .args(["--api", &format!("127.0.0.1:{}", self.api)])
+            .args(["--ingress", "127.0.0.1:0", "--ingress-tls", "127.0.0.1:0"])
+            .args(["--node-listen", &format!("127.0.0.1:{}", self.port)])
+            .arg("--data-dir")
+            .arg(&self.dir)
+            .args(&self.flags);
+        command
+    }
+
+    pub(crate) fn start(&mut self) {
+        let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
+        self.child = Some(self.command().stderr(log).spawn().unwrap());
+    }
+
+    /// As `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Told to stop, as by the service manager; waits until it has.
+    pub(crate) fn stop(&mut self) {
+        let mut child = self.child.take().unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            if let Some(mut child) = node.child.take() {
+                drop(child.kill());
+                drop(child.wait());
+            }
+            if std::thread::panicking() {
+                let log = node.log();
+                let tail: Vec<&str> = log.lines().rev().take(25).collect();
+                eprintln!("--- end of the log of {}", node.name);
+                tail.iter().rev().for_each(|line| eprintln!("{line}"));
+            }
+        }
+    }
+}
+
+impl Cluster {
+    /// One node that founded it.
+    pub(crate) async fn found(flags: &[&str]) -> Self {
+        let mut cluster =
+            Self { nodes: Vec::new(), around: tempfile::tempdir().unwrap(), http: reqwest::Client::new() };
+        cluster.add("one", flags);
+        cluster.until_ready(0).await;
+        cluster
+    }
+
+    /// Starts another daemon with these flags.
+    pub(crate) fn add(&mut self, name: &str, flags: &[&str]) -> usize {
+        let mut node = Node {
+            name: name.to_owned(),
+            api: free_port(),
+            port: free_port(),
+            child: None,
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            dir: self.around.path().join(name),
+            log: self.around.path().join(format!("{name}.log")),
+        };
+        node.start();
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// Where the first node is joined.
+    pub(crate) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.nodes[0].port)
+    }
+
+    /// A join token from the command line, as scripts get it.
+    pub(crate) fn token(&self, flags: &[&str]) -> String {
+        let made = self.cli(0, &[&["join-token", "create"], flags].concat());
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Lets another node in with a token of its own, and waits until it is ready.
+    pub(crate) async fn join(&mut self, name: &str, flags: &[&str]) -> usize {
+        let token = self.token(&[]);
+        let host = self.host();
+        let index = self.add(name, &[&["--join", &host, "--join-token", &token], flags].concat());
+        self.until_ready(index).await;
+        index
+    }
+
+    /// What a machine says that is not let in.
+    pub(crate) fn refused(&self, flags: &[&str]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let asked = univrs()
+            .args(["up", "--runtime", "simulated", "--api", "127.0.0.1:0", "--ingress", "127.0.0.1:0"])
+            .args(["--ingress-tls", "127.0.0.1:0", "--node-listen", "127.0.0.1:0", "--data-dir"])
+            .arg(dir.path())
+            .args(["--join", &self.host()])
+            .args(flags)
+            .output()
+            .unwrap();
+        assert_eq!(asked.status.code(), Some(1), "{}", String::from_utf8_lossy(&asked.stderr));
+        String::from_utf8_lossy(&asked.stderr).into_owned()
+    }
+
+    /// The command line against a node's API.
+    pub(crate) fn cli(&self, node: usize, arguments: &[&str]) -> Output {
+        let server = format!("http://127.0.0.1:{}", self.nodes[node].api);
+        univrs().args(["--server", &server, "-y"]).args(arguments).output().unwrap()
+    }
+
+    pub(crate) async fn until_ready(&self, node: usize) {
+        let url = format!("http://127.0.0.1:{}/readyz", self.nodes[node].api);
+        self.until(&format!("{} is ready", self.nodes[node].name), async || {
+            let asked = self.http.get(&url).timeout(Duration::from_secs(3)).send().await;
+            asked.is_ok_and(|reply| reply.status().is_success())
+        })
+        .await;
+    }
+
+    /// Waits until `test` holds.
+    pub(crate) async fn until(&self, what: &str, test: impl AsyncFn() -> bool) -> Duration {
+        let begun = Instant::now();
+        while !test().await {
+            assert!(begun.elapsed() < PATIENCE, "waited too long until {what}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        begun.elapsed()
+    }
+
+    /// Sends a request; the status, and the body as JSON. Status zero when nobody answers.
+    pub(crate) async fn send(&self, node: usize, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let url = format!("http://127.0.0.1:{}{path}", self.nodes[node].api);
+        let mut request = self.http.request(method, url).timeout(Duration::from_secs(8));
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let Ok(reply) = request.send().await else { return (0, Value::Null) };
+        let status = reply.status().as_u16();
+        let text = reply.text().await.unwrap_or_default();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    pub(crate) async fn get(&self, node: usize, path: &str) -> Value {
+        self.send(node, Method::GET, path, None).await.1
+    }
+
+    /// The nodes by name, as one of them sees them.
+    pub(crate) async fn node_view(&self, seen_by: usize, name: &str) -> Value {
+        self.get(seen_by, &format!("/api/nodes/{name}")).await
+    }
+
+    /// Instances of a workload that run and can be heard, with the names of their nodes, as one of the nodes sees them.
+    pub(crate) async fn running(&self, seen_by: usize, workload: &str) -> Vec<(String, String)> {
+        let answer = self.get(seen_by, &format!("/api/workloads/{workload}/instances")).await;
+        let items = answer["items"].as_array().cloned().unwrap_or_default();
+        let running = items.iter().filter(|item| item["phase"] == "running" && item["reachable"] == true);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        running.map(|item| (text(&item["id"]), text(&item["node_name"]))).collect()
+    }
+}

@@ -1,0 +1,12 @@
+//! Several real daemons on loopback become one cluster. Containers are simulated; everything between the nodes is
+//! real.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test, and says what the daemons said"
+)]
+
+mod harness;
+mod joining;
+mod together;
