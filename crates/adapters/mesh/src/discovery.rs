@@ -217,6 +217,15 @@ impl Peers {
     }
 }
 
+impl Peers {
+    /// Ends this peer and waits until its sockets are closed.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        // The task was told to end, so how it ended says nothing.
+        let _ = (&mut self.task).await;
+    }
+}
+
 impl Drop for Peers {
     fn drop(&mut self) {
         self.task.abort();

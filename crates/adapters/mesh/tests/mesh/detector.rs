@@ -184,9 +184,14 @@ async fn a_kill_is_seen_soon_by_all_and_the_living_are_left_alone() {
     let rounds: u64 = std::env::var("UNIVRS_SOAK_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     // The soak is quiet for ten minutes, as the promise says.
     let (quiet, kills) = if rounds > 1 { (Duration::from_secs(600), 20) } else { (Duration::from_secs(8), 2) };
-    let seen = run(50, 0.05, quiet, kills, Pace::default()).await;
+    let env = |n: &str, d: f64| std::env::var(n).ok().and_then(|t| t.parse().ok()).unwrap_or(d);
+    let pace = Pace { round: Duration::from_millis(env("ROUND", 200.) as u64), threshold: env("PHI", 8.), first_interval: Duration::from_millis(env("FIRST", 1000.) as u64), samples: env("SAMPLES", 200.) as usize, ..Pace::default() };
+    let seen = run(50, env("LOSS", 0.05), quiet, kills, pace).await;
     let at = |share: f64| seen.kills[((seen.kills.len() - 1) as f64 * share) as usize];
     let (half, most, last) = (at(0.5), at(0.99), at(1.0));
+    if std::env::var_os("X").is_some() {
+        panic!("p50 {half:?}, p99 {most:?}, last {last:?}, {} B/s, together in {:?} mistakes {}", seen.bytes, seen.together, seen.mistakes);
+    }
     assert!(
         half <= Duration::from_millis(2500) && last <= Duration::from_secs(6),
         "p50 {half:?}, p99 {most:?}, last {last:?}"
@@ -194,9 +199,6 @@ async fn a_kill_is_seen_soon_by_all_and_the_living_are_left_alone() {
     assert_eq!(seen.mistakes, 0, "a living node was suspected");
     assert!(seen.bytes <= 15_000, "{} bytes per second and node", seen.bytes);
     assert!(seen.together <= Duration::from_secs(10), "{:?} until everyone saw everyone", seen.together);
-    if std::env::var_os("UNIVRS_SHOW").is_some() {
-        panic!("p50 {half:?}, p99 {most:?}, last {last:?}, {} B/s, together in {:?}", seen.bytes, seen.together);
-    }
 }
 
 #[tokio::test]

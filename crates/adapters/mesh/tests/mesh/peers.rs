@@ -133,7 +133,7 @@ async fn a_peer_that_cannot_be_dialled_is_reached_through_a_member() {
     };
     // A relay tells its clients where it is reached; on loopback nobody can find that out for it.
     let through = address(&relay, "quic-v1");
-    drop(relay);
+    relay.stop().await;
     let relay = {
         let mut options = options(1);
         let plain = through.rsplit_once("/p2p/").unwrap().0.to_owned();
