@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, watch};
 use univrs_model::Timestamp;
 use univrs_model::ids::{ClusterId, NodeId};
+pub use univrs_model::peer::PeerPath as Path;
 
 /// What calls to all are about. Each has a topic of its own, `/univrs/1/<name>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -70,20 +71,8 @@ pub trait Admission: Send + Sync + 'static {
     fn admit(&self, peer: &str, node: &NodeId) -> Result<(), String>;
 }
 
-/// How a connection runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Path {
-    /// From one to the other.
-    Direct,
-    /// The same, through a hole in a router that both made together.
-    Punched,
-    /// By way of a third peer.
-    Relayed,
-}
-
 /// A peer that is a member.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerView {
     /// Its peer id.
     pub peer: String,
@@ -95,8 +84,8 @@ pub struct PeerView {
     pub address: Option<String>,
     /// How the connection runs.
     pub path: Option<Path>,
-    /// Round trip in milliseconds, from the latest ping.
-    pub rtt_ms: Option<f64>,
+    /// Round trip in microseconds, from the latest ping.
+    pub rtt_us: Option<u64>,
     /// What it says of itself.
     pub record: PeerRecord,
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use univrs_model::ids::NodeId;
 use univrs_model::node::{Capacity, Role};
+pub use univrs_model::peer::Standing;
 
 /// What a node says of itself to all others. It may be stale, and it may be a lie: placements come from the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,20 +35,6 @@ pub struct Facts {
     pub dial: Vec<String>,
     /// `host:port` of its node port, where machines join.
     pub join: Option<String>,
-}
-
-/// Whether a member is heard of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// Its heartbeats arrive.
-    Live,
-    /// They stopped a moment ago: worth a question, not yet an answer.
-    Suspected,
-    /// They stopped long ago.
-    Dead,
-    /// It said goodbye.
-    Left,
 }
 
 /// One node as gossip shows it.

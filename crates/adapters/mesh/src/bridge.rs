@@ -77,9 +77,11 @@ pub fn reconcile(wish: &Wish, members: &BTreeMap<NodeId, Member>, peers: &[Sight
         peers.iter().filter_map(|sight| Some((sight.node.as_ref()?, sight))).collect();
     let connected = met.values().filter(|sight| sight.connected).count();
     let introduced = met.iter().filter(|(node, sight)| sight.connected && **node != &wish.own && !live(node));
-    let introduce = introduced
-        .filter_map(|(node, sight)| Some(Action::Introduce { node: (*node).clone(), address: sight.gossip? }));
-    let wanted = members.values().filter(|member| member.standing == Standing::Live && member.node != wish.own);
+    let introduce = introduced.filter_map(|(node, sight)| {
+        Some(Action::Introduce { node: (*node).clone(), address: sight.gossip? })
+    });
+    let wanted =
+        members.values().filter(|member| member.standing == Standing::Live && member.node != wish.own);
     let dial = wanted.filter_map(|member| {
         let known = met.get(&member.node);
         let needless = known.is_some_and(|sight| sight.connected || connected >= wish.degree);
@@ -167,7 +169,8 @@ mod tests {
 
     #[test]
     fn each_view_is_told_what_the_other_knows() {
-        let members = views(&[member(0, Standing::Live), member(1, Standing::Live), member(2, Standing::Live)]);
+        let members =
+            views(&[member(0, Standing::Live), member(1, Standing::Live), member(2, Standing::Live)]);
         let peers = [sight(2, false, true), sight(3, false, true), sight(4, true, true)];
         let actions = reconcile(&wish(), &members, &peers);
         assert!(actions.contains(&Action::Introduce { node: node(3), address: gossip_address(3) }));
@@ -201,7 +204,11 @@ mod tests {
         assert_eq!(times[..5], [0, 400, 1200, 2800, 6000]);
         assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 60_000));
         assert_eq!(pacing.due(Duration::from_secs(400), Vec::new()), []);
-        assert_eq!(pacing.due(Duration::from_secs(400), vec![action.clone()]), [action], "a new cause is no repetition");
+        assert_eq!(
+            pacing.due(Duration::from_secs(400), vec![action.clone()]),
+            [action],
+            "a new cause is no repetition"
+        );
     }
 
     #[derive(Clone, Copy, Debug)]

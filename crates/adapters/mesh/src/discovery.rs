@@ -18,9 +18,7 @@ use libp2p::{Multiaddr, PeerId, SwarmBuilder, noise, tcp, yamux};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use univrs_model::ids::{ClusterId, NodeId};
-use univrs_ports::discovery::{
-    Admission, Discovery, MeshEvent, PeerRecord, PeerView, PublishError, Topic,
-};
+use univrs_ports::discovery::{Admission, Discovery, MeshEvent, PeerRecord, PeerView, PublishError, Topic};
 
 use behaviour::Behaviour;
 use task::{Command, Task};
@@ -82,7 +80,15 @@ impl Options {
             join: None,
             listen: Vec::new(),
         };
-        Self { key, listen: Vec::new(), external: Vec::new(), mdns: false, relay: false, use_relays: false, record }
+        Self {
+            key,
+            listen: Vec::new(),
+            external: Vec::new(),
+            mdns: false,
+            relay: false,
+            use_relays: false,
+            record,
+        }
     }
 }
 
@@ -175,8 +181,7 @@ impl Peers {
         let (show, peers) = watch::channel(Arc::default());
         let (heard, listening) = watch::channel(Vec::new());
         let (events, _) = broadcast::channel(EVENTS);
-        let task =
-            Task::new(swarm, admission, Arc::clone(&record), show, heard, events.clone(), use_relays);
+        let task = Task::new(swarm, admission, Arc::clone(&record), show, heard, events.clone(), use_relays);
         let task = tokio::spawn(task.run(received));
         Ok(Self { local, commands, record, peers, listening, events, task })
     }

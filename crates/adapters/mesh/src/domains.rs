@@ -47,7 +47,8 @@ impl Layout {
         match self {
             Self::One(nodes) => nodes.iter().filter(|member| *member == node).map(|_| "").collect(),
             Self::Two { regions, global } => {
-                let own = regions.iter().filter(|(_, nodes)| nodes.contains(node)).map(|(name, _)| name.as_str());
+                let own =
+                    regions.iter().filter(|(_, nodes)| nodes.contains(node)).map(|(name, _)| name.as_str());
                 own.chain(global.contains(node).then_some("global")).collect()
             }
         }
@@ -104,9 +105,9 @@ fn delegates(domain: &str, members: &[&Placed]) -> Vec<NodeId> {
 
 /// FNV-1a with a final mix (that of SplitMix64): the same on every machine and in every version.
 fn mix(text: &str) -> u64 {
-    let hash = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^ (hash >> 31)

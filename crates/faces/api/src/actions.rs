@@ -27,6 +27,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/metrics", &[("GET", Needs(MetricsRead, "metrics"))]),
     ("/api/openapi.json", &[("GET", Needs(ClusterRead, "cluster"))]),
     ("/api/cluster", &[("GET", Needs(ClusterRead, "cluster"))]),
+    ("/api/peers", &[("GET", Needs(NodeRead, "node"))]),
     ("/api/nodes", &[("GET", Needs(NodeRead, "node"))]),
     (
         "/api/nodes/{node}",
@@ -70,10 +71,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/orgs", &[("GET", Needs(OrgRead, "org")), ("POST", Needs(OrgWrite, "org"))]),
     ("/api/orgs/{org}", &[("GET", Needs(OrgRead, "org"))]),
     ("/api/tokens", &[("GET", Needs(TokenRead, "token")), ("POST", Needs(TokenWrite, "token"))]),
-    (
-        "/api/join-tokens",
-        &[("GET", Needs(NodeRead, "join_token")), ("POST", Needs(NodeWrite, "join_token"))],
-    ),
+    ("/api/join-tokens", &[("GET", Needs(NodeRead, "join_token")), ("POST", Needs(NodeWrite, "join_token"))]),
     ("/api/join-tokens/{join_token}", &[("DELETE", Needs(NodeWrite, "join_token"))]),
     ("/api/secrets", &[("GET", Needs(SecretRead, "secret"))]),
     (
@@ -107,6 +105,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/events", &[("GET", Needs(EventRead, "event"))]),
     ("/api/audit", &[("GET", Needs(AuditRead, "audit"))]),
     ("/ws/orchestrator", &[("GET", Needs(EventRead, "event"))]),
+    ("/ws/network", &[("GET", Needs(NodeRead, "node"))]),
 ];
 
 /// What is known of a route.

@@ -12,10 +12,12 @@ mod images;
 mod join_tokens;
 mod mcp;
 mod metrics;
+mod network;
 mod nodes;
 mod operations;
 mod orgs;
 mod page;
+mod peers;
 mod plans;
 mod probes;
 mod problem;
@@ -47,6 +49,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use metrics::Metrics;
+pub use peers::Mesh;
 pub use problem::Problem;
 
 /// How long running requests may go on after the server was asked to stop.
@@ -59,6 +62,8 @@ pub struct App {
     pub control: Control,
     /// Images on this machine.
     pub images: Arc<dyn ImageLibrary>,
+    /// Other nodes, as gossip and discovery see them.
+    pub mesh: Mesh,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// What Prometheus sees.
@@ -84,6 +89,7 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(probes::router())
         .merge(nodes::router())
+        .merge(peers::router())
         .merge(workloads::router())
         .merge(reach::router())
         .merge(images::router())
@@ -99,6 +105,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(problems::router())
         .merge(access::router())
         .merge(sockets::router())
+        .merge(network::router())
         .routes(utoipa_axum::routes!(openapi_document))
 }
 

@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, RecoverArgs, UpArgs};
 use crate::{
-    audit, completion, deploy, events, image, join_token, mcp, node, openapi, operation, org, plans, proxy, run, secret,
-    status, token, topology, version, volume, workload,
+    audit, completion, deploy, events, image, join_token, mcp, mesh, node, openapi, operation, org, plans,
+    proxy, run, secret, status, token, topology, version, volume, workload,
 };
 
 /// Runs containers on many machines
@@ -133,6 +133,9 @@ pub(crate) enum Verb {
     /// What machines join the cluster with
     #[command(subcommand, visible_alias = "join-tokens")]
     JoinToken(join_token::JoinTokenVerb),
+    /// The other nodes as this one hears and reaches them
+    #[command(subcommand)]
+    Mesh(mesh::MeshVerb),
     /// API tokens
     #[command(subcommand, visible_alias = "tokens")]
     Token(token::TokenVerb),
@@ -179,6 +182,7 @@ impl Verb {
             Self::Plan(verb) => verb.run(context).await,
             Self::Org(verb) => verb.run(context).await,
             Self::JoinToken(verb) => verb.run(context).await,
+            Self::Mesh(verb) => verb.run(context).await,
             Self::Token(verb) => verb.run(context).await,
             Self::Secret(verb) => verb.run(context).await,
             Self::Volume(verb) => verb.run(context).await,

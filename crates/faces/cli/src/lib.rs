@@ -19,6 +19,7 @@ mod io;
 mod join_token;
 mod listing;
 mod mcp;
+mod mesh;
 mod node;
 mod openapi;
 mod operation;

@@ -26,7 +26,13 @@ pub struct UpArgs {
     pub bootstrap: bool,
     /// Join the cluster of this node instead of making one; several to try, separated by commas. Does nothing when the
     /// data directory belongs to a cluster already
-    #[arg(long, env = "UNIVRS_JOIN", value_name = "HOST[:PORT]", value_delimiter = ',', conflicts_with = "bootstrap")]
+    #[arg(
+        long,
+        env = "UNIVRS_JOIN",
+        value_name = "HOST[:PORT]",
+        value_delimiter = ',',
+        conflicts_with = "bootstrap"
+    )]
     pub join: Vec<String>,
     /// What to join with, as `univrs join-token create` prints it
     #[arg(long, env = "UNIVRS_JOIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
@@ -43,6 +49,19 @@ pub struct UpArgs {
     /// Address that other nodes are told to reach this one at; that of the interface to them when absent
     #[arg(long, env = "UNIVRS_ADVERTISE", value_name = "HOST[:PORT]")]
     pub advertise: Option<String>,
+    /// Address of a peer, such as /dns/HOST/udp/9000/quic-v1; may be repeated. A machine that belongs to no cluster yet
+    /// joins that of the peer
+    #[arg(
+        long,
+        env = "UNIVRS_CONNECT",
+        value_name = "MULTIADDR",
+        value_delimiter = ',',
+        conflicts_with = "bootstrap"
+    )]
+    pub connect: Vec<String>,
+    /// Port of this node's peer, QUIC and TCP, on the address of --node-listen; 0 takes a free one
+    #[arg(long, env = "UNIVRS_PORT", value_name = "PORT", default_value_t = 9000)]
+    pub port: u16,
     /// How many validators of a new cluster vote, where that many may: an odd number up to 7
     #[arg(long, env = "UNIVRS_VOTERS", value_name = "NUMBER", default_value_t = VOTERS, value_parser = voters)]
     pub voters: u32,

@@ -87,6 +87,11 @@ impl Directory {
         })
     }
 
+    /// Whether a node was a member once, and is none any more.
+    pub(crate) fn is_removed(&self, node: &NodeId) -> bool {
+        self.read(|members| members.get(node).is_some_and(|member| member.removed_at.is_some()))
+    }
+
     /// How many members there are.
     pub(crate) fn len(&self) -> usize {
         self.read(|members| members.values().filter(|member| member.removed_at.is_none()).count())
@@ -109,7 +114,9 @@ impl Membership for Directory {
             }
             // After a long sleep of the whole cluster everyone is known by the key it joined with.
             Some(member) if expired && member.public_key == hex::encode(&peer.public_key) => Ok(()),
-            _ if expired => Err(format!("the certificate of node {} expired at {}", peer.node, peer.not_after)),
+            _ if expired => {
+                Err(format!("the certificate of node {} expired at {}", peer.node, peer.not_after))
+            }
             // Who joined a moment ago is not known everywhere yet.
             _ => Ok(()),
         })

@@ -25,7 +25,7 @@ use univrs_cli::UpArgs;
 use univrs_control::{
     Control, Inbox, LocalControlPlane, LocalSecrets, Mirror, NodeDrain, OperationRunner, Reconciler, Voting,
 };
-use univrs_model::node::Role;
+use univrs_model::node::{Node, Role};
 use univrs_ports::clock::{Clock, SystemClock};
 use univrs_ports::secrets::SecretSource;
 
@@ -36,11 +36,13 @@ use crate::cluster::renewal;
 use crate::failure::Failure;
 use crate::identity::DataDir;
 use crate::logging;
+use crate::mesh;
 
 pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     logging::start();
     // A variable that is set to nothing says nothing.
     args.join.retain(|host| !host.is_empty());
+    args.connect.retain(|address| !address.is_empty());
     args.join_token = args.join_token.filter(|token| !token.is_empty());
     let mut stop = stop::Signals::new()?;
     let ingress = services::IngressSettings::read(&args)?;
@@ -57,11 +59,20 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
 
+    let peer_key = mesh::key(&dir.peer_key())?;
+    if identity.standing.is_none() && !identity.founded && args.join.is_empty() && !args.connect.is_empty() {
+        let asking = mesh::connect::where_to_join(peer_key.clone(), &args.connect);
+        args.join = tokio::select! {
+            found = asking => vec![found?],
+            () = stop.interrupted() => return Ok(()),
+        };
+    }
     let beginning = member::begin(&args, &dir, &mut identity, clock.now());
     let member::Member { standing, peers, state, address, port } = tokio::select! {
         begun = beginning => begun?,
         () = stop.interrupted() => return Ok(()),
     };
+    let listening = port.as_ref().and_then(|port| port.local_addr().ok());
     if let Some(port) = port {
         tasks.spawn(port::serve(port, Arc::clone(&peers), shutdown.clone()));
     }
@@ -82,6 +93,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     let machine = parts::Machine::open(&args, &dir, &mut identity, &standing).await?;
     let now = clock.now();
     let node = node::describe(&args, &dir, &identity, &standing, machine.kind(), address.clone(), now);
+    let node = Node { peer: Some(peer_key.peer()), ..node };
 
     let local = Arc::new(LocalNodeAccess::new(identity.node.clone(), machine.runtime()));
     let access = ClusterAccess {
@@ -111,29 +123,25 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         true => Arc::clone(&local_secrets) as _,
         false => Arc::new(RemoteSecrets(Arc::clone(&peers.asking))),
     };
-    let late = Late {
-        control: control.clone(),
-        secrets: is_validator.then_some(local_secrets),
-        access: local,
-    };
+    let late =
+        Late { control: control.clone(), secrets: is_validator.then_some(local_secrets), access: local };
     // Set once, here.
     drop(peers.late.set(late));
     tasks.spawn(directory.follow(mirror.clone(), shutdown.clone()));
-    let renewing =
-        renewal::keep(Arc::clone(&peers.trust), Arc::clone(&peers.asking), control.clone(), Arc::clone(&clock));
+    let renewing = renewal::keep(
+        Arc::clone(&peers.trust),
+        Arc::clone(&peers.asking),
+        control.clone(),
+        Arc::clone(&clock),
+    );
     tasks.spawn(shutdown.clone().run_until_cancelled_owned(renewing));
     if is_validator {
         tasks.spawn(control.clone().keep_keys_shared(shutdown.clone()));
     }
     if let Some(copy) = &state.copy {
         let leading = copy.leading();
-        let reconciler = Reconciler::new(
-            Arc::clone(&store),
-            mirror.clone(),
-            inbox,
-            Arc::clone(&clock),
-            leading.clone(),
-        );
+        let reconciler =
+            Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock), leading.clone());
         tasks.spawn(reconciler.run(shutdown.clone()));
         let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
         let runner = OperationRunner::new(
@@ -163,9 +171,22 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     let agent = tasks.spawn(agent.run(shutdown.clone()));
 
     services::start(ingress, machine.gateway(), &mirror, &tasks, &shutdown).await;
+    let parts = mesh::Parts {
+        args: &args,
+        identity: &identity,
+        node: &node,
+        listening,
+        trust: &peers.trust,
+        dial: &peers.dial,
+        mirror: &mirror,
+        tasks: &tasks,
+        shutdown: &shutdown,
+    };
+    let mesh = mesh::start(parts, peer_key).await;
     let app = App {
         control: control.clone(),
         images: machine.images(),
+        mesh,
         clock,
         metrics,
         loopback: args.api.ip().is_loopback(),

@@ -6,8 +6,8 @@ use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, ValidationMode};
 use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
-use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::NetworkBehaviour;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{StreamProtocol, autonat, dcutr, identify, kad, mdns, ping, relay};
 use univrs_ports::discovery::Topic;
 
@@ -61,7 +61,8 @@ impl Behaviour {
         let mut finding = kad::Config::new(StreamProtocol::new("/univrs/kad/1"));
         finding.set_record_filtering(kad::StoreInserts::FilterBoth);
         // Peers are looked up in it, records are not kept: nobody can fill this node's memory.
-        let nothing = MemoryStoreConfig { max_records: 0, max_provided_keys: 0, ..MemoryStoreConfig::default() };
+        let nothing =
+            MemoryStoreConfig { max_records: 0, max_provided_keys: 0, ..MemoryStoreConfig::default() };
         let store = MemoryStore::with_config(own, nothing);
         let mut kad = kad::Behaviour::with_config(own, store, finding);
         kad.set_mode(Some(kad::Mode::Server));

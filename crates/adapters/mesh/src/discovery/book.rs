@@ -21,7 +21,7 @@ struct Met {
     /// The node it is, once admission says so.
     node: Option<NodeId>,
     lines: HashMap<ConnectionId, Line>,
-    rtt_ms: Option<f64>,
+    rtt_us: Option<u64>,
     /// Rounds of checking it has been connected without being admitted.
     waits: u32,
 }
@@ -34,7 +34,12 @@ pub(super) struct Book {
 
 impl Book {
     /// A new connection. Tells whether it is the first with this peer.
-    pub(super) fn connected(&mut self, peer: PeerId, id: ConnectionId, line: Line) -> (bool, Option<MeshEvent>) {
+    pub(super) fn connected(
+        &mut self,
+        peer: PeerId,
+        id: ConnectionId,
+        line: Line,
+    ) -> (bool, Option<MeshEvent>) {
         let met = self.met.entry(peer).or_default();
         let first = met.lines.is_empty();
         let path = line.path;
@@ -54,7 +59,7 @@ impl Book {
         if !met.lines.is_empty() {
             return None;
         }
-        met.rtt_ms = None;
+        met.rtt_us = None;
         match met.node.clone() {
             Some(node) => Some(MeshEvent::PeerDisconnected { node, peer: peer.to_string() }),
             None => {
@@ -72,9 +77,9 @@ impl Book {
     }
 
     /// A round trip was measured.
-    pub(super) fn pinged(&mut self, peer: &PeerId, rtt_ms: f64) {
+    pub(super) fn pinged(&mut self, peer: &PeerId, rtt_us: u64) {
         if let Some(met) = self.met.get_mut(peer) {
-            met.rtt_ms = Some(rtt_ms);
+            met.rtt_us = Some(rtt_us);
         }
     }
 
@@ -99,7 +104,11 @@ impl Book {
 
     /// Asks admission about everyone anew: a record may have arrived, another may have been taken back. Returns what
     /// changed and whom to disconnect: those no longer admitted, and strangers that have been here for `patience` rounds.
-    pub(super) fn review(&mut self, admission: &dyn Admission, patience: u32) -> (Vec<MeshEvent>, Vec<PeerId>) {
+    pub(super) fn review(
+        &mut self,
+        admission: &dyn Admission,
+        patience: u32,
+    ) -> (Vec<MeshEvent>, Vec<PeerId>) {
         let (mut events, mut unwanted) = (Vec::new(), Vec::new());
         for (peer, met) in &mut self.met {
             if let Some(node) = met.node.clone() {
@@ -149,7 +158,7 @@ impl Book {
                 connected: line.is_some(),
                 address: line.map(|line| line.address.to_string()),
                 path: line.map(|line| line.path),
-                rtt_ms: met.rtt_ms,
+                rtt_us: met.rtt_us,
                 record: record.clone(),
             };
             // A node that changed its key may be known by both for a moment.

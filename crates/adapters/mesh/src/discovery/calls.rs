@@ -137,7 +137,9 @@ mod tests {
         };
         let message = write(&one, at(1000), serde_json::json!({"x": 1}));
         assert_eq!(hear(&format!("p-{one}"), &message), Ok(one.clone()));
-        assert!(matches!(hear(&format!("p-{two}"), &message), Err(Refusal::Author { author, .. }) if author == one));
+        assert!(
+            matches!(hear(&format!("p-{two}"), &message), Err(Refusal::Author { author, .. }) if author == one)
+        );
         assert!(matches!(hear("stranger", &message), Err(Refusal::Author { .. })));
         assert!(matches!(hear(&format!("p-{one}"), b"{}"), Err(Refusal::Malformed(_))));
         let kept = write(&one, at(1000 - 121), serde_json::Value::Null);

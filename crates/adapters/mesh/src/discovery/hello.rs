@@ -3,8 +3,8 @@
 use std::io;
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::StreamProtocol;
+use libp2p::request_response::{self, ProtocolSupport};
 use univrs_ports::discovery::PeerRecord;
 
 /// The protocol's name.
@@ -64,7 +64,12 @@ impl request_response::Codec for Codec {
         write(io, &record).await
     }
 
-    async fn write_response<T>(&mut self, _: &StreamProtocol, io: &mut T, record: PeerRecord) -> io::Result<()>
+    async fn write_response<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        record: PeerRecord,
+    ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {

@@ -251,7 +251,8 @@ impl Task {
     fn listens(&mut self) {
         let local = *self.swarm.local_peer_id();
         let addresses = self.swarm.listeners().map(|address| {
-            let named = if names(address) { address.clone() } else { address.clone().with(Protocol::P2p(local)) };
+            let named =
+                if names(address) { address.clone() } else { address.clone().with(Protocol::P2p(local)) };
             named.to_string()
         });
         let addresses: Vec<String> = addresses.collect();
@@ -303,9 +304,9 @@ impl Task {
             }
             BehaviourEvent::Ping(event) => {
                 if let Ok(took) = event.result {
-                    // Tenths are enough, and whole lists of peers are not shown anew for less.
-                    let tenths = (took.as_secs_f64() * 10_000.0).round() / 10.0;
-                    self.book.pinged(&event.peer, tenths);
+                    // Tenths of a millisecond are enough, and lists of peers are not shown anew for less.
+                    let tenths = took.as_micros().div_ceil(100);
+                    self.book.pinged(&event.peer, u64::try_from(tenths * 100).unwrap_or(u64::MAX));
                 }
             }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
@@ -358,7 +359,8 @@ impl Task {
                     let _ = reply.send(Err(format!("it does not speak univrs: {error}")));
                 }
             }
-            request_response::Event::InboundFailure { .. } | request_response::Event::ResponseSent { .. } => {}
+            request_response::Event::InboundFailure { .. } | request_response::Event::ResponseSent { .. } => {
+            }
         }
     }
 

@@ -120,9 +120,8 @@ impl QuicChannel {
         let (server, client) = configs(tls)?;
         let bind = |source| QuicError::Bind { address, source };
         let socket = std::net::UdpSocket::bind(address).map_err(bind)?;
-        let endpoint =
-            Endpoint::new(EndpointConfig::default(), Some(server), socket, Arc::new(TokioRuntime))
-                .map_err(bind)?;
+        let endpoint = Endpoint::new(EndpointConfig::default(), Some(server), socket, Arc::new(TokioRuntime))
+            .map_err(bind)?;
         let (arrived, inbox) = mpsc::channel(INBOX);
         let shared = Arc::new(Shared {
             endpoint,

@@ -29,11 +29,8 @@ async fn raise(index: u8, authority: &Authority, roster: &Arc<Roster>) -> Node {
     options.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".to_owned()];
     options.record.gossip = Some(gossip_address);
     let peers = Arc::new(start(options, roster).await);
-    let facts = Facts {
-        peer: Some(key(index).peer()),
-        dial: peers.listening().borrow().clone(),
-        ..Facts::default()
-    };
+    let facts =
+        Facts { peer: Some(key(index).peer()), dial: peers.listening().borrow().clone(), ..Facts::default() };
     let options = Options {
         node: node(index),
         incarnation: 1,
@@ -58,7 +55,13 @@ impl Node {
     }
 
     fn met(&self) -> Vec<NodeId> {
-        self.peers.peers().borrow().iter().filter(|view| view.connected).map(|view| view.node.clone()).collect()
+        self.peers
+            .peers()
+            .borrow()
+            .iter()
+            .filter(|view| view.connected)
+            .map(|view| view.node.clone())
+            .collect()
     }
 }
 

@@ -2,8 +2,9 @@
 //! How soon a death is noticed, and whether the living are left alone. The network is SIMULATED: one process, no
 //! sockets, a delay drawn for each message, and a share of messages lost. Time is real.
 //!
-//! Measured with the default pace (200 ms rounds, threshold 8), 50 nodes, 20 to 80 ms of delay: see
-//! `docs/adr/0018-membership-and-discovery.md` for the figures.
+//! With the default pace, 50 nodes, 20 to 80 ms of delay and 5 % loss, two runs of two kills on a busy machine of two
+//! cores: seen by half of the survivors after 2.3 s and by the last after 2.8 s; 13.7 kB/s sent by each node; everyone
+//! knew everyone after 2.4 s; nobody living was suspected.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -78,7 +79,8 @@ impl Socket for Plug {
             tokio::spawn(async move {
                 sleep(delay).await;
                 // A full inbox loses the message, as a socket would.
-                let _ = inbox.try_send(RecvOutcome { from_addr, envelope, num_bytes_received: num_bytes_sent });
+                let _ =
+                    inbox.try_send(RecvOutcome { from_addr, envelope, num_bytes_received: num_bytes_sent });
             });
         }
         Ok(SendOutcome { num_bytes_sent })
@@ -181,17 +183,14 @@ async fn run(count: u8, loss: f64, quiet: Duration, kills: u8, pace: Pace) -> Se
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_is_seen_soon_by_all_and_the_living_are_left_alone() {
-    let rounds: u64 = std::env::var("UNIVRS_SOAK_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let rounds: u64 =
+        std::env::var("UNIVRS_SOAK_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     // The soak is quiet for ten minutes, as the promise says.
-    let (quiet, kills) = if rounds > 1 { (Duration::from_secs(600), 20) } else { (Duration::from_secs(8), 2) };
-    let env = |n: &str, d: f64| std::env::var(n).ok().and_then(|t| t.parse().ok()).unwrap_or(d);
-    let pace = Pace { round: Duration::from_millis(env("ROUND", 200.) as u64), threshold: env("PHI", 8.), first_interval: Duration::from_millis(env("FIRST", 1000.) as u64), samples: env("SAMPLES", 200.) as usize, ..Pace::default() };
-    let seen = run(50, env("LOSS", 0.05), quiet, kills, pace).await;
+    let (quiet, kills) =
+        if rounds > 1 { (Duration::from_secs(600), 20) } else { (Duration::from_secs(8), 2) };
+    let seen = run(50, 0.05, quiet, kills, Pace::default()).await;
     let at = |share: f64| seen.kills[((seen.kills.len() - 1) as f64 * share) as usize];
     let (half, most, last) = (at(0.5), at(0.99), at(1.0));
-    if std::env::var_os("X").is_some() {
-        panic!("p50 {half:?}, p99 {most:?}, last {last:?}, {} B/s, together in {:?} mistakes {}", seen.bytes, seen.together, seen.mistakes);
-    }
     assert!(
         half <= Duration::from_millis(2500) && last <= Duration::from_secs(6),
         "p50 {half:?}, p99 {most:?}, last {last:?}"
@@ -223,7 +222,8 @@ async fn facts_reach_everyone_and_a_goodbye_is_no_suspicion() {
     until("meeting", limit, || standing(&one, &node(1)) == Some(Standing::Live)).await;
     let facts = Facts { load: 250, peer: Some("p".to_owned()), ..Facts::default() };
     two.publish(facts.clone()).await;
-    until("news", limit, || one.members().borrow().get(&node(1)).is_some_and(|member| member.facts == facts)).await;
+    until("news", limit, || one.members().borrow().get(&node(1)).is_some_and(|member| member.facts == facts))
+        .await;
     two.leave().await;
     until("a goodbye", limit, || standing(&one, &node(1)) == Some(Standing::Left)).await;
     drop(two);
@@ -231,7 +231,9 @@ async fn facts_reach_everyone_and_a_goodbye_is_no_suspicion() {
     until("a return", limit, || {
         let members = one.members();
         let members = members.borrow();
-        members.get(&node(1)).is_some_and(|member| member.incarnation == 2 && member.standing == Standing::Live)
+        members
+            .get(&node(1))
+            .is_some_and(|member| member.incarnation == 2 && member.standing == Standing::Live)
     })
     .await;
     drop(again);

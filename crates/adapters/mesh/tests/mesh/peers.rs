@@ -149,7 +149,8 @@ async fn a_peer_that_cannot_be_dialled_is_reached_through_a_member() {
     };
     hidden.ask(&through).await.unwrap();
     hidden.reserve(&through).await.unwrap();
-    let listens = || hidden.listening().borrow().iter().find(|address| address.contains("p2p-circuit")).cloned();
+    let listens =
+        || hidden.listening().borrow().iter().find(|address| address.contains("p2p-circuit")).cloned();
     until("a reservation", LIMIT, || listens().is_some()).await;
     let caller = {
         let mut options = options(3);

@@ -92,7 +92,8 @@ async fn nodes_gossip_over_it_and_notice_a_death() {
         gossips.push(Gossip::start(options, Arc::new(channel)).await.unwrap());
     }
     let limit = Duration::from_secs(10);
-    until("four nodes meeting", limit, || gossips.iter().all(|gossip| gossip.members().borrow().len() == 4)).await;
+    until("four nodes meeting", limit, || gossips.iter().all(|gossip| gossip.members().borrow().len() == 4))
+        .await;
     drop(gossips.pop());
     let silent = |gossip: &Gossip| gossip.members().borrow()[&node(3)].standing == Standing::Suspected;
     until("a death being noticed", limit, || gossips.iter().all(silent)).await;

@@ -66,8 +66,9 @@ impl Authority {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.clone()).unwrap();
         let roots = Arc::new(roots);
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider)).build().unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
+            .build()
+            .unwrap();
         let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])
             .unwrap()
@@ -86,8 +87,9 @@ impl Authority {
     /// A channel of this node on loopback.
     pub(crate) fn channel(&self, node: &NodeId) -> QuicChannel {
         let issued = Arc::clone(&self.issued);
-        let guard: Guard =
-            Arc::new(move |certificate: &CertificateDer<'static>| issued.lock().unwrap().get(certificate.as_ref()).cloned());
+        let guard: Guard = Arc::new(move |certificate: &CertificateDer<'static>| {
+            issued.lock().unwrap().get(certificate.as_ref()).cloned()
+        });
         QuicChannel::open(loopback(), self.tls(node), guard).unwrap()
     }
 }
@@ -128,8 +130,9 @@ pub(crate) fn key(index: u8) -> PeerKey {
 
 pub(crate) fn options(index: u8) -> Options {
     let mut options = Options::visitor(key(index), "1.2.3");
-    options.listen =
-        ["/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/ws"].map(str::to_owned).into();
+    options.listen = ["/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/ws"]
+        .map(str::to_owned)
+        .into();
     options.record = PeerRecord {
         node: Some(node(index)),
         cluster: Some(cluster()),

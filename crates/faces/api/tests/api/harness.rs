@@ -96,6 +96,7 @@ impl Face {
         let app = |loopback| App {
             control: control.clone(),
             images: images.clone(),
+            mesh: univrs_api::Mesh::default(),
             clock: clock.clone(),
             metrics: Arc::new(Metrics::default()),
             loopback,
