@@ -36,7 +36,12 @@ pub trait Signer: Send + Sync + 'static {
     ///
     /// # Errors
     /// See [`AuthorityError`].
-    fn issue(&self, authority: &Authority<'_>, request: &[u8], subject: &Subject<'_>) -> Result<Issued, AuthorityError>;
+    fn issue(
+        &self,
+        authority: &Authority<'_>,
+        request: &[u8],
+        subject: &Subject<'_>,
+    ) -> Result<Issued, AuthorityError>;
 }
 
 /// An authority with its key.

@@ -15,7 +15,8 @@ use univrs_model::keys;
 use univrs_model::node::Role;
 use univrs_ports::clock::{Clock, SystemClock};
 use univrs_ports::store::{
-    ClusterAdmin, ClusterStatus, Consistency, Key, MemberId, Op, Page, Prefix, Role as StoreRole, StateStore, Txn,
+    ClusterAdmin, ClusterStatus, Consistency, Key, MemberId, Op, Page, Prefix, Role as StoreRole, StateStore,
+    Txn,
 };
 use univrs_store::{Options, RaftStore};
 
@@ -28,10 +29,12 @@ const ALONE: MemberId = MemberId(1);
 
 pub(crate) async fn run(args: RecoverArgs) -> Result<(), Failure> {
     let dir = DataDir::new(args.data_dir());
-    let nothing = |reason: &str| Failure::NothingToRecover { path: dir.root().to_owned(), reason: reason.to_owned() };
+    let nothing =
+        |reason: &str| Failure::NothingToRecover { path: dir.root().to_owned(), reason: reason.to_owned() };
     let held = dir.take()?;
     let identity = dir.read_identity()?.ok_or_else(|| nothing("no node keeps anything there"))?;
-    let standing = identity.standing.clone().ok_or_else(|| nothing("its node was never part of a cluster"))?;
+    let standing =
+        identity.standing.clone().ok_or_else(|| nothing("its node was never part of a cluster"))?;
     if !standing.roles.contains(&Role::Validator) || !univrs_store::exists(&dir.store()) {
         return Err(nothing("its node is no validator with a copy of the state"));
     }

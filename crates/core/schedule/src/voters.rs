@@ -67,7 +67,8 @@ pub struct Candidate {
 #[must_use]
 pub fn choose_voters(candidates: &[Candidate], most: u32) -> Option<BTreeSet<u64>> {
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let fit: Vec<&Candidate> = candidates.iter().filter(|one| one.alive && (one.votes || one.caught_up)).collect();
+    let fit: Vec<&Candidate> =
+        candidates.iter().filter(|one| one.alive && (one.votes || one.caught_up)).collect();
     let silent: Vec<&Candidate> = candidates.iter().filter(|one| !one.alive && one.votes).collect();
     let available = count(fit.len() + silent.len());
     let wanted = odd_voters(count(candidates.len()).min(available), most);
@@ -154,7 +155,8 @@ mod tests {
             ("1a+ 2b- 3c- 4b? 5c?", 3, None),
             ("1a* 2a. 3b. 4b. 5c. 6c.", 5, Some(vec![1, 2, 3, 4, 5])),
         ] {
-            let chosen = choose_voters(&candidates(members), most).map(|set| set.into_iter().collect::<Vec<_>>());
+            let chosen =
+                choose_voters(&candidates(members), most).map(|set| set.into_iter().collect::<Vec<_>>());
             assert_eq!(chosen, expected, "{members} of {most}");
         }
     }
@@ -162,16 +164,19 @@ mod tests {
     fn any_candidates() -> impl Strategy<Value = Vec<Candidate>> {
         let one = (0_u8..4, 0_u8..2, any::<bool>(), any::<bool>(), any::<bool>());
         prop::collection::vec(one, 1..12).prop_map(|parts| {
-            let made = parts.into_iter().enumerate().map(|(number, (cloud, region, votes, alive, caught_up))| Candidate {
-                member: number as u64 + 1,
-                cloud: cloud.to_string(),
-                region: region.to_string(),
-                zone: "z".into(),
-                votes,
-                leads: number == 0 && votes,
-                alive,
-                caught_up,
-            });
+            let made =
+                parts.into_iter().enumerate().map(|(number, (cloud, region, votes, alive, caught_up))| {
+                    Candidate {
+                        member: number as u64 + 1,
+                        cloud: cloud.to_string(),
+                        region: region.to_string(),
+                        zone: "z".into(),
+                        votes,
+                        leads: number == 0 && votes,
+                        alive,
+                        caught_up,
+                    }
+                });
             made.collect()
         })
     }

@@ -31,9 +31,10 @@ async fn readyz(State(app): State<App>) -> (StatusCode, String) {
     let prefix = Prefix::new(univrs_model::keys::CLUSTER);
     let read = app.control.store().range(&prefix, Page::first(1), Consistency::Linearizable);
     match tokio::time::timeout(std::time::Duration::from_secs(2), read).await {
-        Ok(Ok(_)) if !app.control.is_registered() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "not ready: this node has not made itself known yet\n".to_owned())
-        }
+        Ok(Ok(_)) if !app.control.is_registered() => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: this node has not made itself known yet\n".to_owned(),
+        ),
         Ok(Ok(_)) => (StatusCode::OK, "ready\n".to_owned()),
         Ok(Err(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n")),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: the store does not answer\n".to_owned()),

@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use univrs_control::{Error, PlanRefusal};
 use univrs_model::field::FieldError;
-use univrs_ports::seal::SealError;
 use univrs_ports::node_access::AccessError;
 use univrs_ports::runtime::RuntimeError;
+use univrs_ports::seal::SealError;
 use univrs_ports::store;
 use utoipa::ToSchema;
 
@@ -179,13 +179,10 @@ impl From<Error> for Problem {
             )
             .hint("only validators can seal and open secrets; ask the API of one (`univrs node ls`)"),
             Error::Planned(_) | Error::Unreadable { .. } | Error::Seal(_) => internal(&error),
-            Error::Authority(_) => Problem::new(
-                StatusCode::CONFLICT,
-                "conflict",
-                "That is not possible now",
-                error.to_string(),
-            )
-            .hint("ask a validator of the cluster that is reachable by others (`univrs node ls`)"),
+            Error::Authority(_) => {
+                Problem::new(StatusCode::CONFLICT, "conflict", "That is not possible now", error.to_string())
+                    .hint("ask a validator of the cluster that is reachable by others (`univrs node ls`)")
+            }
             Error::Store(ref source) => of_store(source).unwrap_or_else(|| internal(&error)),
             Error::Access(access) => of_access(&access),
         }

@@ -52,7 +52,10 @@ impl JoinTokenVerb {
                 } else {
                     // The name of what was made is of no use to anybody; the token is.
                     let until = made.view.expires_at;
-                    context.talk(&format!("{} is good until {until}; join with `univrs up --join HOST --join-token TOKEN`", made.view.id))?;
+                    context.talk(&format!(
+                        "{} is good until {until}; join with `univrs up --join HOST --join-token TOKEN`",
+                        made.view.id
+                    ))?;
                     context.io.data(&made.token)?;
                 }
             }

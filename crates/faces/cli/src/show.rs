@@ -114,7 +114,7 @@ pub(crate) fn nodes(views: &[NodeView]) -> Table {
         column("NAME"),
         column("STATE"),
         column("ROLES"),
-        column("STATE PART"),
+        column("VOTE"),
         column("CLOUD"),
         column("REGION"),
         column("CPU"),

@@ -87,7 +87,10 @@ impl Control {
                 match shared.await {
                     Ok(()) => done = Some(validators),
                     Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "keys could not be shared with all validators; trying again");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "keys could not be shared with all validators; trying again"
+                        );
                         tokio::time::sleep(Duration::from_secs(1)).await;
                         states.mark_changed();
                     }
@@ -111,7 +114,8 @@ impl Control {
         let version = SecretVersion { secret: SecretId::from_bits(rand::random()), version: 1 };
         let binding = Binding { org: &org, name: &name, version: &version };
         let sealed = self.sealer.seal(&key, &binding, &founding.key)?;
-        let record = AuthorityRecord { certificate: hex::encode(&founding.certificate), key, sealed, version };
+        let record =
+            AuthorityRecord { certificate: hex::encode(&founding.certificate), key, sealed, version };
         let outcome = self
             .commit_for(
                 None,
@@ -154,7 +158,8 @@ impl Control {
         let binding = Binding { org: &org, name: &name, version: &record.version };
         let key = self.sealer.open(&record.key, &binding, &record.sealed)?;
         let certificate = hex::decode(&record.certificate).map_err(|error| unusable(error.to_string()))?;
-        let cluster = state.cluster.as_ref().ok_or_else(|| unusable("the cluster has no identity".to_owned()))?;
+        let cluster =
+            state.cluster.as_ref().ok_or_else(|| unusable("the cluster has no identity".to_owned()))?;
         let authority = Authority { cluster: &cluster.id, certificate: &certificate, key: key.expose() };
         let issued = signer.issue(&authority, request, &Subject { node, roles, now: self.clock.now() })?;
         Ok((issued, certificate))
@@ -167,7 +172,8 @@ impl Control {
     pub fn renew(&self, signer: &dyn Signer, node: &NodeId, request: &[u8]) -> Result<Vec<u8>, Error> {
         let state = self.mirror.state();
         let member = state.members.get(node).filter(|member| member.removed_at.is_none());
-        let member = member.ok_or_else(|| Error::NotFound { kind: "member", name: node.to_string(), near: None })?;
+        let member =
+            member.ok_or_else(|| Error::NotFound { kind: "member", name: node.to_string(), near: None })?;
         let (issued, _) = self.issue(&state, signer, request, node, &member.roles)?;
         if hex::encode(&issued.public_key) != member.public_key {
             return Err(Error::Conflict {
@@ -185,7 +191,9 @@ impl Control {
     /// When the store fails.
     pub async fn share_authority(&self) -> Result<(), Error> {
         let state = self.mirror.state();
-        let Some((guard, op)) = self.shared_authority(&state, &state.validator_keys())? else { return Ok(()) };
+        let Some((guard, op)) = self.shared_authority(&state, &state.validator_keys())? else {
+            return Ok(());
+        };
         // A lost race means that another validator has just done it.
         self.store.txn(Txn { request: None, guards: vec![guard], ops: vec![op] }).await?;
         Ok(())

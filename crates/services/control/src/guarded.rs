@@ -31,7 +31,9 @@ impl GuardedStore {
     }
 
     fn denied(&self, what: &str) -> Error {
-        Error::Denied { reason: format!("node {} only runs workloads and may not {what}; ask a validator", self.node) }
+        Error::Denied {
+            reason: format!("node {} only runs workloads and may not {what}; ask a validator", self.node),
+        }
     }
 
     async fn check_op(&self, op: &Op) -> Result<()> {
@@ -55,7 +57,9 @@ impl GuardedStore {
                 let stored = self.store.get(key, Consistency::LOCAL).await?;
                 let volume = stored.and_then(|stored| serde_json::from_slice::<Volume>(&stored.value).ok());
                 match volume {
-                    Some(volume) if volume.node != self.node => Err(self.denied("remove another node's volume")),
+                    Some(volume) if volume.node != self.node => {
+                        Err(self.denied("remove another node's volume"))
+                    }
                     _ => Ok(()),
                 }
             }
@@ -73,7 +77,8 @@ impl GuardedStore {
 
 /// Whether such a node may know of a key.
 fn is_visible(key: &str) -> bool {
-    let hidden = [keys::AUTHORITY, keys::JOIN_TOKENS, keys::TOKENS, keys::VALIDATOR_KEYS, keys::CLUSTER_AUDIT];
+    let hidden =
+        [keys::AUTHORITY, keys::JOIN_TOKENS, keys::TOKENS, keys::VALIDATOR_KEYS, keys::CLUSTER_AUDIT];
     if hidden.iter().any(|prefix| key.starts_with(prefix)) {
         return false;
     }
@@ -125,7 +130,9 @@ impl StateStore for GuardedStore {
 
     async fn txn(&self, txn: Txn) -> Result<TxnOutcome> {
         for guard in &txn.guards {
-            let (Guard::ModRevision(key, _) | Guard::Absent(key) | Guard::Exists(key)) = guard else { continue };
+            let (Guard::ModRevision(key, _) | Guard::Absent(key) | Guard::Exists(key)) = guard else {
+                continue;
+            };
             if !is_visible(key.as_str()) {
                 return Err(self.denied(&format!("ask for {key}")));
             }
@@ -199,15 +206,27 @@ mod tests {
         }
         let guarded = GuardedStore::new(inner, me.clone());
         let out = guarded.range(&Prefix::all(), Page::all(), Consistency::LOCAL).await.unwrap();
-        let text: String = out.items.iter().map(|item| format!("{} {:?}", item.key, item.value.value)).collect();
+        let text: String =
+            out.items.iter().map(|item| format!("{} {:?}", item.key, item.value.value)).collect();
         assert!(!text.contains("CANARY"), "{text}");
         assert!(text.contains("org/default/secret/db"), "{text}");
         assert!(guarded.get(&key("authority"), Consistency::LOCAL).await.is_err());
-        for own in [keys::node(&me), keys::node_alive(&me), format!("{}in_a", keys::observed_by(&me)), "org/default/event/2".to_owned()] {
+        for own in [
+            keys::node(&me),
+            keys::node_alive(&me),
+            format!("{}in_a", keys::observed_by(&me)),
+            "org/default/event/2".to_owned(),
+        ] {
             guarded.txn(Txn::put(key(&own), "x")).await.unwrap();
         }
-        for others in [keys::node(&other), keys::node_alive(&other), "org/default/workload/web".to_owned(),
-            "org/default/event/1".to_owned(), keys::member(&me), "cluster".to_owned()] {
+        for others in [
+            keys::node(&other),
+            keys::node_alive(&other),
+            "org/default/workload/web".to_owned(),
+            "org/default/event/1".to_owned(),
+            keys::member(&me),
+            "cluster".to_owned(),
+        ] {
             let refused = guarded.txn(Txn::put(key(&others), "x")).await;
             assert!(matches!(refused, Err(Error::Denied { .. })), "{others}: {refused:?}");
         }

@@ -32,7 +32,8 @@ impl Control {
         self.allow(caller, Action::NodeRead, "join_token")?;
         let state = self.mirror.state();
         let now = self.clock.now();
-        let mut views: Vec<JoinTokenView> = state.join_grants.values().map(|grant| view(grant, now)).collect();
+        let mut views: Vec<JoinTokenView> =
+            state.join_grants.values().map(|grant| view(grant, now)).collect();
         views.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.id.cmp(&b.id)));
         Ok((views, state.revision))
     }
@@ -57,7 +58,8 @@ impl Control {
             return Err(Error::field(FieldError::new("roles", "a machine needs a role to join as")));
         }
         if ttl.is_zero() || ttl > LONGEST {
-            let fault = FieldError::new("ttl", "a join token is good for more than no time and at most 30 days");
+            let fault =
+                FieldError::new("ttl", "a join token is good for more than no time and at most 30 days");
             return Err(Error::field(fault.hint("write `15m`")));
         }
         if spec.uses == 0 {
@@ -132,7 +134,11 @@ impl Control {
                 return Err(Error::Ambiguous {
                     kind: "join token",
                     name: wanted.to_owned(),
-                    candidates: several.iter().map(|grant| grant.id.to_string()).collect::<Vec<_>>().join(", "),
+                    candidates: several
+                        .iter()
+                        .map(|grant| grant.id.to_string())
+                        .collect::<Vec<_>>()
+                        .join(", "),
                 });
             }
         };

@@ -104,7 +104,10 @@ impl Control {
         let (issued, authority) =
             self.issue(state, signer, &certificate_request(request)?, &known.node, &known.roles)?;
         if hex::encode(&issued.public_key) != known.public_key {
-            let reason = format!("node {} is a member with another key; give this machine an empty data directory", known.node);
+            let reason = format!(
+                "node {} is a member with another key; give this machine an empty data directory",
+                known.node
+            );
             return Err(Refusal::Never(reason));
         }
         welcome(state, Member::clone(known), &issued.certificate, &authority)
@@ -124,7 +127,8 @@ impl Control {
         grant.admit(&digest(&request.secret), &request.roles, now)?;
         check(state, request)?;
         let membership = state.membership.as_ref();
-        let membership = membership.ok_or_else(|| Refusal::Never("this cluster has no authority".to_owned()))?;
+        let membership =
+            membership.ok_or_else(|| Refusal::Never("this cluster has no authority".to_owned()))?;
         let member = holds_state(&request.roles).then_some(membership.next_member);
         let block = free_block(state, &membership.cluster_cidr).ok_or_else(|| {
             Refusal::Never(format!(
@@ -254,7 +258,8 @@ fn check(state: &State, request: &JoinRequest) -> Result<(), Refusal> {
         let reason = "this node was removed from the cluster; to come back it needs an empty data directory";
         return Err(Refusal::Never(reason.to_owned()));
     }
-    let holder = state.members.values().find(|member| member.removed_at.is_none() && member.name == request.name);
+    let holder =
+        state.members.values().find(|member| member.removed_at.is_none() && member.name == request.name);
     let registered = state.nodes.values().find(|node| node.name == request.name && node.id != request.node);
     if let Some(id) = holder.map(|member| &member.node).or_else(|| registered.map(|node| &node.id)) {
         return Err(Refusal::Never(format!(
@@ -262,7 +267,9 @@ fn check(state: &State, request: &JoinRequest) -> Result<(), Refusal> {
             request.name
         )));
     }
-    if request.address.len() > 255 || request.address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+    if request.address.len() > 255
+        || request.address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())
+    {
         return Err(Refusal::Never(format!("`{}` is not HOST:PORT; give --advertise", request.address)));
     }
     Ok(())
@@ -313,7 +320,10 @@ fn first_free(range: &str, taken: &BTreeSet<u32>) -> Option<String> {
     let size = 1_u32.checked_shl(u32::from(32 - block)).unwrap_or(0);
     let count = 1_u32.checked_shl(u32::from(block - prefix)).unwrap_or(0);
     let starts = (0..count).map(|number| first.wrapping_add(number.wrapping_mul(size)));
-    starts.into_iter().find(|start| !taken.contains(start)).map(|start| format!("{}/{block}", Ipv4Addr::from_bits(start)))
+    starts
+        .into_iter()
+        .find(|start| !taken.contains(start))
+        .map(|start| format!("{}/{block}", Ipv4Addr::from_bits(start)))
 }
 
 #[cfg(test)]
@@ -327,7 +337,8 @@ mod tests {
 
     #[test]
     fn blocks_are_taken_in_order_and_run_out() {
-        let taken = |blocks: &[[u8; 4]]| blocks.iter().map(|b| Ipv4Addr::from(*b).to_bits()).collect::<BTreeSet<_>>();
+        let taken =
+            |blocks: &[[u8; 4]]| blocks.iter().map(|b| Ipv4Addr::from(*b).to_bits()).collect::<BTreeSet<_>>();
         let none = taken(&[]);
         assert_eq!(first_free("100.64.0.0/10", &none).as_deref(), Some("100.64.0.0/24"));
         let two = taken(&[[100, 64, 0, 0], [100, 64, 1, 0]]);

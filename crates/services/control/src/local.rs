@@ -40,7 +40,13 @@ impl LocalControlPlane {
     /// A control plane over the store and picture of this process.
     pub fn new(store: Arc<dyn StateStore>, mirror: Mirror, clock: Arc<dyn Clock>) -> Self {
         // Event keys of nodes start high, so that they never meet those of the faces.
-        Self { store, mirror, clock, lease: Mutex::new(None), serial: AtomicU64::new((1 << 31) + crate::handle::own_numbers()) }
+        Self {
+            store,
+            mirror,
+            clock,
+            lease: Mutex::new(None),
+            serial: AtomicU64::new((1 << 31) + crate::handle::own_numbers()),
+        }
     }
 }
 

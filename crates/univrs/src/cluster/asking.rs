@@ -27,7 +27,12 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
-    pub(crate) fn new(dial: Arc<NodeDial>, cluster: ClusterId, directory: Arc<Directory>, own: NodeId) -> Self {
+    pub(crate) fn new(
+        dial: Arc<NodeDial>,
+        cluster: ClusterId,
+        directory: Arc<Directory>,
+        own: NodeId,
+    ) -> Self {
         Self { caller: Caller::new(dial, Some(cluster)), directory, own }
     }
 

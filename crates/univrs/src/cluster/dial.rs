@@ -36,7 +36,8 @@ impl NodeDial {
 
     /// A connection to a node for one of the protocols.
     pub(crate) async fn connect(&self, node: &NodeId, protocol: &[u8]) -> io::Result<TlsStream<TcpStream>> {
-        let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("where node {node} is, is not known here"));
+        let unknown =
+            || io::Error::new(io::ErrorKind::NotFound, format!("where node {node} is, is not known here"));
         let address = self.trust.directory().address(node).ok_or_else(unknown)?;
         let config = self.trust.client(Some(node.clone()), protocol)?;
         let connecting = async {

@@ -32,6 +32,9 @@ pub(super) async fn write<T: Serialize>(io: &mut (impl AsyncWrite + Unpin), word
 }
 
 /// Reads a word as JSON.
-pub(super) async fn read<T: DeserializeOwned>(io: &mut (impl AsyncRead + Unpin), limit: u32) -> io::Result<T> {
+pub(super) async fn read<T: DeserializeOwned>(
+    io: &mut (impl AsyncRead + Unpin),
+    limit: u32,
+) -> io::Result<T> {
     Ok(serde_json::from_slice(&read_bytes(io, limit).await?)?)
 }

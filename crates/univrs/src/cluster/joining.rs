@@ -44,7 +44,9 @@ pub(crate) async fn token(args: &UpArgs) -> Result<JoinToken, Failure> {
     };
     let token: JoinToken = text.parse().map_err(Failure::JoinToken)?;
     match args.ca_sha256 {
-        Some(wanted) if wanted != token.authority => Err(Failure::OtherAuthority { wanted, found: token.authority }),
+        Some(wanted) if wanted != token.authority => {
+            Err(Failure::OtherAuthority { wanted, found: token.authority })
+        }
         _ => Ok(token),
     }
 }
@@ -67,7 +69,11 @@ async fn wait_for(path: &Path) -> Result<String, Failure> {
 }
 
 /// Asks the members in turn until one lets this machine in.
-pub(crate) async fn join(hosts: &[String], authority: Fingerprint, request: &JoinRequest) -> Result<Welcome, Failure> {
+pub(crate) async fn join(
+    hosts: &[String],
+    authority: Fingerprint,
+    request: &JoinRequest,
+) -> Result<Welcome, Failure> {
     let begun = Instant::now();
     let mut told = String::new();
     for host in hosts.iter().cycle() {
@@ -132,7 +138,8 @@ pub(crate) fn credentials(key: NodeKey, welcome: &Welcome) -> Result<Credentials
         let bytes = hex::decode(text).map_err(|error| Failure::JoinRefused { reason: error.to_string() })?;
         Ok::<_, Failure>(CertificateDer::from(bytes))
     };
-    let made = Credentials { key, certificate: der(&welcome.certificate)?, authority: der(&welcome.authority)? };
+    let made =
+        Credentials { key, certificate: der(&welcome.certificate)?, authority: der(&welcome.authority)? };
     made.peer()?;
     Ok(made)
 }

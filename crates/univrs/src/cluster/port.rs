@@ -64,8 +64,8 @@ impl Offers {
     fn services(self: &Arc<Self>, peer: &Peer) -> Services {
         let member = self.store.get().map_or(MemberId(0), RaftStore::member_id);
         let asked = ClusterService::new(Arc::clone(self), peer.clone());
-        let services = Services::new(self.cluster, member, Limits::default())
-            .with(Channel::CLUSTER, Arc::new(asked));
+        let services =
+            Services::new(self.cluster, member, Limits::default()).with(Channel::CLUSTER, Arc::new(asked));
         let Some(store) = self.store.get() else { return services };
         if holds_state(&peer.roles) {
             return services.with(Channel::MEMBERS, Arc::new(MemberService::new(store.peer_handler())));
@@ -154,7 +154,9 @@ async fn arrive(
     bounds: &Bounds,
     stranger: Place<IpAddr>,
 ) -> Result<(), String> {
-    let Some(config) = offers.trust.server() else { return Err("this node has no certificate yet".to_owned()) };
+    let Some(config) = offers.trust.server() else {
+        return Err("this node has no certificate yet".to_owned());
+    };
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let shaken = tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await;
     let stream = match shaken {

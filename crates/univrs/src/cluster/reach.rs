@@ -17,7 +17,9 @@ use univrs_trust::tls::ACCESS;
 
 use crate::cluster::dial::NodeDial;
 use crate::cluster::frames;
-use crate::cluster::reach_words::{Answer, Fault, Kind, LARGEST, Line, PIECE, Wanted, read_piece, write_piece};
+use crate::cluster::reach_words::{
+    Answer, Fault, Kind, LARGEST, Line, PIECE, Wanted, read_piece, write_piece,
+};
 
 type Stream = TlsStream<TcpStream>;
 
@@ -30,7 +32,8 @@ pub(crate) struct ClusterAccess {
 
 impl ClusterAccess {
     async fn ask(&self, node: &NodeId, wanted: &Wanted) -> Result<Stream, AccessError> {
-        let unreachable = |error: io::Error| AccessError::Unreachable { node: node.clone(), reason: error.to_string() };
+        let unreachable =
+            |error: io::Error| AccessError::Unreachable { node: node.clone(), reason: error.to_string() };
         let mut stream = self.dial.connect(node, ACCESS).await.map_err(unreachable)?;
         frames::write(&mut stream, wanted).await.map_err(unreachable)?;
         match frames::read::<Answer>(&mut stream, LARGEST).await.map_err(unreachable)? {
@@ -123,9 +126,11 @@ fn session(stream: Stream, id: String, tty: bool) -> ExecSession {
         match exit.await {
             Ok(Ok(code)) => Ok(code),
             Ok(Err(fault)) => Err(fault.into_runtime()),
-            Err(_) => {
-                Err(RuntimeError::Failed { id, step: "hear from the node", reason: "the session ended".to_owned() })
-            }
+            Err(_) => Err(RuntimeError::Failed {
+                id,
+                step: "hear from the node",
+                reason: "the session ended".to_owned(),
+            }),
         }
     });
     ExecSession {
@@ -137,7 +142,11 @@ fn session(stream: Stream, id: String, tty: bool) -> ExecSession {
     }
 }
 
-async fn type_in(mut writer: WriteHalf<Stream>, mut typed: DuplexStream, mut sizes: mpsc::Receiver<(u16, u16)>) {
+async fn type_in(
+    mut writer: WriteHalf<Stream>,
+    mut typed: DuplexStream,
+    mut sizes: mpsc::Receiver<(u16, u16)>,
+) {
     let mut buffer = vec![0; PIECE];
     let (mut open, mut sized) = (true, true);
     while open || sized {

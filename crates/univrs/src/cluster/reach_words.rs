@@ -57,7 +57,9 @@ impl From<RuntimeError> for Fault {
             RuntimeError::NotFound { id } => Self::NotFound { id },
             RuntimeError::NotRunning { id } => Self::NotRunning { id },
             RuntimeError::Refused { id, reason } => Self::Refused { id, reason },
-            RuntimeError::Failed { id, step, reason } => Self::Failed { id, reason: format!("failed to {step}: {reason}") },
+            RuntimeError::Failed { id, step, reason } => {
+                Self::Failed { id, reason: format!("failed to {step}: {reason}") }
+            }
             RuntimeError::Unusable { reason, .. } => Self::Failed { id: String::new(), reason },
         }
     }
@@ -79,7 +81,9 @@ impl Fault {
             Self::NotRunning { id } => RuntimeError::NotRunning { id },
             Self::Refused { id, reason } => RuntimeError::Refused { id, reason },
             Self::Failed { id, reason } => RuntimeError::Failed { id, step: "answer on its node", reason },
-            Self::Unreachable { reason } => RuntimeError::Failed { id: String::new(), step: "be reached", reason },
+            Self::Unreachable { reason } => {
+                RuntimeError::Failed { id: String::new(), step: "be reached", reason }
+            }
         }
     }
 
@@ -118,7 +122,11 @@ impl Kind {
 }
 
 /// Writes a piece.
-pub(super) async fn write_piece(io: &mut (impl AsyncWrite + Unpin), kind: Kind, body: &[u8]) -> io::Result<()> {
+pub(super) async fn write_piece(
+    io: &mut (impl AsyncWrite + Unpin),
+    kind: Kind,
+    body: &[u8],
+) -> io::Result<()> {
     let mut piece = Vec::with_capacity(body.len() + 5);
     piece.push(kind as u8);
     piece.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());

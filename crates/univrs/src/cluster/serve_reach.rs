@@ -16,7 +16,9 @@ use univrs_trust::Peer;
 
 use crate::cluster::frames;
 use crate::cluster::port::{Late, Offers};
-use crate::cluster::reach_words::{Answer, Fault, Kind, LARGEST, Line, PIECE, Wanted, read_piece, write_piece};
+use crate::cluster::reach_words::{
+    Answer, Fault, Kind, LARGEST, Line, PIECE, Wanted, read_piece, write_piece,
+};
 
 /// How long the other node may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,7 +31,11 @@ pub(super) async fn serve(mut stream: Stream, offers: &Offers, peer: &Peer) -> i
     let wanted = wanted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     let refuse = |reason: &str| Answer::No(Fault::Unreachable { reason: reason.to_owned() });
     if !holds_state(&peer.roles) {
-        return frames::write(&mut stream, &refuse("nodes that only run workloads may not reach into others")).await;
+        return frames::write(
+            &mut stream,
+            &refuse("nodes that only run workloads may not reach into others"),
+        )
+        .await;
     }
     let Some(late) = offers.late.get() else {
         return frames::write(&mut stream, &refuse("it is still starting")).await;

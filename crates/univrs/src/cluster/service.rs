@@ -91,22 +91,24 @@ impl Service for ClusterService {
 }
 
 async fn answer(offers: &Offers, peer: &Peer, ask: Ask) -> Answer {
-    let Some(late) = offers.late.get() else { return Answer::Failed("this node is still starting".to_owned()) };
+    let Some(late) = offers.late.get() else {
+        return Answer::Failed("this node is still starting".to_owned());
+    };
     match ask {
         Ask::Renew { request } => {
-            let renewed = hex::decode(&request)
-                .map_err(|error| error.to_string())
-                .and_then(|request| {
-                    let renewed = late.control.renew(&CertificateSigner, &peer.node, &request);
-                    renewed.map_err(|error| error.to_string())
-                });
+            let renewed = hex::decode(&request).map_err(|error| error.to_string()).and_then(|request| {
+                let renewed = late.control.renew(&CertificateSigner, &peer.node, &request);
+                renewed.map_err(|error| error.to_string())
+            });
             match renewed {
                 Ok(certificate) => Answer::Certificate(hex::encode(certificate)),
                 Err(reason) => Answer::Failed(reason),
             }
         }
         Ask::Secrets { instance } => {
-            let Some(secrets) = &late.secrets else { return Answer::Failed("this node is no validator".to_owned()) };
+            let Some(secrets) = &late.secrets else {
+                return Answer::Failed("this node is no validator".to_owned());
+            };
             match secrets.secrets(&peer.node, &instance).await {
                 Ok(delivered) => {
                     let values = delivered.into_iter().map(|(name, secret)| {

@@ -56,8 +56,11 @@ impl Files {
             }
         };
         let damaged = |reason: String| Failure::DataDir { path: self.certificates.clone(), reason };
-        let read: Certificates = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        let der = |text: &str| hex::decode(text).map(CertificateDer::from).map_err(|error| damaged(error.to_string()));
+        let read: Certificates =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let der = |text: &str| {
+            hex::decode(text).map(CertificateDer::from).map_err(|error| damaged(error.to_string()))
+        };
         let credentials = Credentials {
             key: self.key()?,
             certificate: der(&read.certificate)?,
@@ -73,7 +76,8 @@ impl Files {
             certificate: hex::encode(&credentials.certificate),
             authority: hex::encode(&credentials.authority),
         };
-        let fail = |source: io::Error| Failure::File { doing: "write", path: self.certificates.clone(), source };
+        let fail =
+            |source: io::Error| Failure::File { doing: "write", path: self.certificates.clone(), source };
         let text = serde_json::to_vec_pretty(&words).map_err(|error| fail(error.into()))?;
         write(&self.certificates, &text).map_err(fail)
     }
@@ -81,8 +85,7 @@ impl Files {
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;

@@ -41,7 +41,8 @@ pub(super) async fn begin(
     let listening = port.as_ref().and_then(|port| port.local_addr().ok());
     let standing = standing::settle(args, dir, identity, &trust, listening, now).await?;
     let towards = args.join.first().map(String::as_str);
-    let address = listening.map(|listening| address::advertised(args.advertise.as_deref(), listening, towards));
+    let address =
+        listening.map(|listening| address::advertised(args.advertise.as_deref(), listening, towards));
     let dial = Arc::new(NodeDial::new(Arc::clone(&trust), identity.node.clone()));
     let cluster = state::store_id(identity);
     let asking =

@@ -58,10 +58,8 @@ impl Machine {
         }
         let runtime = containers::open(wanted, dir, identity, &images).await?;
         let range = node_range(dir, identity, cluster).await?;
-        let options = NetworkOptions {
-            cluster,
-            ..NetworkOptions::new(identity.node.clone(), range, dir.network())
-        };
+        let options =
+            NetworkOptions { cluster, ..NetworkOptions::new(identity.node.clone(), range, dir.network()) };
         let network: Arc<dyn Network> = Arc::new(NodeNetwork::open(options).await?);
         Ok(Self { images, runtime: Some(runtime), network, bind_paths })
     }

@@ -119,7 +119,11 @@ async fn join(
         location: node::location(args),
         certificate_request: hex::encode(key.request()?),
         sealing_key,
-        address: address::advertised(args.advertise.as_deref(), listening, args.join.first().map(String::as_str)),
+        address: address::advertised(
+            args.advertise.as_deref(),
+            listening,
+            args.join.first().map(String::as_str),
+        ),
         now,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };

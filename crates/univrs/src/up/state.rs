@@ -131,7 +131,10 @@ impl Waiting {
 
     async fn on(&mut self, why: &str) {
         if Instant::now() >= self.tell {
-            tracing::warn!(why, "waiting for the state of the cluster; a majority of its validators must be up");
+            tracing::warn!(
+                why,
+                "waiting for the state of the cluster; a majority of its validators must be up"
+            );
             self.tell = Instant::now() + TELL;
         }
         tokio::time::sleep(RETRY).await;
@@ -167,7 +170,8 @@ pub(super) async fn hand_over(copy: &RaftStore, mirror: &Mirror) {
         let member = state.members.values().find(|member| member.member == Some(id.0));
         member.is_some_and(|member| state.nodes_alive.contains(&member.node))
     };
-    let others = status.members.iter().filter(|member| member.id != status.member && member.role == Role::Voter);
+    let others =
+        status.members.iter().filter(|member| member.id != status.member && member.role == Role::Voter);
     let nearest = others.filter(|member| heard(member.id)).max_by_key(|member| member.matched);
     let Some(next) = nearest.map(|member| member.id) else { return };
     match tokio::time::timeout(HAND_OVER, copy.transfer_leader(next)).await {

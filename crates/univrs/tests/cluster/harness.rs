@@ -185,7 +185,13 @@ impl Cluster {
     }
 
     /// Sends a request; the status, and the body as JSON. Status zero when nobody answers.
-    pub(crate) async fn send(&self, node: usize, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+    pub(crate) async fn send(
+        &self,
+        node: usize,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
         let url = format!("http://127.0.0.1:{}{path}", self.nodes[node].api);
         let mut request = self.http.request(method, url).timeout(Duration::from_secs(8));
         if let Some(body) = body {

@@ -70,18 +70,19 @@ async fn a_removed_node_stays_out_and_its_block_is_free_again() {
     let alive = cluster.cli(0, &["node", "rm", "two"]);
     assert!(String::from_utf8_lossy(&alive.stderr).contains("it is alive"));
     cluster.nodes[two].kill();
-    cluster
-        .until("two is lost", async || cluster.node_view(0, "two").await["state"] == "lost")
-        .await;
+    cluster.until("two is lost", async || cluster.node_view(0, "two").await["state"] == "lost").await;
     assert!(cluster.cli(0, &["node", "rm", "two"]).status.success());
     cluster.nodes[two].start();
     let three = cluster.join("three", &["--role", "slim"]).await;
     assert_eq!(cluster.node_view(three, "three").await["block"], "100.64.1.0/24");
     let nodes = cluster.get(0, "/api/nodes").await;
-    let names: Vec<&str> = nodes["items"].as_array().unwrap().iter().filter_map(|node| node["name"].as_str()).collect();
+    let names: Vec<&str> =
+        nodes["items"].as_array().unwrap().iter().filter_map(|node| node["name"].as_str()).collect();
     assert_eq!(names, ["one", "three"]);
     // A node that only runs workloads reads, and writes of itself alone.
-    let refused = cluster.send(three, Method::POST, "/api/workloads", Some(json!({"name": "web", "image": "web:1"}))).await;
+    let refused = cluster
+        .send(three, Method::POST, "/api/workloads", Some(json!({"name": "web", "image": "web:1"})))
+        .await;
     assert_eq!(refused.0, 403, "{}", refused.1);
     assert!(refused.1["detail"].as_str().unwrap().contains("only runs workloads"), "{}", refused.1);
 }

@@ -35,7 +35,8 @@ impl Caller {
     ) -> Result<Bytes, CallError> {
         let deadline = Instant::now() + timeout;
         loop {
-            let connected = tokio::time::timeout_at(deadline, self.connections.get(address, Lane::Small)).await;
+            let connected =
+                tokio::time::timeout_at(deadline, self.connections.get(address, Lane::Small)).await;
             let connection = connected.unwrap_or(Err(WireError::Silent)).map_err(CallError::NotSent)?;
             match tokio::time::timeout_at(deadline, connection.call(channel, body)).await {
                 // It ended while nobody looked; the next one is new.

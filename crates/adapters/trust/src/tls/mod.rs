@@ -126,7 +126,9 @@ pub fn arrival(connection: &ServerConnection) -> Result<Arrival, TrustError> {
         (Some(NODES), Some(certificate)) => Ok(Arrival::Node(Peer::of(certificate)?)),
         (Some(ACCESS), Some(certificate)) => Ok(Arrival::Access(Peer::of(certificate)?)),
         (Some(JOIN), _) => Ok(Arrival::Stranger),
-        (Some(NODES | ACCESS), None) => Err(TrustError::Stranger { reason: "no certificate was shown".to_owned() }),
+        (Some(NODES | ACCESS), None) => {
+            Err(TrustError::Stranger { reason: "no certificate was shown".to_owned() })
+        }
         _ => Err(TrustError::Stranger { reason: "the protocol is not one of ours".to_owned() }),
     }
 }

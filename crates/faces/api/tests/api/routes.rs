@@ -91,8 +91,7 @@ async fn the_bodies_above_are_those_that_the_routes_take() {
     face.make_token("default", json!({"name": "look"})).await;
     for (method, path, action) in routes() {
         // These need a running instance, a lost node, an earlier version, an operation under way, a plan or a volume.
-        let needs_more =
-            ["/exec", "/proxy", "/rollback", "/cancel", "/{volume}"].iter().any(|end| path.ends_with(end))
+        let needs_more = ["/exec", "/proxy", "/rollback", "/cancel", "/{volume}"].iter().any(|end| path.ends_with(end))
                 || path.starts_with("/ws/")
                 || path.starts_with("/api/plans")
                 // Nobody joins what has no authority.
