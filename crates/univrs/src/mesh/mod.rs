@@ -15,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use univrs_api::Mesh;
@@ -22,7 +23,7 @@ use univrs_cli::UpArgs;
 use univrs_control::Mirror;
 use univrs_mesh::bridge::Bridge;
 use univrs_mesh::discovery::{self, PeerKey, Peers};
-use univrs_mesh::members::quic::{QuicChannel, Tls};
+use univrs_mesh::members::quic::{Guard, QuicChannel, Tls};
 use univrs_mesh::members::{self, Gossip, Pace};
 use univrs_model::node::Node;
 use univrs_ports::discovery::{Admission, Discovery, PeerRecord};
@@ -124,7 +125,8 @@ async fn membership(
         tracing::warn!(%address, %error, "this node takes no part in gossip: others notice its loss only when its lease ends");
     };
     let tls = tls(parts.trust).map_err(|error| degraded(&error)).ok()?;
-    let guard = Arc::new(|certificate: &_| Peer::of(certificate).ok().map(|peer| peer.node));
+    let guard: Guard =
+        Arc::new(|certificate: &CertificateDer<'static>| Peer::of(certificate).ok().map(|peer| peer.node));
     let channel = QuicChannel::open(listening, tls, guard).map_err(|error| degraded(&error)).ok()?;
     let channel = Arc::new(channel);
     let renewing = telling::renew(Arc::clone(parts.trust), Arc::clone(&channel));

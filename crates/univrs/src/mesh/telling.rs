@@ -120,7 +120,7 @@ fn processor_times() -> Option<(u64, u64)> {
     let ticks: Vec<u64> =
         text.lines().next()?.split_whitespace().skip(1).take(8).map_while(|word| word.parse().ok()).collect();
     let [_, _, _, idle, waiting, ..] = ticks.as_slice() else { return None };
-    let all = ticks.iter().sum();
+    let all: u64 = ticks.iter().sum();
     Some((all - idle - waiting, all))
 }
 
