@@ -42,14 +42,16 @@ async fn a_machine_joins_by_the_address_of_a_peer_and_all_see_each_other() {
 
     let listed = cluster.cli(0, &["mesh", "peers", "-o", "json"]);
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
-    let names: Vec<&str> = listed["items"].as_array().unwrap().iter().map(|peer| peer["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        listed["items"].as_array().unwrap().iter().map(|peer| peer["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"two") && names.contains(&"three"), "{names:?}");
     let (_, whole) = cluster.send(0, reqwest::Method::GET, "/api/cluster", None).await;
     assert_eq!(whole["peers"].as_array().map(Vec::len), Some(2));
 
     cluster.nodes[2].kill();
-    cluster.until("a death is seen by all", async || {
-        seen(&cluster, 0).await.0 == 1 && seen(&cluster, 1).await.0 == 1
-    })
-    .await;
+    cluster
+        .until("a death is seen by all", async || {
+            seen(&cluster, 0).await.0 == 1 && seen(&cluster, 1).await.0 == 1
+        })
+        .await;
 }
