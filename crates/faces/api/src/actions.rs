@@ -27,6 +27,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/metrics", &[("GET", Needs(MetricsRead, "metrics"))]),
     ("/api/openapi.json", &[("GET", Needs(ClusterRead, "cluster"))]),
     ("/api/cluster", &[("GET", Needs(ClusterRead, "cluster"))]),
+    ("/api/peers", &[("GET", Needs(NodeRead, "node"))]),
     ("/api/nodes", &[("GET", Needs(NodeRead, "node"))]),
     (
         "/api/nodes/{node}",
@@ -127,6 +128,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/events", &[("GET", Needs(EventRead, "event"))]),
     ("/api/audit", &[("GET", Needs(AuditRead, "audit"))]),
     ("/ws/orchestrator", &[("GET", Needs(EventRead, "event"))]),
+    ("/ws/network", &[("GET", Needs(NodeRead, "node"))]),
 ];
 
 /// What is known of a route.

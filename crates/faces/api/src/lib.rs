@@ -13,10 +13,12 @@ mod join_tokens;
 mod mcp;
 mod mesh;
 mod metrics;
+mod network;
 mod nodes;
 mod operations;
 mod orgs;
 mod page;
+mod peers;
 mod plans;
 mod probes;
 mod problem;
@@ -50,6 +52,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use metrics::Metrics;
+pub use peers::Peers;
 pub use problem::Problem;
 
 /// How long running requests may go on after the server was asked to stop.
@@ -64,6 +67,8 @@ pub struct App {
     pub images: Arc<dyn ImageLibrary>,
     /// The encrypted network between nodes.
     pub mesh: Arc<dyn Mesh>,
+    /// Other nodes, as gossip and discovery see them.
+    pub peers: Peers,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// What Prometheus sees.
@@ -89,6 +94,7 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(probes::router())
         .merge(nodes::router())
+        .merge(peers::router())
         .merge(workloads::router())
         .merge(reach::router())
         .merge(images::router())
@@ -106,6 +112,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(mesh::router())
         .merge(access::router())
         .merge(sockets::router())
+        .merge(network::router())
         .routes(utoipa_axum::routes!(openapi_document))
 }
 

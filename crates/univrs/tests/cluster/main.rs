@@ -9,4 +9,5 @@
 
 mod harness;
 mod joining;
+mod peers;
 mod together;
