@@ -3,6 +3,7 @@
 pub mod channel;
 mod facts;
 pub mod quic;
+mod stall;
 mod view;
 
 use std::net::SocketAddr;
@@ -192,9 +193,10 @@ async fn observe(
     pace: Pace,
     publish: watch::Sender<Members>,
 ) {
-    let mut view = View::new(pace.dead_after);
     // Twice in each round, so that looking adds little to the time until a silence is seen.
-    let mut ticks = interval(pace.round / 2);
+    let every = pace.round / 2;
+    let mut view = View::new(every, pace.dead_after);
+    let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -9,6 +9,7 @@ use univrs_model::ids::NodeId;
 use univrs_ports::membership::{Facts, Member, Standing};
 
 use super::facts::{self, LEFT};
+use super::stall::Stall;
 
 /// Facts as they were at a version of a state, so that nothing is read twice.
 struct Heard {
@@ -22,16 +23,19 @@ struct Heard {
 /// What was seen so far.
 pub(super) struct View {
     dead_after: Duration,
+    stall: Stall,
     heard: HashMap<ChitchatId, Heard>,
 }
 
 impl View {
-    pub(super) fn new(dead_after: Duration) -> Self {
-        Self { dead_after, heard: HashMap::new() }
+    /// It will be looked at `every` so often.
+    pub(super) fn new(every: Duration, dead_after: Duration) -> Self {
+        Self { dead_after, stall: Stall::new(every, dead_after), heard: HashMap::new() }
     }
 
     /// Everyone who has been heard of at least once; whoever was silent from the start is not shown.
     pub(super) fn look(&mut self, gossip: &Chitchat, now: Instant) -> BTreeMap<NodeId, Member> {
+        self.stall.look(now);
         let live: BTreeSet<&ChitchatId> = gossip.live_nodes().collect();
         let states = gossip.node_states();
         self.heard.retain(|id, _| states.contains_key(id));
@@ -57,6 +61,7 @@ impl View {
             let standing = match heard.silent {
                 _ if heard.left => Standing::Left,
                 None => Standing::Live,
+                Some(since) if self.stall.excuses(since, now) => Standing::Live,
                 Some(since) if now.duration_since(since) >= self.dead_after => Standing::Dead,
                 Some(_) => Standing::Suspected,
             };

@@ -7,9 +7,7 @@ use tokio::time::{sleep, timeout};
 use univrs_mesh::discovery::{Options, Peers};
 use univrs_ports::discovery::{Discovery, MeshEvent, Path, PeerView, PublishError, Topic};
 
-use crate::support::{Roster, address, key, node, options, peer, start, until};
-
-const LIMIT: Duration = Duration::from_secs(10);
+use crate::support::{LIMIT, Roster, address, ask, key, node, options, peer, start, until};
 
 fn views(peers: &Peers) -> Vec<PeerView> {
     peers.peers().borrow().to_vec()
@@ -28,7 +26,7 @@ async fn whoever_asks_learns_where_to_join_over_every_transport() {
     let unnamed = named.rsplit_once("/p2p/").unwrap().0.to_owned();
     for address in [quic, named, unnamed, address(&member, "tcp"), address(&member, "ws")] {
         let visitor = start(Options::visitor(key(9), "9.9.9"), &roster).await;
-        let record = visitor.ask(&address).await.unwrap();
+        let record = ask(&visitor, &address).await;
         assert_eq!(record.join.as_deref(), Some("127.0.0.1:9001"), "over {address}");
         assert_eq!(record.peer, key(1).peer());
         assert_eq!(views(&member), [], "a visitor is no member");
@@ -50,7 +48,7 @@ async fn members_see_each_other_and_a_stranger_is_seen_by_nobody() {
     let liar = start(liar, &roster).await;
     let mut events = one.events();
     for other in [&two, &three, &liar] {
-        other.ask(&address(&one, "quic-v1")).await.unwrap();
+        ask(other, &address(&one, "quic-v1")).await;
     }
     until("meeting", LIMIT, || sees(&one, 2) && sees(&two, 1)).await;
     sleep(Duration::from_millis(700)).await;
@@ -74,7 +72,7 @@ async fn a_call_reaches_all_and_only_from_its_author() {
     let roster = Roster::of(&[1, 2, 3]);
     let (one, two, three) = (peer(1, &roster).await, peer(2, &roster).await, peer(3, &roster).await);
     for other in [&two, &three] {
-        other.ask(&address(&one, "quic-v1")).await.unwrap();
+        ask(other, &address(&one, "quic-v1")).await;
     }
     until("meeting", LIMIT, || sees(&two, 1) && sees(&three, 1)).await;
     let mut heard = three.events();
@@ -147,7 +145,7 @@ async fn a_peer_that_cannot_be_dialled_is_reached_through_a_member() {
         options.listen = Vec::new();
         start(options, &roster).await
     };
-    hidden.ask(&through).await.unwrap();
+    ask(&hidden, &through).await;
     hidden.reserve(&through).await.unwrap();
     let listens =
         || hidden.listening().borrow().iter().find(|address| address.contains("p2p-circuit")).cloned();

@@ -11,11 +11,14 @@ use quinn::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use quinn::rustls::server::WebPkiClientVerifier;
 use quinn::rustls::version::TLS13;
 use quinn::rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use univrs_mesh::discovery::{Options, PeerKey, Peers};
 use univrs_mesh::members::quic::{Guard, QuicChannel, Tls};
 use univrs_model::ids::{ClusterId, NodeId};
-use univrs_ports::discovery::{Admission, PeerRecord};
+use univrs_ports::discovery::{Admission, Discovery, PeerRecord};
+
+/// Patience with a machine that is busy with other things.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn node(index: u8) -> NodeId {
     NodeId::from_bits(u128::from(index) * 7_919_000_000_007 + 1)
@@ -56,7 +59,8 @@ impl Authority {
         Self { issuer: rcgen::Issuer::new(params, key), root, issued: Arc::default() }
     }
 
-    fn tls(&self, node: &NodeId) -> Tls {
+    /// Both sides of TLS for this node.
+    pub(crate) fn tls(&self, node: &NodeId) -> Tls {
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec!["univrs.node".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
@@ -150,7 +154,7 @@ pub(crate) async fn peer(index: u8, roster: &Arc<Roster>) -> Peers {
 pub(crate) async fn start(options: Options, roster: &Arc<Roster>) -> Peers {
     let listens = options.listen.len();
     let peers = Peers::start(options, Arc::clone(roster) as Arc<dyn Admission>).await.unwrap();
-    until("listening", Duration::from_secs(5), || peers.listening().borrow().len() >= listens).await;
+    until("listening", LIMIT, || peers.listening().borrow().len() >= listens).await;
     peers
 }
 
@@ -161,4 +165,17 @@ pub(crate) fn address(peers: &Peers, kind: &str) -> String {
     all.into_iter()
         .find(|address| plain_tcp(address) || (kind != "tcp" && address.contains(&format!("/{kind}"))))
         .unwrap()
+}
+
+/// Asks until there is an answer: a busy machine may be too slow for the first time.
+pub(crate) async fn ask(peers: &Peers, address: &str) -> PeerRecord {
+    let answer = async {
+        loop {
+            if let Ok(record) = peers.ask(address).await {
+                return record;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(LIMIT, answer).await.unwrap()
 }
