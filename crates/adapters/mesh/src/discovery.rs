@@ -5,6 +5,7 @@ mod behaviour;
 mod book;
 mod calls;
 mod hello;
+mod per_address;
 mod task;
 
 use std::net::SocketAddr;

@@ -4,6 +4,8 @@
 mod bridge;
 #[path = "mesh/detector.rs"]
 mod detector;
+#[path = "mesh/flood.rs"]
+mod flood;
 #[path = "mesh/peers.rs"]
 mod peers;
 #[path = "mesh/quic.rs"]

@@ -13,6 +13,7 @@ use univrs_ports::discovery::Topic;
 
 use super::calls::{AGE, LONGEST};
 use super::hello;
+use super::per_address::PerAddress;
 
 /// Connections at once; a peer that opens thousands is refused, and members keep theirs.
 const CONNECTIONS: u32 = 1024;
@@ -24,6 +25,7 @@ const PER_PEER: u32 = 6;
 /// All parts. Each is libp2p's own; what they tell is handled in `task.rs`.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
+    pub(super) per_address: PerAddress,
     pub(super) limits: connection_limits::Behaviour,
     pub(super) hello: hello::Behaviour,
     pub(super) gossip: gossipsub::Behaviour,
@@ -67,6 +69,7 @@ impl Behaviour {
         let mut kad = kad::Behaviour::with_config(own, store, finding);
         kad.set_mode(Some(kad::Mode::Server));
         Ok(Self {
+            per_address: PerAddress::default(),
             limits: connection_limits::Behaviour::new(limits),
             hello: hello::behaviour(),
             gossip: gossip(key)?,

@@ -33,6 +33,8 @@ const IDLE: Duration = Duration::from_secs(15);
 const HANDSHAKES: usize = 64;
 /// Connections at once from one address: several nodes may stand behind one router.
 const PER_ADDRESS: usize = 64;
+/// Handshakes at once with one address, so that no single one can hold all of them.
+const HANDSHAKES_PER_ADDRESS: usize = 16;
 /// Connections at once.
 const CONNECTIONS: usize = 2048;
 /// Messages that wait for one peer; gossip that waits is stale.
@@ -83,7 +85,8 @@ struct Shared {
     dialling: RwLock<quinn::ClientConfig>,
     guard: Guard,
     links: Mutex<Links>,
-    taken: Mutex<HashMap<IpAddr, usize>>,
+    /// Handshakes and all connections of each address that dialled.
+    taken: Mutex<HashMap<IpAddr, (usize, usize)>>,
     arrived: mpsc::Sender<(SocketAddr, Bytes)>,
     handshakes: Arc<Semaphore>,
 }
@@ -214,16 +217,18 @@ async fn accept(shared: Arc<Shared>) {
             incoming.refuse();
             continue;
         }
+        let from = incoming.remote_address();
+        // In this order: an address that has its share takes nothing of what is there for all.
+        let Some(mut place) = Place::take(&shared, from.ip()) else {
+            incoming.refuse();
+            continue;
+        };
         let Ok(permit) = Arc::clone(&shared.handshakes).acquire_owned().await else { return };
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
-            let from = incoming.remote_address();
-            let Some(_place) = Place::take(&shared, from.ip()) else {
-                incoming.refuse();
-                return;
-            };
             let answered = answer(&shared, incoming).await;
             drop(permit);
+            place.handshake_is_over();
             match answered {
                 Ok(connection) => {
                     let (link, queue) = lock(&shared.links).open(from);
@@ -239,25 +244,35 @@ async fn accept(shared: Arc<Shared>) {
 struct Place {
     shared: Arc<Shared>,
     address: IpAddr,
+    in_handshake: bool,
 }
 
 impl Place {
     fn take(shared: &Arc<Shared>, address: IpAddr) -> Option<Self> {
         let mut taken = lock(&shared.taken);
-        let count = taken.entry(address).or_default();
-        (*count < PER_ADDRESS).then(|| {
-            *count += 1;
-            Self { shared: Arc::clone(shared), address }
+        let (handshakes, all) = taken.get(&address).copied().unwrap_or_default();
+        (handshakes < HANDSHAKES_PER_ADDRESS && all < PER_ADDRESS).then(|| {
+            taken.insert(address, (handshakes + 1, all + 1));
+            Self { shared: Arc::clone(shared), address, in_handshake: true }
         })
+    }
+
+    fn handshake_is_over(&mut self) {
+        if std::mem::take(&mut self.in_handshake)
+            && let Some((handshakes, _)) = lock(&self.shared.taken).get_mut(&self.address)
+        {
+            *handshakes -= 1;
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.handshake_is_over();
         let mut taken = lock(&self.shared.taken);
-        if let Some(count) = taken.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some((_, all)) = taken.get_mut(&self.address) {
+            *all -= 1;
+            if *all == 0 {
                 taken.remove(&self.address);
             }
         }

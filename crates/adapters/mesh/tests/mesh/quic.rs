@@ -1,30 +1,43 @@
 //! Gossip over real QUIC sockets on loopback.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::timeout;
 use univrs_mesh::members::channel::Channel;
+use univrs_mesh::members::quic::QuicChannel;
 use univrs_mesh::members::{Gossip, Options, Pace};
 use univrs_ports::membership::{Facts, Membership, Standing};
 
-use crate::support::{Authority, cluster, node, until};
+use crate::support::{Authority, LIMIT, cluster, node, until};
 
 #[tokio::test]
 async fn short_and_long_messages_arrive_and_are_answered_where_they_came_from() {
     let authority = Authority::new();
     let (one, two) = (authority.channel(&node(1)), authority.channel(&node(2)));
-    let limit = Duration::from_secs(5);
     for size in [1, 1000, 5000, 60_000] {
         let message = Bytes::from(vec![7; size]);
-        one.send(two.address().unwrap(), message.clone());
-        let (from, heard) = timeout(limit, two.recv()).await.unwrap().unwrap();
-        assert_eq!(heard, message);
+        let from = until_heard(&one, two.address().unwrap(), &two, &message).await;
         assert_eq!(from, one.address().unwrap(), "the socket that dials is the one that listens");
-        two.send(from, message.clone());
-        assert_eq!(timeout(limit, one.recv()).await.unwrap().unwrap().1, message);
+        until_heard(&two, from, &one, &message).await;
     }
+}
+
+/// Sends until the message arrives: each may be lost. Tells where it came from.
+async fn until_heard(sender: &QuicChannel, to: SocketAddr, receiver: &QuicChannel, message: &Bytes) -> SocketAddr {
+    let arrives = async {
+        loop {
+            sender.send(to, message.clone());
+            while let Ok(Some((from, heard))) = timeout(Duration::from_millis(200), receiver.recv()).await {
+                if heard == *message {
+                    return from;
+                }
+            }
+        }
+    };
+    timeout(LIMIT, arrives).await.unwrap()
 }
 
 #[tokio::test]
@@ -38,9 +51,7 @@ async fn a_stranger_is_not_heard_and_hears_nothing() {
     assert!(timeout(wait, stranger.recv()).await.is_err());
     // The member goes on as if nothing had happened.
     let friend = authority.channel(&node(3));
-    friend.send(member.address().unwrap(), Bytes::from_static(b"friend"));
-    let (_, heard) = timeout(Duration::from_secs(5), member.recv()).await.unwrap().unwrap();
-    assert_eq!(heard, "friend");
+    until_heard(&friend, member.address().unwrap(), &member, &Bytes::from_static(b"friend")).await;
 }
 
 #[tokio::test]
@@ -50,7 +61,7 @@ async fn a_flood_is_cut_and_does_not_end_the_conversation() {
     let to = two.address().unwrap();
     let (mut sent, mut heard) = (0_u32, 0_u32);
     let start = std::time::Instant::now();
-    while start.elapsed() < Duration::from_secs(2) {
+    while sent < 12_000 {
         for _ in 0..8 {
             one.send(to, Bytes::from_static(b"flood"));
             sent += 1;
@@ -60,13 +71,10 @@ async fn a_flood_is_cut_and_does_not_end_the_conversation() {
             heard += 1;
         }
     }
-    // Four hundred in each of at most four seconds that were begun.
-    assert!(sent > 3000 && heard > 0 && heard <= 1600, "{heard} of {sent} messages were heard");
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    while timeout(Duration::from_millis(50), two.recv()).await.is_ok() {}
-    one.send(to, Bytes::from_static(b"still here"));
-    let (_, last) = timeout(Duration::from_secs(5), two.recv()).await.unwrap().unwrap();
-    assert_eq!(last, "still here");
+    // Four hundred in each second that was begun, however many those were.
+    let most = 400 * (u32::try_from(start.elapsed().as_secs()).unwrap() + 2);
+    assert!(heard > 0 && heard <= most, "{heard} of {sent} messages were heard, of which {most} may be");
+    until_heard(&one, to, &two, &Bytes::from_static(b"still here")).await;
 }
 
 #[tokio::test]
@@ -91,10 +99,9 @@ async fn nodes_gossip_over_it_and_notice_a_death() {
         seeds.push(address);
         gossips.push(Gossip::start(options, Arc::new(channel)).await.unwrap());
     }
-    let limit = Duration::from_secs(10);
-    until("four nodes meeting", limit, || gossips.iter().all(|gossip| gossip.members().borrow().len() == 4))
+    until("four nodes meeting", LIMIT, || gossips.iter().all(|gossip| gossip.members().borrow().len() == 4))
         .await;
     drop(gossips.pop());
-    let silent = |gossip: &Gossip| gossip.members().borrow()[&node(3)].standing == Standing::Suspected;
-    until("a death being noticed", limit, || gossips.iter().all(silent)).await;
+    let silent = |gossip: &Gossip| gossip.members().borrow()[&node(3)].standing != Standing::Live;
+    until("a death being noticed", LIMIT, || gossips.iter().all(silent)).await;
 }
