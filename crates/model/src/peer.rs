@@ -81,6 +81,24 @@ pub struct PeerStatus {
     pub overlay: Option<OverlayPath>,
 }
 
+/// A connection between the peers of two nodes, as one of them tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Link {
+    /// The node that tells.
+    pub from: NodeId,
+    /// The other one.
+    pub to: NodeId,
+    /// How the connection runs; absent where only the overlay goes there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PeerPath>,
+    /// Round trip in microseconds. That of other nodes' links is rounded to two digits and up to half a minute old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_us: Option<u64>,
+    /// How containers' packets go there; absent in other nodes' links.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<OverlayPath>,
+}
+
 /// How packets of containers go to another node, in short; `/api/mesh` tells all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OverlayPath {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use univrs_model::ids::NodeId;
 use univrs_model::node::{Capacity, Role};
+use univrs_model::peer::PeerPath;
 pub use univrs_model::peer::Standing;
 
 /// What a node says of itself to all others. It may be stale, and it may be a lie: placements come from the state.
@@ -35,6 +36,19 @@ pub struct Facts {
     pub dial: Vec<String>,
     /// `host:port` of its node port, where machines join.
     pub join: Option<String>,
+    /// Whom its peer is connected with.
+    pub links: Vec<Reach>,
+}
+
+/// A connection of a node with another one, as it tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// With whom.
+    pub to: NodeId,
+    /// How it runs.
+    pub path: PeerPath,
+    /// Round trip in microseconds, rounded to two digits.
+    pub rtt_us: Option<u64>,
 }
 
 /// One node as gossip shows it.

@@ -8,7 +8,7 @@ use axum::{Extension, Json as Reply};
 use univrs_authz::Action;
 use univrs_model::caller::Caller;
 use univrs_model::ids::NodeId;
-use univrs_model::peer::PeerStatus;
+use univrs_model::peer::{Link, PeerStatus, Standing};
 use univrs_ports::discovery::Discovery;
 use univrs_ports::membership::Membership;
 use utoipa_axum::router::OpenApiRouter;
@@ -108,4 +108,22 @@ pub(crate) async fn seen(app: &App) -> Vec<PeerStatus> {
         PeerStatus { name, ..status }
     });
     named.collect()
+}
+
+/// Connections that other nodes tell of.
+pub(crate) fn links(app: &App) -> Vec<Link> {
+    let Some(membership) = &app.peers.membership else { return Vec::new() };
+    let members = membership.members();
+    let members = members.borrow();
+    let live = members.values().filter(|member| member.standing == Standing::Live);
+    let links = live.flat_map(|member| {
+        member.facts.links.iter().map(|reach| Link {
+            from: member.node.clone(),
+            to: reach.to.clone(),
+            path: Some(reach.path),
+            rtt_us: reach.rtt_us,
+            overlay: None,
+        })
+    });
+    links.collect()
 }

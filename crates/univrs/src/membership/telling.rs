@@ -11,8 +11,8 @@ use univrs_mesh::members::quic::QuicChannel;
 use univrs_model::ids::NodeId;
 use univrs_model::node::{Capacity, Node};
 use univrs_model::quantity::{Bytes, Cpu};
-use univrs_ports::discovery::{Discovery, PublishError, Topic};
-use univrs_ports::membership::{Facts, Membership, Standing};
+use univrs_ports::discovery::{Discovery, PeerView, PublishError, Topic};
+use univrs_ports::membership::{Facts, Membership, Reach, Standing};
 
 use crate::cluster::trust::Trust;
 
@@ -22,6 +22,10 @@ const ROUND: Duration = Duration::from_secs(2);
 const ANNOUNCE: u64 = 15;
 /// Load is told in steps of this many thousandths: smaller changes are of no use to anybody.
 const STEP: u32 = 50;
+/// Rounds between two times that round trips are told anew; who is connected is told at once.
+const MEASURED: u64 = 15;
+/// Connections that are told. All of them must fit in one fact, and a larger cluster is no full mesh.
+const LINKS: usize = 32;
 /// Time between two looks at the certificates.
 const CERTIFICATES: Duration = Duration::from_secs(30);
 
@@ -46,7 +50,29 @@ pub(super) fn facts(node: &Node, mirror: &Mirror, peer: String, dial: Vec<String
         peer: Some(peer),
         dial,
         join: node.address.clone(),
+        links: Vec::new(),
     }
+}
+
+/// Whom this node is connected with. Round trips that were told stay as they were unless they are to be told anew.
+fn links(told: &[Reach], peers: &[PeerView], anew: bool) -> Vec<Reach> {
+    let connected = peers.iter().filter(|peer| peer.connected).take(LINKS);
+    let links = connected.filter_map(|peer| {
+        let (to, path) = (peer.node.clone(), peer.path?);
+        let before = told.iter().find(|reach| reach.to == to && reach.path == path && reach.rtt_us.is_some());
+        let rtt_us = match before {
+            Some(before) if !anew => before.rtt_us,
+            _ => peer.rtt_us.map(two_digits),
+        };
+        Some(Reach { to, path, rtt_us })
+    });
+    links.collect()
+}
+
+/// A number rounded to its first two digits: changes that nobody cares about are not told to everyone.
+fn two_digits(number: u64) -> u64 {
+    let step = 10_u64.pow(number.checked_ilog10().unwrap_or(0).saturating_sub(1));
+    number.saturating_add(step / 2) / step * step
 }
 
 /// Says it for as long as it runs.
@@ -64,12 +90,16 @@ impl Telling {
         let mut rounds = interval(ROUND);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut before = processor_times();
+        let mut told: Vec<Reach> = Vec::new();
         for round in 0_u64.. {
             rounds.tick().await;
             let now = processor_times();
             let dial = super::dialled_at(self.port, &self.node);
             let facts = facts(&self.node, &self.mirror, peer.clone(), dial);
-            self.membership.publish(Facts { load: load(before, now), ..facts }).await;
+            if let Some(discovery) = &self.discovery {
+                told = links(&told, &discovery.peers().borrow(), round % MEASURED == 0);
+            }
+            self.membership.publish(Facts { load: load(before, now), links: told.clone(), ..facts }).await;
             before = now;
             self.introduce().await;
             if round % ANNOUNCE == 2 {
@@ -158,7 +188,46 @@ pub(super) async fn renew(trust: Arc<Trust>, channel: Arc<QuicChannel>) {
 
 #[cfg(test)]
 mod tests {
-    use super::load;
+    use univrs_model::ids::NodeId;
+    use univrs_ports::discovery::{Path, PeerRecord, PeerView};
+
+    use super::{links, load, two_digits};
+
+    fn peer(index: u8, connected: bool, rtt_us: Option<u64>) -> PeerView {
+        let record = PeerRecord {
+            peer: String::new(),
+            node: None,
+            cluster: None,
+            version: String::new(),
+            gossip: None,
+            join: None,
+            listen: Vec::new(),
+        };
+        let node = NodeId::from_bits(index.into());
+        let path = connected.then_some(Path::Direct);
+        PeerView { peer: String::new(), node, connected, address: None, path, rtt_us, record }
+    }
+
+    #[test]
+    fn round_trips_are_told_seldom_and_connections_at_once() {
+        let rtts = |links: &[super::Reach]| links.iter().map(|link| link.rtt_us).collect::<Vec<_>>();
+        let first = links(&[], &[peer(1, true, Some(1234)), peer(2, false, None)], false);
+        assert_eq!(rtts(&first), [Some(1200)]);
+        let later = links(&first, &[peer(1, true, Some(5000)), peer(2, true, None)], false);
+        assert_eq!(rtts(&later), [Some(1200), None]);
+        let anew = links(&later, &[peer(1, true, Some(5000)), peer(2, true, Some(99_600))], true);
+        assert_eq!(rtts(&anew), [Some(5000), Some(100_000)]);
+        assert_eq!(links(&anew, &[], false), []);
+        let many: Vec<PeerView> = (0..=255).map(|index| peer(index, true, None)).collect();
+        assert_eq!(links(&[], &many, true).len(), super::LINKS);
+    }
+
+    #[test]
+    fn numbers_keep_two_digits() {
+        for (number, rounded) in [(0, 0), (7, 7), (99, 99), (104, 100), (105, 110), (1_250, 1_300), (u64::MAX, 18_000_000_000_000_000_000)] {
+            assert_eq!(two_digits(number), rounded, "{number}");
+        }
+    }
 
     #[test]
     fn load_is_a_share_of_what_passed() {

@@ -15,7 +15,7 @@ const LONGEST: usize = 2048;
 
 /// What a node tells the others.
 pub(super) fn told(node: &NodeId, facts: &Facts) -> Vec<(String, String)> {
-    let Facts { capacity, free, version, cloud, region, roles, load, peer, dial, join } = facts;
+    let Facts { capacity, free, version, cloud, region, roles, load, peer, dial, join, links } = facts;
     [
         (NODE, text(node)),
         ("capacity", text(capacity)),
@@ -28,6 +28,7 @@ pub(super) fn told(node: &NodeId, facts: &Facts) -> Vec<(String, String)> {
         ("peer", text(peer)),
         ("dial", text(dial)),
         ("join", text(join)),
+        ("links", text(links)),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()
@@ -51,6 +52,7 @@ pub(super) fn heard(state: &NodeState) -> Option<(NodeId, Facts)> {
         peer: fact(state, "peer").unwrap_or_default(),
         dial: fact(state, "dial").unwrap_or_default(),
         join: fact(state, "join").unwrap_or_default(),
+        links: fact(state, "links").unwrap_or_default(),
     };
     Some((node, facts))
 }
