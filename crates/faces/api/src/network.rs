@@ -127,7 +127,7 @@ impl Feed {
         let (_silent, nothing) = broadcast::channel(1);
         let mut events = self.app.peers.discovery.as_ref().map_or(nothing, |discovery| discovery.events());
         let (peers, links) = (wanted.contains(&NetworkTopic::Peers), wanted.contains(&NetworkTopic::Links));
-        let mut known = self.look().await;
+        let mut known = look_around(&self.app).await;
         let mut data = json!({ "node": self.app.peers.own });
         if peers {
             data["peers"] = json!(known.peers.values().collect::<Vec<_>>());
@@ -154,7 +154,7 @@ impl Feed {
                     }
                 },
                 _ = look.tick(), if peers || links => {
-                    let now = self.look().await.settled(&known);
+                    let now = look_around(&self.app).await.settled(&known);
                     for change in now.changes(&known) {
                         let wanted = if change.of_links() { links } else { peers };
                         if wanted {
@@ -171,10 +171,6 @@ impl Feed {
                 },
             }
         }
-    }
-
-    async fn look(&self) -> NetworkView {
-        NetworkView::new(self.app.peers.own.as_ref(), seen(&self.app).await, peers::links(&self.app))
     }
 
     async fn subscription(&mut self) -> Result<BTreeSet<NetworkTopic>, Gone> {
@@ -201,6 +197,11 @@ impl Feed {
         let text = json!({ "type": kind, "revision": revision, "at": at, "data": data }).to_string();
         self.socket.send(Message::Text(text.into())).await.map_err(|_| Gone)
     }
+}
+
+/// The network as it is now.
+async fn look_around(app: &App) -> NetworkView {
+    NetworkView::new(app.peers.own.as_ref(), seen(app).await, peers::links(app))
 }
 
 /// What a call means to a subscriber: the type and data of its message.

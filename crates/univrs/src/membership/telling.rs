@@ -97,7 +97,7 @@ impl Telling {
             let dial = super::dialled_at(self.port, &self.node);
             let facts = facts(&self.node, &self.mirror, peer.clone(), dial);
             if let Some(discovery) = &self.discovery {
-                told = links(&told, &discovery.peers().borrow(), round % MEASURED == 0);
+                told = links(&told, &discovery.peers().borrow(), round.is_multiple_of(MEASURED));
             }
             self.membership.publish(Facts { load: load(before, now), links: told.clone(), ..facts }).await;
             before = now;
@@ -224,7 +224,15 @@ mod tests {
 
     #[test]
     fn numbers_keep_two_digits() {
-        for (number, rounded) in [(0, 0), (7, 7), (99, 99), (104, 100), (105, 110), (1_250, 1_300), (u64::MAX, 18_000_000_000_000_000_000)] {
+        for (number, rounded) in [
+            (0, 0),
+            (7, 7),
+            (99, 99),
+            (104, 100),
+            (105, 110),
+            (1_250, 1_300),
+            (u64::MAX, 18_000_000_000_000_000_000),
+        ] {
             assert_eq!(two_digits(number), rounded, "{number}");
         }
     }

@@ -28,7 +28,7 @@ use univrs_cli::UpArgs;
 use univrs_control::{
     Control, Inbox, LocalControlPlane, LocalSecrets, Mirror, NodeDrain, OperationRunner, Reconciler, Voting,
 };
-use univrs_model::node::{Node, Role};
+use univrs_model::node::Role;
 use univrs_ports::clock::{Clock, SystemClock};
 use univrs_ports::secrets::SecretSource;
 

@@ -74,8 +74,10 @@ async fn a_machine_joins_by_the_address_of_a_peer_and_all_see_each_other() {
     let dead = listed["items"].as_array().unwrap().iter().find(|peer| peer["name"] == "three").unwrap();
     let dead = dead["node"].clone();
     cluster.nodes[2].kill();
-    feed.until(|told| told["type"] == "link_gone" && told["data"]["from"] == *own && told["data"]["to"] == dead)
-        .await;
+    feed.until(|told| {
+        told["type"] == "link_gone" && told["data"]["from"] == *own && told["data"]["to"] == dead
+    })
+    .await;
     feed.until(|told| {
         told["type"] == "peer" && told["data"]["node"] == dead && told["data"]["standing"] != "live"
     })

@@ -36,8 +36,11 @@ impl Stall {
     /// This process looks at the others now.
     pub(super) fn look(&mut self, now: Instant) {
         let before = self.looked.replace(now).unwrap_or(now);
-        self.excuse = self.excuse.filter(|excuse| now < excuse.until);
-        if now.duration_since(before) > self.every + LATE {
+        let late = now.duration_since(before) > self.every + LATE;
+        // What was left of the time when this process stood still again is not over.
+        let listened = if late { before } else { now };
+        self.excuse = self.excuse.filter(|excuse| listened < excuse.until);
+        if late {
             let from = self.excuse.map_or(before, |excuse| excuse.from);
             self.excuse = Some(Excuse { from, until: now + GRACE });
         }

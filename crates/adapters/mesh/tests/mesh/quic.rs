@@ -26,7 +26,12 @@ async fn short_and_long_messages_arrive_and_are_answered_where_they_came_from() 
 }
 
 /// Sends until the message arrives: each may be lost. Tells where it came from.
-async fn until_heard(sender: &QuicChannel, to: SocketAddr, receiver: &QuicChannel, message: &Bytes) -> SocketAddr {
+async fn until_heard(
+    sender: &QuicChannel,
+    to: SocketAddr,
+    receiver: &QuicChannel,
+    message: &Bytes,
+) -> SocketAddr {
     let arrives = async {
         loop {
             sender.send(to, message.clone());

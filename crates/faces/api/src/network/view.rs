@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 use univrs_model::ids::NodeId;
 use univrs_model::peer::{Link, OverlayPath, PeerStatus};
@@ -65,7 +64,7 @@ impl NetworkView {
         let gone = before.peers.keys().filter(|node| !self.peers.contains_key(node));
         changes.extend(gone.cloned().map(Change::PeerGone));
         let new = self.peers.iter().filter(|(node, peer)| before.peers.get(node) != Some(peer));
-        changes.extend(new.map(|(_, peer)| Change::Peer(peer.clone())));
+        changes.extend(new.map(|(_, peer)| Change::Peer(Box::new(peer.clone()))));
         let new = self.links.iter().filter(|(ends, link)| before.links.get(ends) != Some(link));
         changes.extend(new.map(|(_, link)| Change::Link(link.clone())));
         changes
@@ -73,10 +72,10 @@ impl NetworkView {
 }
 
 /// One change of the view.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// A node is new, or something about it is.
-    Peer(PeerStatus),
+    Peer(Box<PeerStatus>),
     /// A node is not in the list any more.
     PeerGone(NodeId),
     /// A connection is new, or something about it is.
@@ -195,7 +194,7 @@ mod tests {
             let mut shown = before.clone();
             for change in after.changes(&before) {
                 match change {
-                    Change::Peer(peer) => { shown.peers.insert(peer.node.clone(), peer); }
+                    Change::Peer(peer) => { shown.peers.insert(peer.node.clone(), *peer); }
                     Change::PeerGone(node) => prop_assert!(shown.peers.remove(&node).is_some()),
                     Change::Link(link) => { shown.links.insert((link.from.clone(), link.to.clone()), link); }
                     Change::LinkGone(from, to) => prop_assert!(shown.links.remove(&(from, to)).is_some()),
