@@ -22,6 +22,7 @@ pub mod name;
 pub mod node;
 pub mod operation;
 pub mod org;
+pub mod peer;
 pub mod policy;
 pub mod quantity;
 pub mod resource;

@@ -119,6 +119,9 @@ pub struct Node {
     /// How its containers are reached through the encrypted network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wireguard: Option<WireGuard>,
+    /// Its libp2p peer id, which is its public key there; absent on a node that takes no part in discovery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
     /// Version of its binary.
     pub version: String,
     /// Directories that workloads may bind, with all below them; none by default.

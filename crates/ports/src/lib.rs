@@ -4,7 +4,9 @@
 pub mod authority;
 pub mod clock;
 pub mod control_plane;
+pub mod discovery;
 pub mod images;
+pub mod membership;
 pub mod mesh;
 pub mod network;
 pub mod node_access;

@@ -60,6 +60,8 @@ pub(crate) enum Failure {
     JoinToken(#[source] InvalidJoinToken),
     #[error("the join token is of the authority {found}, not of {wanted}")]
     OtherAuthority { wanted: Fingerprint, found: Fingerprint },
+    #[error("no peer says where to join: {reason}")]
+    Connect { reason: String },
     #[error("the cluster does not let this machine in: {reason}")]
     JoinRefused { reason: String },
     #[error("no trust in the node at {address}: {reason}")]
@@ -140,6 +142,9 @@ impl Failure {
             Self::NoJoinToken | Self::JoinToken(_) | Self::OtherAuthority { .. } => {
                 "run `univrs join-token create` on a member of the cluster, and give what it prints with --join-token"
                     .to_owned()
+            }
+            Self::Connect { .. } => {
+                "give the address of a peer with --connect, such as /dns/HOST/udp/9000/quic-v1, or of a node with --join".to_owned()
             }
             Self::JoinTrust { .. } => {
                 "check the address and the token; a token is good for the cluster that made it".to_owned()

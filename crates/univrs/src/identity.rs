@@ -122,6 +122,11 @@ impl DataDir {
         self.root.join("secrets.key")
     }
 
+    /// The key of this node's peer.
+    pub(crate) fn peer_key(&self) -> PathBuf {
+        self.root.join("peer.key")
+    }
+
     /// The members as this node knew them last.
     pub(crate) fn members(&self) -> PathBuf {
         self.root.join("members.json")

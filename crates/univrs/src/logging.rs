@@ -10,8 +10,9 @@ use tracing_subscriber::prelude::*;
 
 /// Starts writing the log to standard error.
 pub(crate) fn start() {
-    let filter =
-        EnvFilter::try_from_env("UNIVRS_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
+    // What these libraries warn of is of no use to whoever reads this; what matters of it is said here.
+    let filter = EnvFilter::try_from_env("UNIVRS_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,openraft=error,libp2p=error"));
     let json = std::env::var("UNIVRS_LOG_FORMAT").is_ok_and(|format| format == "json");
     let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process changes nothing, and there is none.

@@ -11,6 +11,7 @@ mod failure;
 mod identity;
 mod logging;
 mod machine;
+mod membership;
 mod recover;
 mod up;
 

@@ -452,6 +452,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/peers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The other nodes as the node that answers sees them, by id. */
+        get: operations["get_peers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/plans": {
         parameters: {
             query?: never;
@@ -1184,6 +1201,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ws/network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Peers, the connections between them, and what members call out to all.
+         * @description The first message of the client is `{"subscribe":["peers","links","messages","reputation","credits"]}`. The server
+         *     sends `{"type","revision","at","data"}`: a `snapshot` with `node`, `peers` and `links`, then `peer` and `link` with
+         *     the whole object, `peer_gone` with `node`, `link_gone` with `from` and `to`, and `message`, `reputation` or `credit`
+         *     with `topic`, `author`, `at` and `body`. `revision` counts the messages of this socket. `{"type":"resync"}` says that
+         *     some were missed; the socket closes then.
+         */
+        get: operations["get_ws_network"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/ws/orchestrator": {
         parameters: {
             query?: never;
@@ -1381,6 +1422,8 @@ export interface components {
              * @description How many instances are not ended, over all organisations.
              */
             instances: number;
+            /** @description The other nodes as the node that answers sees them. */
+            peers?: components["schemas"]["PeerStatus"][];
             /**
              * Format: int64
              * @description The revision of this picture.
@@ -1820,6 +1863,8 @@ export interface components {
             /** @description Its block of the cluster's address range, for its containers. */
             block?: string | null;
             wireguard?: components["schemas"]["WireGuard"] | null;
+            /** @description Its libp2p peer id, which is its public key there; absent on a node that takes no part in discovery. */
+            peer?: string | null;
             /** @description Version of its binary. */
             version: string;
             /** @description Directories that workloads may bind, with all below them; none by default. */
@@ -2001,6 +2046,21 @@ export interface components {
          * @enum {string}
          */
         Overlap: "allow" | "forbid" | "replace";
+        /** @description How packets of containers go to another node, in short; `/api/mesh` tells all. */
+        OverlayPath: {
+            /** @description How they go. */
+            path: components["schemas"]["MeshPath"];
+            /**
+             * Format: int32
+             * @description Median round trip through the overlay in microseconds, over the last minute.
+             */
+            rtt_us?: number | null;
+            /**
+             * Format: int32
+             * @description Probes of the last minute without an answer, in thousandths.
+             */
+            loss_per_mille?: number | null;
+        };
         /** @description One page of a list. */
         Page_AuditView: {
             /** @description The items. */
@@ -2277,6 +2337,51 @@ export interface components {
                  * @description When it was last changed.
                  */
                 updated_at: string;
+            }[];
+            /** @description Where the next page begins; absent on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description The revision of the view; watch from here to miss nothing.
+             */
+            revision: number;
+        };
+        /** @description One page of a list. */
+        Page_PeerStatus: {
+            /** @description The items. */
+            items: {
+                /** @description Which node. */
+                node: components["schemas"]["NodeId"];
+                /** @description Its name, where the state has it. */
+                name?: string | null;
+                standing?: components["schemas"]["Standing"] | null;
+                /** @description Its libp2p peer id. */
+                peer?: string | null;
+                /** @description Whether its peer is connected with this node's. */
+                connected: boolean;
+                /** @description Where its peer is, as a multiaddress. */
+                address?: string | null;
+                path?: components["schemas"]["PeerPath"] | null;
+                /**
+                 * Format: int64
+                 * @description Round trip in microseconds, from the latest ping.
+                 */
+                rtt_us?: number | null;
+                /** @description Version of its binary. */
+                version?: string | null;
+                /** @description Whose machine it is. */
+                cloud?: string | null;
+                /** @description Part of the cloud. */
+                region?: string | null;
+                /** @description What it is for. */
+                roles?: components["schemas"]["Role"][];
+                capacity?: components["schemas"]["Capacity"] | null;
+                /**
+                 * Format: int32
+                 * @description Processor time in use, in thousandths of all it has.
+                 */
+                load?: number | null;
+                overlay?: components["schemas"]["OverlayPath"] | null;
             }[];
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
@@ -2730,6 +2835,46 @@ export interface components {
          */
         ParameterKind: "integer" | "boolean" | "cpu" | "bytes" | "identifier" | "text";
         /**
+         * @description How a connection with a peer runs.
+         * @enum {string}
+         */
+        PeerPath: "direct" | "punched" | "relayed";
+        /** @description One other node, as the node that answers sees it. */
+        PeerStatus: {
+            /** @description Which node. */
+            node: components["schemas"]["NodeId"];
+            /** @description Its name, where the state has it. */
+            name?: string | null;
+            standing?: components["schemas"]["Standing"] | null;
+            /** @description Its libp2p peer id. */
+            peer?: string | null;
+            /** @description Whether its peer is connected with this node's. */
+            connected: boolean;
+            /** @description Where its peer is, as a multiaddress. */
+            address?: string | null;
+            path?: components["schemas"]["PeerPath"] | null;
+            /**
+             * Format: int64
+             * @description Round trip in microseconds, from the latest ping.
+             */
+            rtt_us?: number | null;
+            /** @description Version of its binary. */
+            version?: string | null;
+            /** @description Whose machine it is. */
+            cloud?: string | null;
+            /** @description Part of the cloud. */
+            region?: string | null;
+            /** @description What it is for. */
+            roles?: components["schemas"]["Role"][];
+            capacity?: components["schemas"]["Capacity"] | null;
+            /**
+             * Format: int32
+             * @description Processor time in use, in thousandths of all it has.
+             */
+            load?: number | null;
+            overlay?: components["schemas"]["OverlayPath"] | null;
+        };
+        /**
          * @description Where an instance is in its life. Order is the only direction of movement.
          * @enum {string}
          */
@@ -3150,6 +3295,11 @@ export interface components {
          * @example 5s
          */
         Span: string;
+        /**
+         * @description Whether a member is heard of. It decides nothing: work is moved when a node's lease runs out.
+         * @enum {string}
+         */
+        Standing: "live" | "suspected" | "dead" | "left";
         /**
          * @description What a node does for the replicated state.
          * @enum {string}
@@ -4608,6 +4758,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Quota"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_peers: {
+        parameters: {
+            query?: {
+                /** @description Most items on the page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only objects with this label, as `key=value` or `key`. */
+                label?: string;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PeerStatus"];
                 };
             };
             default: {
@@ -6519,6 +6705,31 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+        };
+    };
+    get_ws_network: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };

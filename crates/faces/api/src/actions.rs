@@ -28,6 +28,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/openapi.json", &[("GET", Needs(ClusterRead, "cluster"))]),
     ("/api/cluster", &[("GET", Needs(ClusterRead, "cluster"))]),
     ("/api/cluster/backup", &[("GET", Needs(BackupRead, "cluster"))]),
+    ("/api/peers", &[("GET", Needs(NodeRead, "node"))]),
     ("/api/nodes", &[("GET", Needs(NodeRead, "node"))]),
     (
         "/api/nodes/{node}",
@@ -128,6 +129,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/events", &[("GET", Needs(EventRead, "event"))]),
     ("/api/audit", &[("GET", Needs(AuditRead, "audit"))]),
     ("/ws/orchestrator", &[("GET", Needs(EventRead, "event"))]),
+    ("/ws/network", &[("GET", Needs(NodeRead, "node"))]),
 ];
 
 /// What is known of a route.

@@ -15,10 +15,12 @@ mod join_tokens;
 mod mcp;
 mod mesh;
 mod metrics;
+mod network;
 mod nodes;
 mod operations;
 mod orgs;
 mod page;
+mod peers;
 mod plans;
 mod probes;
 mod problem;
@@ -54,6 +56,7 @@ use utoipa_axum::router::OpenApiRouter;
 use elsewhere::{Forward, Leaves};
 
 pub use metrics::Metrics;
+pub use peers::Peers;
 pub use problem::Problem;
 
 /// How long running requests may go on after the server was asked to stop.
@@ -68,6 +71,8 @@ pub struct App {
     pub images: Arc<dyn ImageLibrary>,
     /// The encrypted network between nodes.
     pub mesh: Arc<dyn Mesh>,
+    /// Other nodes, as gossip and discovery see them.
+    pub peers: Peers,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// What Prometheus sees.
@@ -104,6 +109,7 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(probes::router())
         .merge(nodes::router())
+        .merge(peers::router())
         .merge(workloads::router())
         .merge(reach::router())
         .merge(images::router())
@@ -122,6 +128,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(mesh::router())
         .merge(access::router())
         .merge(sockets::router())
+        .merge(network::router())
         .routes(utoipa_axum::routes!(openapi_document))
 }
 

@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::body::{Json, Query, write_options};
 use crate::page::{Page, PageQuery};
+use crate::peers;
 use crate::problem::Problem;
 use crate::workloads::WriteQuery;
 
@@ -60,7 +61,8 @@ async fn cluster(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Reply<ClusterView>, Problem> {
-    Ok(Reply(app.control.cluster(&caller).await?))
+    let view = app.control.cluster(&caller).await?;
+    Ok(Reply(ClusterView { peers: peers::seen(&app).await, ..view }))
 }
 
 /// The nodes, by name.

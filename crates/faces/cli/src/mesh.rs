@@ -1,17 +1,19 @@
-//! `univrs mesh`: the encrypted network between nodes, as the node that answers sees it.
+//! `univrs mesh`: the other nodes, and the encrypted network to them, as the node that answers sees them.
 
 use clap::Subcommand;
 use univrs_model::mesh::{MeshPath, MeshPeer, MeshView};
+use univrs_model::peer::PeerStatus;
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::fault::Fault;
-use crate::table::{Cell, Row, Table, column, print_body, size, wide};
+use crate::listing::whole;
+use crate::table::{Cell, Row, Table, column, print_body, size, wide, word};
 
-/// The encrypted network between nodes.
+/// The other nodes, and the encrypted network to them.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum MeshVerb {
-    /// List the other nodes of the network
+    /// List the other nodes: heard of by gossip, connected as peers, reached through the encrypted network
     Peers,
     /// Say of each other node how it is reached, and what to do where it is not; fails when something is wrong
     Doctor,
@@ -19,28 +21,94 @@ pub(crate) enum MeshVerb {
 
 impl MeshVerb {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<Exit, Fault> {
-        let reply = context.client.mesh().await?;
-        let view = reply.value()?;
-        if let Some(reason) = &view.absent_because {
-            if context.for_programs() {
-                print_body(context, reply.body())?;
+        match self {
+            Self::Peers => {
+                let listing = whole(None, async |page| context.client.peers(&page).await).await?;
+                let body = listing.body.clone();
+                peers(&listing.decode()?).print(context, &body)?;
+                Ok(Exit::Ok)
             }
-            context.talk(&format!("this node is not in the encrypted network: {reason}"))?;
-            return Ok(if matches!(self, Self::Doctor) { Exit::CheckFailed } else { Exit::Ok });
+            Self::Doctor => doctor(context).await,
         }
-        table(&view, matches!(self, Self::Doctor)).print(context, reply.body())?;
-        if matches!(self, Self::Peers) {
-            return Ok(Exit::Ok);
-        }
-        let ill = view.peers.iter().filter(|peer| peer.advice.is_some()).count();
-        let (of, mtu) = (view.peers.len(), view.mtu.unwrap_or_default());
-        context.talk(&format!("{} of {of} peers are well; packets of up to {mtu} bytes", of - ill))?;
-        Ok(if ill == 0 { Exit::Ok } else { Exit::CheckFailed })
     }
 }
 
-fn table(view: &MeshView, advise: bool) -> Table {
-    let mut columns = vec![
+async fn doctor(context: &mut Context<'_>) -> Result<Exit, Fault> {
+    let reply = context.client.mesh().await?;
+    let view = reply.value()?;
+    if let Some(reason) = &view.absent_because {
+        if context.for_programs() {
+            print_body(context, reply.body())?;
+        }
+        context.talk(&format!("this node is not in the encrypted network: {reason}"))?;
+        return Ok(Exit::CheckFailed);
+    }
+    tunnels(&view).print(context, reply.body())?;
+    let ill = view.peers.iter().filter(|peer| peer.advice.is_some()).count();
+    let (of, mtu) = (view.peers.len(), view.mtu.unwrap_or_default());
+    context.talk(&format!("{} of {of} peers are well; packets of up to {mtu} bytes", of - ill))?;
+    Ok(if ill == 0 { Exit::Ok } else { Exit::CheckFailed })
+}
+
+fn peers(peers: &[PeerStatus]) -> Table {
+    let columns = vec![
+        column("NODE"),
+        column("HEARD"),
+        column("PEER"),
+        column("RTT"),
+        column("OVERLAY"),
+        column("CLOUD"),
+        column("REGION"),
+        column("VERSION"),
+        column("LOAD"),
+        wide("OVERLAY-RTT"),
+        wide("LOSS"),
+        wide("PEER-ID"),
+        wide("ADDRESS"),
+    ];
+    Table { columns, rows: peers.iter().map(heard).collect() }
+}
+
+fn heard(peer: &PeerStatus) -> Row {
+    let said = |text: &Option<String>| Cell::from(text.clone().unwrap_or_default());
+    let name = peer.name.clone().unwrap_or_else(|| peer.node.to_string());
+    let path = peer.path.as_ref().filter(|_| peer.connected).map(word);
+    let overlay = peer.overlay.as_ref();
+    let tunnel_rtt = overlay.and_then(|tunnel| tunnel.rtt_us).map(|rtt| millis(rtt.into()));
+    let loss = overlay.and_then(|tunnel| tunnel.loss_per_mille).map(percent);
+    Row {
+        id: peer.node.to_string(),
+        name: name.clone(),
+        cells: vec![
+            name.into(),
+            Cell::State(peer.standing.as_ref().map(word).unwrap_or_default()),
+            path.unwrap_or_default().into(),
+            peer.rtt_us.map(millis).unwrap_or_default().into(),
+            Cell::State(overlay.map(|tunnel| word(&tunnel.path)).unwrap_or_default()),
+            said(&peer.cloud),
+            said(&peer.region),
+            said(&peer.version),
+            peer.load.map(percent).unwrap_or_default().into(),
+            tunnel_rtt.unwrap_or_default().into(),
+            loss.unwrap_or_default().into(),
+            said(&peer.peer),
+            said(&peer.address),
+        ],
+    }
+}
+
+/// Microseconds as milliseconds with one digit behind the point.
+fn millis(micros: u64) -> String {
+    format!("{}.{} ms", micros / 1000, micros % 1000 / 100)
+}
+
+/// Thousandths as a percentage.
+fn percent(thousandths: u32) -> String {
+    format!("{}.{} %", thousandths / 10, thousandths % 10)
+}
+
+fn tunnels(view: &MeshView) -> Table {
+    let columns = vec![
         column("NODE"),
         column("PATH"),
         column("RTT"),
@@ -51,10 +119,8 @@ fn table(view: &MeshView, advise: bool) -> Table {
         wide("ENDPOINT"),
         wide("RECEIVED"),
         wide("SENT"),
+        column("WHAT TO DO"),
     ];
-    if advise {
-        columns.push(column("WHAT TO DO"));
-    }
     Table { columns, rows: view.peers.iter().map(row).collect() }
 }
 
@@ -63,9 +129,8 @@ fn row(peer: &MeshPeer) -> Row {
         MeshPath::Direct => "direct",
         MeshPath::None => "none",
     };
-    let tenths = |value: u32| format!("{}.{}", value / 10, value % 10);
-    let rtt = peer.rtt_micros.map(|micros| format!("{} ms", tenths(micros / 100)));
-    let loss = peer.loss_per_mille.map(|loss| format!("{} %", tenths(loss)));
+    let rtt = peer.rtt_micros.map(|micros| millis(micros.into()));
+    let loss = peer.loss_per_mille.map(percent);
     let handshake = peer.handshake_age.map(|age| format!("{age}s ago"));
     let mtu = peer.mtu.map(|mtu| mtu.to_string());
     Row {

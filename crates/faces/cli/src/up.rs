@@ -53,6 +53,19 @@ pub struct UpArgs {
     /// Where the encrypted network between containers listens, over UDP
     #[arg(long, env = "UNIVRS_WIREGUARD", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:51820", value_parser = socket_address)]
     pub wireguard: SocketAddr,
+    /// Address of a peer, such as /dns/HOST/udp/9000/quic-v1; may be repeated. A machine that belongs to no cluster yet
+    /// joins that of the peer
+    #[arg(
+        long,
+        env = "UNIVRS_CONNECT",
+        value_name = "MULTIADDR",
+        value_delimiter = ',',
+        conflicts_with = "bootstrap"
+    )]
+    pub connect: Vec<String>,
+    /// Port of this node's peer, QUIC and TCP, on the address of --node-listen; 0 takes a free one
+    #[arg(long, env = "UNIVRS_PORT", value_name = "PORT", default_value_t = 9000)]
+    pub port: u16,
     /// How many validators of a new cluster vote, where that many may: an odd number up to 7
     #[arg(long, env = "UNIVRS_VOTERS", value_name = "NUMBER", default_value_t = VOTERS, value_parser = voters)]
     pub voters: u32,

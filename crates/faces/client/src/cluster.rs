@@ -1,11 +1,13 @@
 //! The cluster as a whole and the server that answers for it.
 
 use serde_json::Value;
+use univrs_model::peer::PeerStatus;
 
 use univrs_model::mesh::MeshView;
 
 use crate::error::Error;
-use crate::request::{Client, Reply};
+use crate::request::{Client, Page, Reply};
+use crate::types::List;
 
 impl Client {
     /// Members, leader, voters, versions, capacity and health.
@@ -22,6 +24,14 @@ impl Client {
     /// As every request.
     pub async fn mesh(&self) -> Result<Reply<MeshView>, Error> {
         self.get(&["api", "mesh"], &[]).await
+    }
+
+    /// The other nodes, as the node that is asked hears and reaches them.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn peers(&self, page: &Page) -> Result<Reply<List<PeerStatus>>, Error> {
+        self.get(&["api", "peers"], &page.query()).await
     }
 
     /// The description of the API in the OpenAPI format.

@@ -55,6 +55,9 @@ pub struct ClusterView {
     pub workloads: u32,
     /// How many instances are not ended, over all organisations.
     pub instances: u32,
+    /// The other nodes as the node that answers sees them.
+    #[serde(default)]
+    pub peers: Vec<univrs_model::peer::PeerStatus>,
     /// The revision of this picture.
     pub revision: u64,
 }
@@ -269,6 +272,7 @@ impl Control {
             workloads: u32::try_from(workloads.len()).unwrap_or(u32::MAX),
             instances: members.iter().map(|member| member.instances).sum(),
             members,
+            peers: Vec::new(),
             revision: revision.0.max(state.revision.0),
         })
     }

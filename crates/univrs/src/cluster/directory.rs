@@ -97,6 +97,11 @@ impl Directory {
         })
     }
 
+    /// Whether a node was a member once, and is none any more.
+    pub(crate) fn is_removed(&self, node: &NodeId) -> bool {
+        self.read(|members| members.get(node).is_some_and(|member| member.removed_at.is_some()))
+    }
+
     /// How many members there are.
     pub(crate) fn len(&self) -> usize {
         self.read(|members| members.values().filter(|member| member.removed_at.is_none()).count())

@@ -39,11 +39,13 @@ use crate::cluster::renewal;
 use crate::failure::Failure;
 use crate::identity::DataDir;
 use crate::logging;
+use crate::membership;
 
 pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     logging::start();
     // A variable that is set to nothing says nothing.
     args.join.retain(|host| !host.is_empty());
+    args.connect.retain(|address| !address.is_empty());
     args.join_token = args.join_token.filter(|token| !token.is_empty());
     let mut stop = stop::Signals::new()?;
     let ingress = services::IngressSettings::read(&args)?;
@@ -60,11 +62,20 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
 
+    let peer_key = membership::key(&dir.peer_key())?;
+    if identity.standing.is_none() && !identity.founded && args.join.is_empty() && !args.connect.is_empty() {
+        let asking = membership::connect::where_to_join(peer_key.clone(), &args.connect);
+        args.join = tokio::select! {
+            found = asking => vec![found?],
+            () = stop.interrupted() => return Ok(()),
+        };
+    }
     let beginning = member::begin(&args, &dir, &mut identity, clock.now());
     let member::Member { standing, peers, state, address, port } = tokio::select! {
         begun = beginning => begun?,
         () = stop.interrupted() => return Ok(()),
     };
+    let listening = port.as_ref().and_then(|port| port.local_addr().ok());
     if let Some(port) = port {
         tasks.spawn(port::serve(port, Arc::clone(&peers), shutdown.clone()));
     }
@@ -89,6 +100,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     let cluster = parts::cluster_range(&args, &standing).to_string();
     let place = mesh::open(&args, &dir, &identity, &machine, &cluster, address.as_deref()).await;
     node.wireguard = place.announced();
+    node.peer = Some(peer_key.peer());
     place.follow(identity.node.clone(), mirror.clone(), &tasks, &shutdown);
 
     let local = Arc::new(LocalNodeAccess::new(identity.node.clone(), machine.runtime()));
@@ -180,10 +192,23 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     });
     let agent = tasks.spawn(agent.run(shutdown.clone()));
 
+    let parts = membership::Parts {
+        args: &args,
+        identity: &identity,
+        node: &node,
+        listening,
+        trust: &peers.trust,
+        dial: &peers.dial,
+        mirror: &mirror,
+        tasks: &tasks,
+        shutdown: &shutdown,
+    };
+    let others = membership::start(parts, peer_key).await;
     let app = App {
         control: control.clone(),
         images: machine.images(),
         mesh: place.face(),
+        peers: others,
         clock,
         metrics,
         elsewhere: parts::elsewhere(&standing, &peers),

@@ -53,6 +53,7 @@ pub(super) fn describe(
         address,
         block: identity.range.clone(),
         wireguard: None,
+        peer: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         bind_paths: args.allow_bind.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
         labels: args.labels.iter().cloned().collect(),

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use futures::{SinkExt, StreamExt};
+use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio_tungstenite::tungstenite::Message;
 
 /// How long anything may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -30,6 +33,35 @@ pub(crate) struct Node {
     environment: Vec<(String, String)>,
     dir: PathBuf,
     log: PathBuf,
+}
+
+/// What a WebSocket says.
+pub(crate) struct Feed(WebSocket);
+
+type WebSocket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+impl Feed {
+    /// The next message as JSON.
+    pub(crate) async fn next(&mut self) -> Value {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.0.next()).await.unwrap().unwrap().unwrap();
+            if let Message::Text(text) = next {
+                return serde_json::from_str(&text).unwrap();
+            }
+        }
+    }
+
+    /// Skips messages until one of them is such.
+    pub(crate) async fn until(&mut self, test: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let next = self.next().await;
+            if test(&next) {
+                return next;
+            }
+            assert!(begun.elapsed() < PATIENCE, "waited too long; the last message was {next}");
+        }
+    }
 }
 
 fn free_port() -> u16 {
@@ -54,6 +86,9 @@ impl Node {
             .arg(&self.dir)
             .args(&self.flags)
             .envs(self.environment.iter().cloned());
+        if !self.flags.iter().any(|flag| flag == "--port") {
+            command.args(["--port", "0"]);
+        }
         command
     }
 
@@ -71,10 +106,23 @@ impl Node {
 
     /// Told to stop, as by the service manager; waits until it has.
     pub(crate) fn stop(&mut self) {
+        self.signal(Signal::SIGTERM);
         let mut child = self.child.take().unwrap();
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         assert!(child.wait().unwrap().success());
+    }
+
+    /// It gets no processor time until it is resumed.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.child.as_ref().unwrap().id();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(id).unwrap()), signal).unwrap();
     }
 
     /// Its data directory.
@@ -201,6 +249,14 @@ impl Cluster {
             asked.is_ok_and(|reply| reply.status().is_success())
         })
         .await;
+    }
+
+    /// A WebSocket of a node, subscribed.
+    pub(crate) async fn feed(&self, node: usize, path: &str, subscription: &Value) -> Feed {
+        let url = format!("ws://127.0.0.1:{}{path}", self.nodes[node].api);
+        let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        socket.send(Message::text(subscription.to_string())).await.unwrap();
+        Feed(socket)
     }
 
     /// Waits until `test` holds.

@@ -11,4 +11,5 @@ mod backup;
 mod harness;
 mod joining;
 mod power;
+mod peers;
 mod together;

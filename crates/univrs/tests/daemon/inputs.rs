@@ -148,6 +148,19 @@ async fn a_second_daemon_and_a_taken_port_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_taken_port_of_peers_is_said_and_everything_else_works() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let flags = ["--runtime", "simulated", "--node-listen", "127.0.0.1:0", "--port", &port];
+    let daemon = Daemon::start_with(&flags).await;
+    daemon.until("it is said", async || daemon.log().contains("this node has no peers")).await;
+    assert_eq!(daemon.get("/api/peers").await.body["items"], serde_json::json!([]));
+    let answer = daemon.post("/api/workloads", r#"{"name":"web","image":"web:1"}"#).await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    daemon.until_status("web", "running").await;
+}
+
+#[tokio::test]
 async fn a_certificate_that_cannot_be_used_stops_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {

@@ -49,8 +49,8 @@ async fn containers_of_different_clouds_reach_each_other() {
         lab.on("n1", "curl", &arguments).status.success()
     };
     lab.until(10, "the ingress of another cloud leads there", through).await;
-    let peers = lab.univrs(&["mesh", "peers", "-o", "json"]);
-    let view: serde_json::Value = serde_json::from_slice(&peers.stdout).unwrap();
+    let doctor = lab.univrs(&["mesh", "doctor", "-o", "json"]);
+    let view: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
     assert_eq!((&view["mtu"], view["peers"].as_array().map(Vec::len)), (&json!(1420), Some(2)), "{view}");
     // A name leads nowhere soon after the machine behind it died.
     lab.does(&["kill", "--cloud", "gcp"]);

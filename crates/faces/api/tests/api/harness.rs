@@ -97,6 +97,7 @@ impl Face {
             control: control.clone(),
             images: images.clone(),
             mesh: Arc::new(univrs_ports::mesh::NoMesh("this is a test".to_owned())),
+            peers: univrs_api::Peers::default(),
             clock: clock.clone(),
             metrics: Arc::new(Metrics::default()),
             elsewhere: None,

@@ -1,0 +1,191 @@
+//! Who was met: connections, what each peer says of itself, and whether it is believed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use libp2p::swarm::ConnectionId;
+use libp2p::{Multiaddr, PeerId};
+use univrs_model::ids::NodeId;
+use univrs_ports::discovery::{Admission, MeshEvent, Path, PeerRecord, PeerView};
+
+/// One connection.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) address: Multiaddr,
+    pub(super) path: Path,
+}
+
+/// One peer.
+#[derive(Debug, Default)]
+struct Met {
+    record: Option<PeerRecord>,
+    /// The node it is, once admission says so.
+    node: Option<NodeId>,
+    lines: HashMap<ConnectionId, Line>,
+    rtt_us: Option<u64>,
+    /// Rounds of checking it has been connected without being admitted.
+    waits: u32,
+}
+
+/// All that were met and are connected, and members that are not connected now.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    met: HashMap<PeerId, Met>,
+}
+
+impl Book {
+    /// A new connection. Tells whether it is the first with this peer.
+    pub(super) fn connected(
+        &mut self,
+        peer: PeerId,
+        id: ConnectionId,
+        line: Line,
+    ) -> (bool, Option<MeshEvent>) {
+        let met = self.met.entry(peer).or_default();
+        let first = met.lines.is_empty();
+        let path = line.path;
+        met.lines.insert(id, line);
+        let event = met.node.clone().filter(|_| first).map(|node| MeshEvent::PeerConnected {
+            node,
+            peer: peer.to_string(),
+            path,
+        });
+        (first, event)
+    }
+
+    /// A connection is gone.
+    pub(super) fn disconnected(&mut self, peer: &PeerId, id: ConnectionId) -> Option<MeshEvent> {
+        let met = self.met.get_mut(peer)?;
+        met.lines.remove(&id);
+        if !met.lines.is_empty() {
+            return None;
+        }
+        met.rtt_us = None;
+        match met.node.clone() {
+            Some(node) => Some(MeshEvent::PeerDisconnected { node, peer: peer.to_string() }),
+            None => {
+                self.met.remove(peer);
+                None
+            }
+        }
+    }
+
+    /// A connection came about through a hole that both sides made.
+    pub(super) fn punched(&mut self, peer: &PeerId, id: ConnectionId) {
+        if let Some(line) = self.met.get_mut(peer).and_then(|met| met.lines.get_mut(&id)) {
+            line.path = Path::Punched;
+        }
+    }
+
+    /// A round trip was measured.
+    pub(super) fn pinged(&mut self, peer: &PeerId, rtt_us: u64) {
+        if let Some(met) = self.met.get_mut(peer) {
+            met.rtt_us = Some(rtt_us);
+        }
+    }
+
+    /// What a connected peer says of itself; a record in another peer's name is not taken down.
+    pub(super) fn introduced(
+        &mut self,
+        peer: &PeerId,
+        record: PeerRecord,
+        admission: &dyn Admission,
+    ) -> Option<MeshEvent> {
+        if record.peer != peer.to_string() {
+            tracing::warn!(%peer, says = record.peer, "a peer introduced itself by another's name");
+            return None;
+        }
+        let met = self.met.get_mut(peer).filter(|met| !met.lines.is_empty())?;
+        met.record = Some(record);
+        // Whatever it was before, it is what it says now, if that is so.
+        let before = met.node.take();
+        let event = met.check(peer, admission);
+        event.filter(|_| met.node != before)
+    }
+
+    /// Asks admission about everyone anew: a record may have arrived, another may have been taken back. Returns what
+    /// changed and whom to disconnect: those no longer admitted, and strangers that have been here for `patience` rounds.
+    pub(super) fn review(
+        &mut self,
+        admission: &dyn Admission,
+        patience: u32,
+    ) -> (Vec<MeshEvent>, Vec<PeerId>) {
+        let (mut events, mut unwanted) = (Vec::new(), Vec::new());
+        for (peer, met) in &mut self.met {
+            if let Some(node) = met.node.clone() {
+                if let Err(reason) = admission.admit(&peer.to_string(), &node) {
+                    tracing::info!(%node, %peer, reason, "a peer is no longer a member");
+                    met.node = None;
+                    events.push(MeshEvent::PeerDisconnected { node, peer: peer.to_string() });
+                    unwanted.push(*peer);
+                }
+            } else {
+                events.extend(met.check(peer, admission));
+                met.waits = if met.node.is_some() { 0 } else { met.waits + 1 };
+                if met.waits > patience {
+                    unwanted.push(*peer);
+                }
+            }
+        }
+        self.met.retain(|_, met| met.node.is_some() || !met.lines.is_empty());
+        (events, unwanted)
+    }
+
+    /// Peers that are connected and not members.
+    pub(super) fn strangers(&self) -> usize {
+        self.met.values().filter(|met| met.node.is_none()).count()
+    }
+
+    /// Whether a peer is a member.
+    pub(super) fn is_member(&self, peer: &PeerId) -> bool {
+        self.met.get(peer).is_some_and(|met| met.node.is_some())
+    }
+
+    /// Everyone who is connected.
+    pub(super) fn connected_peers(&self) -> impl Iterator<Item = &PeerId> {
+        self.met.iter().filter(|(_, met)| !met.lines.is_empty()).map(|(peer, _)| peer)
+    }
+
+    /// Members only, by node.
+    pub(super) fn views(&self) -> Vec<PeerView> {
+        let mut views: BTreeMap<&NodeId, PeerView> = BTreeMap::new();
+        for (peer, met) in &self.met {
+            let (Some(node), Some(record)) = (&met.node, &met.record) else { continue };
+            // The best path is the one that counts, and among equals the same one each time.
+            let line = met.lines.iter().min_by_key(|(id, line)| (line.path, **id)).map(|(_, line)| line);
+            let view = PeerView {
+                peer: peer.to_string(),
+                node: node.clone(),
+                connected: line.is_some(),
+                address: line.map(|line| line.address.to_string()),
+                path: line.map(|line| line.path),
+                rtt_us: met.rtt_us,
+                record: record.clone(),
+            };
+            // A node that changed its key may be known by both for a moment.
+            match views.get(node) {
+                Some(known) if known.connected && !view.connected => {}
+                _ => {
+                    views.insert(node, view);
+                }
+            }
+        }
+        views.into_values().collect()
+    }
+}
+
+impl Met {
+    fn check(&mut self, peer: &PeerId, admission: &dyn Admission) -> Option<MeshEvent> {
+        let node = self.record.as_ref()?.node.clone()?;
+        match admission.admit(&peer.to_string(), &node) {
+            Ok(()) => {
+                self.node = Some(node.clone());
+                let path = self.lines.values().map(|line| line.path).min()?;
+                Some(MeshEvent::PeerConnected { node, peer: peer.to_string(), path })
+            }
+            Err(reason) => {
+                tracing::debug!(%peer, %node, reason, "a peer is not a member");
+                None
+            }
+        }
+    }
+}
