@@ -42,7 +42,7 @@ impl Plant {
 
 /// One thing that happens. It ends after a while, and all is whole again for a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     /// A member reaches nobody, and nobody reaches it.
     Alone,
     /// Nobody hears what a member says, and it hears all of them.
@@ -61,7 +61,8 @@ enum Fault {
     PowerCut,
 }
 
-const FAULTS: [Fault; 8] = [
+/// Everything that may happen.
+pub(crate) const FAULTS: [Fault; 8] = [
     Fault::Alone,
     Fault::Mute,
     Fault::Deaf,
@@ -76,6 +77,8 @@ const FAULTS: [Fault; 8] = [
 pub(crate) struct Storm {
     pub(crate) voters: Vec<Voter>,
     plant: Plant,
+    /// What may happen.
+    faults: Vec<Fault>,
     rng: StdRng,
     /// What happened, for whoever replays it.
     pub(crate) log: Vec<String>,
@@ -83,7 +86,7 @@ pub(crate) struct Storm {
 
 impl Storm {
     /// Raises the voters.
-    pub(crate) fn gather(seed: u64, plant: Plant) -> Self {
+    pub(crate) fn gather(seed: u64, plant: Plant, faults: &[Fault]) -> Self {
         let host = format!(
             "127.{}.{}.{}",
             rand::random_range(1..255),
@@ -97,17 +100,15 @@ impl Storm {
             voters.push(Voter::start(id, &host, plant, &others));
         }
         voters.reverse();
-        Self { voters, plant, rng: StdRng::seed_from_u64(seed ^ 0xfa17), log: Vec::new() }
+        let faults = faults.to_vec();
+        Self { voters, plant, faults, rng: StdRng::seed_from_u64(seed ^ 0xfa17), log: Vec::new() }
     }
 
     /// A few faults, one after the other.
     pub(crate) fn blow(&mut self) {
         for _ in 0..self.rng.random_range(2..=4) {
             self.calm(50..300);
-            let fault = match self.plant {
-                Plant::LostTail => Fault::PowerCut,
-                Plant::Nothing | Plant::StaleReads => *FAULTS.choose(&mut self.rng).unwrap_or(&Fault::Alone),
-            };
+            let fault = *self.faults.choose(&mut self.rng).unwrap_or(&Fault::PowerCut);
             self.strike(fault);
         }
         self.calm(50..200);
