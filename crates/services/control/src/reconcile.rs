@@ -53,6 +53,8 @@ pub struct Reconciler {
     /// Instances for which room is being made.
     nominations: Nominations,
     serial: u64,
+    /// Where ids of new instances come from.
+    seeds: Box<dyn FnMut() -> u128 + Send>,
     leading: watch::Receiver<bool>,
 }
 
@@ -77,8 +79,16 @@ impl Reconciler {
             waiting: OrdSet::new(),
             nominations: Nominations::default(),
             serial: (1 << 30) + crate::handle::own_numbers(),
+            seeds: Box::new(rand::random),
             leading,
         }
+    }
+
+    /// Takes the ids of new instances from `seeds` instead of chance, so that a run can be repeated.
+    #[must_use]
+    pub fn with_seeds(mut self, seeds: impl FnMut() -> u128 + Send + 'static) -> Self {
+        self.seeds = Box::new(seeds);
+        self
     }
 
     /// Runs until `shutdown`.
@@ -86,10 +96,10 @@ impl Reconciler {
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
             let until_wake = self.until_next_wake();
+            // In order, so that a run can be repeated; what comes often comes last.
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
-                () = self.inbox.wait() => {}
-                () = tokio::time::sleep(until_wake) => {}
                 _ = sweep.tick() => if *self.leading.borrow() {
                     self.sweep().await;
                 },
@@ -99,6 +109,8 @@ impl Reconciler {
                     Ok(()) => {}
                     Err(_) => return,
                 },
+                () = self.inbox.wait() => {}
+                () = tokio::time::sleep(until_wake) => {}
             }
             if *self.leading.borrow() {
                 self.pass().await;
@@ -230,7 +242,7 @@ impl Reconciler {
                 .map(|(node, _)| node.clone())
                 .collect(),
             now,
-            id_seed: rand::random(),
+            id_seed: (self.seeds)(),
         };
         let decision = univrs_rollout::plan(&input);
         if let Some(at) = decision.wake_at {
