@@ -2,6 +2,10 @@
 //!
 //! Level-triggered: a change only says where to look. Decisions are guarded by the revisions they were made
 //! from, so two loops may run at once and the later picture wins; a lost race costs one more look.
+//!
+//! What a node has left is in no object of its own, so it is kept by a fence: who begins to decide writes
+//! [`keys::DECIDING`], waits until the picture has that, and guards every decision by its revision. So no decision can
+//! follow one that its maker has not seen: neither another loop's, nor an own one whose outcome is not known.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +33,7 @@ use crate::join_tokens;
 use crate::mirror::{Inbox, Mirror};
 use crate::placement::{self, Chosen, Placement};
 use crate::preemption::{self, Nominations};
-use crate::record::{delete, put, unchanged};
+use crate::record::{delete, key, put, unchanged};
 use crate::state::{State, WorkloadKey};
 use crate::tokens;
 
@@ -37,6 +41,8 @@ use crate::tokens;
 const SWEEP: Duration = Duration::from_secs(30);
 /// Operations in one transaction; a workload with more changes takes several looks.
 const MOST_CHANGES: usize = 500;
+/// Pause before the lead is taken again.
+const RETAKE: Duration = Duration::from_millis(300);
 /// Longest wait for a commit to appear in the picture before the next look.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -56,6 +62,8 @@ pub struct Reconciler {
     /// Where ids of new instances come from.
     seeds: Box<dyn FnMut() -> u128 + Send>,
     leading: watch::Receiver<bool>,
+    /// The revision at which this loop took the lead; absent until it has, and when it may have lost it.
+    fence: Option<Revision>,
 }
 
 impl Reconciler {
@@ -81,6 +89,7 @@ impl Reconciler {
             serial: (1 << 30) + crate::handle::own_numbers(),
             seeds: Box::new(rand::random),
             leading,
+            fence: None,
         }
     }
 
@@ -105,23 +114,56 @@ impl Reconciler {
                 },
                 changed = self.leading.changed() => match changed {
                     // Whatever the leader before had in mind is decided anew.
-                    Ok(()) if *self.leading.borrow_and_update() => self.sweep().await,
+                    Ok(()) if *self.leading.borrow_and_update() => {
+                        self.fence = None;
+                        self.sweep().await;
+                    }
                     Ok(()) => {}
                     Err(_) => return,
                 },
                 () = self.inbox.wait() => {}
                 () = tokio::time::sleep(until_wake) => {}
             }
-            if *self.leading.borrow() {
+            let leads = *self.leading.borrow();
+            if leads && (self.fence.is_some() || self.take_the_lead().await) {
                 self.pass().await;
             } else {
-                self.watch_on();
+                self.watch_on(leads);
             }
         }
     }
 
-    /// Follows the picture without acting, so that this node can take over at any moment.
-    fn watch_on(&mut self) {
+    /// Ends what others decide, and waits until the picture has all that they decided. Whether that was done.
+    async fn take_the_lead(&mut self) -> bool {
+        let taken = async {
+            let txn = Txn::put(key(keys::DECIDING.to_owned())?, Vec::new());
+            let revision = self.store.txn(txn).await?.committed();
+            Ok::<_, Error>(revision)
+        };
+        match taken.await {
+            Ok(revision) => {
+                let Some(revision) = revision else { return false };
+                if self.mirror.at_least(revision).await.revision >= revision {
+                    self.fence = Some(revision);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot take the lead; trying again"
+                );
+            }
+        }
+        self.fence.is_some()
+    }
+
+    /// Follows the picture without acting, so that this node can take over at any moment; what is due stays so for one
+    /// who `leads` and could not take over yet.
+    fn watch_on(&mut self, leads: bool) {
+        if leads {
+            return;
+        }
+        self.fence = None;
         let touched = self.inbox.take();
         let state = self.mirror.state();
         self.placement.follow(&state, &touched, self.clock.now());
@@ -130,6 +172,9 @@ impl Reconciler {
     }
 
     fn until_next_wake(&self) -> Duration {
+        if self.fence.is_none() && *self.leading.borrow() {
+            return RETAKE;
+        }
         let now = self.clock.now();
         let next = self.wake.values().min().map(|at| at.duration_since(now));
         next.map_or(SWEEP, |wait| Duration::try_from(wait).unwrap_or(Duration::ZERO).min(SWEEP))
@@ -193,6 +238,11 @@ impl Reconciler {
         let mut due: Vec<WorkloadKey> = due.into_iter().collect();
         due.sort_by_key(|key| std::cmp::Reverse(priority(key)));
         for key in due {
+            if self.fence.is_none() {
+                // Whatever else is due waits until this loop knows again what was decided.
+                self.wake_at(key, now);
+                continue;
+            }
             self.wake.remove(&key);
             self.waiting.remove(&key);
             match self.look_at(&state, &key).await {
@@ -456,10 +506,11 @@ impl Reconciler {
         key: &WorkloadKey,
         change: Change,
     ) -> Result<Option<Revision>, Error> {
-        let Change { guards, mut ops, events, placed } = change;
+        let Change { mut guards, mut ops, events, placed } = change;
         if ops.is_empty() && events.is_empty() {
             return Ok(None);
         }
+        guards.push(unchanged(keys::DECIDING.to_owned(), self.fence)?);
         let now = self.clock.now();
         for event in &events {
             self.serial += 1;
@@ -468,12 +519,17 @@ impl Reconciler {
         let outcome = self.store.txn(Txn { request: None, guards, ops }).await;
         match outcome {
             Ok(TxnOutcome::Committed { revision }) => Ok(Some(revision)),
-            Ok(TxnOutcome::GuardFailed { actual_mod_revision, .. }) => {
+            Ok(TxnOutcome::GuardFailed { actual_mod_revision, key: failed, .. }) => {
+                if failed.is_some_and(|failed| failed.as_str() == keys::DECIDING) {
+                    self.fence = None;
+                }
                 self.placement.give_back(state, &placed);
                 self.wake_at(key.clone(), now);
                 Ok(actual_mod_revision)
             }
             Err(error) => {
+                // It may have been committed, or may be yet: a new fence ends that, and shows which.
+                self.fence = None;
                 self.placement.give_back(state, &placed);
                 Err(error.into())
             }

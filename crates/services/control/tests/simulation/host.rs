@@ -34,7 +34,7 @@ use super::hub::Hub;
 use super::link::{Life, Line, Link, Linked, Plant};
 
 /// What every machine has to give: millicores and mebibytes.
-pub(crate) const CAPACITY: (u64, u64) = (1000, 1024);
+pub(crate) const CAPACITY: (u64, u64) = (300, 1024);
 
 /// A simulated machine.
 pub(crate) struct Host {

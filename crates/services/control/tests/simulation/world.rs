@@ -25,6 +25,8 @@ use super::unreachable::Nowhere;
 
 /// How long everything may take to be as wanted once nothing happens any more.
 const CONVERGENCE: Duration = Duration::from_secs(420);
+/// Workloads of a run.
+const MOST_WORKLOADS: u64 = 4;
 /// How many of the last lines of a trace are shown with a failure.
 const LAST: usize = 200;
 /// Reading the policies takes long; they are the same in all runs.
@@ -84,7 +86,7 @@ impl World {
         let (chance, hub) = (Chance::of(seed), Hub::new(Promises::new(began)));
         tokio::spawn(hub.clone().end_leases());
         let mut hosts: Vec<Host> =
-            (1..=3 + chance.below(3)).map(|number| Host::new(number, &hub, &chance, plant, files)).collect();
+            (1..=4 + chance.below(3)).map(|number| Host::new(number, &hub, &chance, plant, files)).collect();
         hosts.iter_mut().for_each(Host::start);
         let mut planners: Vec<Planner> = (0..2).map(|_| Planner::new(&hub, &chance, plant)).collect();
         planners.iter_mut().for_each(Planner::start);
@@ -148,8 +150,8 @@ impl World {
             61..64 => flip(&self.planners[which].line.slow),
             64..71 => self.planners[which].crash_after(1 + self.chance.below(4)),
             71..74 => self.planners[which].kill(),
-            74..81 => self.planners[which].start(),
-            81..86 => self.change_planner().await,
+            74..79 => self.planners[which].start(),
+            79..86 => self.change_planner().await,
             86..88 => self.hub.change_leader(),
             88..90 => self.hub.compact(),
             90..92 => self.create().await,
@@ -177,16 +179,31 @@ impl World {
         } else {
             self.planners[1 - next].lead(false);
         }
-        tokio::time::sleep(self.chance.millis(0..1500)).await;
+        if both && self.chance.percent(70) {
+            // Both decide about the same at once.
+            match self.chance.below(3) {
+                0 => self.create().await,
+                1 => self.change().await,
+                _ => {
+                    let at = usize::try_from(self.chance.below(self.hosts.len() as u64)).unwrap();
+                    self.hosts[at].power_off();
+                }
+            }
+        }
+        tokio::time::sleep(self.chance.millis(0..3000)).await;
         self.planners[next].lead(true);
         self.planners[1 - next].lead(false);
     }
 
     async fn create(&mut self) {
+        // As many as there is room for, also while an update runs.
+        if self.made == MOST_WORKLOADS {
+            return;
+        }
         self.made += 1;
         let name = format!("app-{}", self.made);
         let singleton = self.chance.percent(40);
-        let replicas = if singleton { 1 } else { 1 + self.chance.below(4) };
+        let replicas = if singleton { 1 } else { 1 + self.chance.below(2) };
         let stop_after = if self.chance.percent(30) { r#","stop_after":"12s""# } else { "" };
         let returns = ["keep_replacement", "keep_replacement", "keep_original", "best_score"];
         let on_reconnect = returns[usize::try_from(self.chance.below(4)).unwrap()];
@@ -211,7 +228,7 @@ impl World {
     async fn change(&mut self) {
         let Some(name) = self.any_workload() else { return };
         let (scale, version) = (self.chance.percent(40), self.chance.below(1000));
-        let replicas = u32::try_from(1 + self.chance.below(4)).unwrap();
+        let replicas = u32::try_from(1 + self.chance.below(2)).unwrap();
         let change = |spec: &WorkloadSpec| {
             let mut spec = spec.clone();
             if scale && !spec.singleton {
