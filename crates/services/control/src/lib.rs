@@ -13,6 +13,7 @@ mod authority;
 mod delivery;
 mod error;
 mod explain;
+mod fence;
 mod guarded;
 mod handle;
 mod history;

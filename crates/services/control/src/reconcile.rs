@@ -2,10 +2,6 @@
 //!
 //! Level-triggered: a change only says where to look. Decisions are guarded by the revisions they were made
 //! from, so two loops may run at once and the later picture wins; a lost race costs one more look.
-//!
-//! What a node has left is in no object of its own, so it is kept by a fence: who begins to decide writes
-//! [`keys::DECIDING`], waits until the picture has that, and guards every decision by its revision. So no decision can
-//! follow one that its maker has not seen: neither another loop's, nor an own one whose outcome is not known.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,12 +24,13 @@ use univrs_ports::store::{Guard, Op, Revision, StateStore, Txn, TxnOutcome};
 use univrs_rollout::{Decision, DependencyState, Loss, RolloutInput};
 
 use crate::error::Error;
+use crate::fence::Fence;
 use crate::history;
 use crate::join_tokens;
 use crate::mirror::{Inbox, Mirror};
 use crate::placement::{self, Chosen, Placement};
 use crate::preemption::{self, Nominations};
-use crate::record::{delete, key, put, unchanged};
+use crate::record::{delete, put, unchanged};
 use crate::state::{State, WorkloadKey};
 use crate::tokens;
 
@@ -62,8 +59,8 @@ pub struct Reconciler {
     /// Where ids of new instances come from.
     seeds: Box<dyn FnMut() -> u128 + Send>,
     leading: watch::Receiver<bool>,
-    /// The revision at which this loop took the lead; absent until it has, and when it may have lost it.
-    fence: Option<Revision>,
+    /// Keeps other loops, and what this one does not know of, from deciding as well.
+    fence: Fence,
 }
 
 impl Reconciler {
@@ -89,7 +86,7 @@ impl Reconciler {
             serial: (1 << 30) + crate::handle::own_numbers(),
             seeds: Box::new(rand::random),
             leading,
-            fence: None,
+            fence: Fence::default(),
         }
     }
 
@@ -115,7 +112,7 @@ impl Reconciler {
                 changed = self.leading.changed() => match changed {
                     // Whatever the leader before had in mind is decided anew.
                     Ok(()) if *self.leading.borrow_and_update() => {
-                        self.fence = None;
+                        self.fence.fall();
                         self.sweep().await;
                     }
                     Ok(()) => {}
@@ -125,36 +122,12 @@ impl Reconciler {
                 () = tokio::time::sleep(until_wake) => {}
             }
             let leads = *self.leading.borrow();
-            if leads && (self.fence.is_some() || self.take_the_lead().await) {
+            if leads && (self.fence.stands() || self.fence.raise(&*self.store, &self.mirror).await) {
                 self.pass().await;
             } else {
                 self.watch_on(leads);
             }
         }
-    }
-
-    /// Ends what others decide, and waits until the picture has all that they decided. Whether that was done.
-    async fn take_the_lead(&mut self) -> bool {
-        let taken = async {
-            let txn = Txn::put(key(keys::DECIDING.to_owned())?, Vec::new());
-            let revision = self.store.txn(txn).await?.committed();
-            Ok::<_, Error>(revision)
-        };
-        match taken.await {
-            Ok(revision) => {
-                let Some(revision) = revision else { return false };
-                if self.mirror.at_least(revision).await.revision >= revision {
-                    self.fence = Some(revision);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot take the lead; trying again"
-                );
-            }
-        }
-        self.fence.is_some()
     }
 
     /// Follows the picture without acting, so that this node can take over at any moment; what is due stays so for one
@@ -163,7 +136,7 @@ impl Reconciler {
         if leads {
             return;
         }
-        self.fence = None;
+        self.fence.fall();
         let touched = self.inbox.take();
         let state = self.mirror.state();
         self.placement.follow(&state, &touched, self.clock.now());
@@ -172,7 +145,7 @@ impl Reconciler {
     }
 
     fn until_next_wake(&self) -> Duration {
-        if self.fence.is_none() && *self.leading.borrow() {
+        if !self.fence.stands() && *self.leading.borrow() {
             return RETAKE;
         }
         let now = self.clock.now();
@@ -238,7 +211,7 @@ impl Reconciler {
         let mut due: Vec<WorkloadKey> = due.into_iter().collect();
         due.sort_by_key(|key| std::cmp::Reverse(priority(key)));
         for key in due {
-            if self.fence.is_none() {
+            if !self.fence.stands() {
                 // Whatever else is due waits until this loop knows again what was decided.
                 self.wake_at(key, now);
                 continue;
@@ -510,7 +483,7 @@ impl Reconciler {
         if ops.is_empty() && events.is_empty() {
             return Ok(None);
         }
-        guards.push(unchanged(keys::DECIDING.to_owned(), self.fence)?);
+        guards.push(self.fence.guard()?);
         let now = self.clock.now();
         for event in &events {
             self.serial += 1;
@@ -520,8 +493,8 @@ impl Reconciler {
         match outcome {
             Ok(TxnOutcome::Committed { revision }) => Ok(Some(revision)),
             Ok(TxnOutcome::GuardFailed { actual_mod_revision, key: failed, .. }) => {
-                if failed.is_some_and(|failed| failed.as_str() == keys::DECIDING) {
-                    self.fence = None;
+                if Fence::is_of(failed.as_ref()) {
+                    self.fence.fall();
                 }
                 self.placement.give_back(state, &placed);
                 self.wake_at(key.clone(), now);
@@ -529,7 +502,7 @@ impl Reconciler {
             }
             Err(error) => {
                 // It may have been committed, or may be yet: a new fence ends that, and shows which.
-                self.fence = None;
+                self.fence.fall();
                 self.placement.give_back(state, &placed);
                 Err(error.into())
             }

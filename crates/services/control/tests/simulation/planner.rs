@@ -67,7 +67,7 @@ impl Planner {
                 }
             };
             drop(link.decides_from.set(mirror.clone()));
-            let ids = move || chance.draw(|rng| rand::RngExt::random(rng));
+            let ids = move || chance.draw(rand::RngExt::random);
             let reconciler = Reconciler::new(store, mirror, inbox, clock, leading).with_seeds(ids);
             reconciler.run(shutdown).await;
         }));

@@ -188,7 +188,7 @@ impl Promises {
         let mut stopped: BTreeMap<WorkloadKey, Vec<InstanceId>> = BTreeMap::new();
         for op in &txn.ops {
             let Op::Put { key, value, .. } = op else { continue };
-            if !keys::split(key.as_str()).is_some_and(|(_, kind, _)| kind == "instance") {
+            if keys::split(key.as_str()).is_none_or(|(_, kind, _)| kind != "instance") {
                 continue;
             }
             let Ok(assignment) = serde_json::from_slice::<Assignment>(value) else { continue };
