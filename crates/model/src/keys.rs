@@ -29,6 +29,7 @@
 //! | `org/<org>/plan/<id>` | a write that was planned and may be applied once | faces |
 //! | `org/<org>/resource/<name>` | [`crate::resource::Resource`] | faces; control, through an operation |
 //! | `org/<org>/quota/resources` | [`crate::resource::Quota`] | faces |
+//! | `deciding` | empty; its revision is the fence of the loop that decides now | control, when it takes the lead |
 //! | `resource-port/<port>` | the id of the resource that has this port of every host | control |
 
 use crate::ids::{DataKeyId, InstanceId, JoinTokenId, NodeId, OperationId, PlanId, TokenId};
@@ -52,6 +53,8 @@ pub const NODE_POLICIES: &str = "node-policy/";
 pub const NODES_ALIVE: &str = "node-alive/";
 /// Before the id of each node that can unwrap data keys.
 pub const VALIDATOR_KEYS: &str = "validator-key/";
+/// Written by each control node that begins to decide; decisions are guarded by its revision.
+pub const DECIDING: &str = "deciding";
 /// Before every observation.
 pub const OBSERVED: &str = "observed/";
 /// Before the name of each organisation.

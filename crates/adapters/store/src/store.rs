@@ -104,6 +104,10 @@ impl Options {
             election_timeout_min: election,
             election_timeout_max: election * 2,
             enable_pre_vote: Some(true),
+            // A leader that was killed must be elected anew. The library would let it go on in its old term, though
+            // its followers may have acknowledged what it had not written yet: it would overwrite that, and read
+            // what was true before. `tests/store/history` found both.
+            enable_leader_restore: Some(false),
             // By bytes, in `housekeeping`.
             snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: u64::MAX,
@@ -181,6 +185,8 @@ impl RaftStore {
         let last = Arc::new(LastHandle(core.shutdown.clone()));
         let store = Self { core, batcher, service, _last: last };
         if store.is_single_voter().await? {
+            // Nobody else can be elected, so there is nothing to wait for.
+            store.core.raft.trigger().elect(false).await.map_err(|error| stopped(&error))?;
             store.core.linearize().await?;
         }
         Ok(store)

@@ -6,6 +6,8 @@
 mod cluster;
 #[path = "store/golden.rs"]
 mod golden;
+#[path = "store/history/mod.rs"]
+mod history;
 #[path = "store/kill.rs"]
 mod kill;
 #[path = "store/properties.rs"]

@@ -20,6 +20,7 @@ use univrs_ports::images::Images;
 use univrs_ports::network::{Attachment, Network};
 use univrs_ports::runtime::{Runtime, RuntimeInventory};
 
+use crate::alone;
 use crate::driver::{Adopted, Driver};
 use crate::images::{ImageKeeper, OnCollected};
 use crate::reporter::Reporter;
@@ -78,6 +79,7 @@ pub struct Agent {
 /// How a driver is told that something changed.
 struct Line {
     order: watch::Sender<Option<InstanceOrder>>,
+    cut_off: watch::Sender<Option<Timestamp>>,
     look: Arc<Notify>,
 }
 
@@ -97,7 +99,14 @@ impl Agent {
             control: Arc::clone(&self.control),
             clock: Arc::clone(&self.clock),
         };
-        alive.register(&shutdown).await;
+        match &self.machine {
+            Some(machine) => tokio::select! {
+                biased;
+                () = alive.register(&shutdown) => {}
+                () = alone::end_what_may_not_run(machine, &self.control, &self.node.id) => {}
+            },
+            None => alive.register(&shutdown).await,
+        }
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(alive.run(cut_off)));
         if let Some(machine) = self.machine.clone() {
             let reporter = Reporter::default();
@@ -141,7 +150,7 @@ impl Agent {
         &self,
         machine: Machine,
         reporter: &Reporter,
-        cut_off: watch::Receiver<Option<Timestamp>>,
+        mut cut_off: watch::Receiver<Option<Timestamp>>,
         tasks: &TaskTracker,
         shutdown: &CancellationToken,
     ) {
@@ -152,8 +161,19 @@ impl Agent {
         let mut orders = self.control.orders(&self.node.id);
         let mut lines: BTreeMap<InstanceId, Line> = BTreeMap::new();
         loop {
+            // In order, and drivers one after the other, so that a run can be repeated.
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
+                changed = cut_off.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let since = *cut_off.borrow_and_update();
+                    for line in lines.values() {
+                        line.cut_off.send_replace(since);
+                    }
+                }
                 ended = endings.next() => if let Some(line) = ended.and_then(|id| lines.get(&id.instance)) {
                     line.look.notify_one();
                 },
@@ -177,8 +197,9 @@ impl Agent {
                             id.clone(), machine.clone(), Arc::clone(&self.clock), reporter.clone(),
                             self.node.id.clone(), adopted,
                         );
-                        tasks.spawn(driver.run(receiver, Arc::clone(&look), cut_off.clone(), shutdown.clone()));
-                        lines.insert(id, Line { order: sender, look });
+                        let (cut_sender, cut_receiver) = watch::channel(*cut_off.borrow());
+                        tasks.spawn(driver.run(receiver, Arc::clone(&look), cut_receiver, shutdown.clone()));
+                        lines.insert(id, Line { order: sender, cut_off: cut_sender, look });
                     }
                 }
             }

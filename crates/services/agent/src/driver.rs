@@ -128,7 +128,9 @@ impl Driver {
             let wait = wake_at.map_or(SWEEP, |at| {
                 Duration::try_from(at.duration_since(self.clock.now())).unwrap_or(Duration::ZERO).min(SWEEP)
             });
+            // In order, so that a run can be repeated.
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
                 changed = order.changed() => if changed.is_err() { return },
                 changed = cut_off.changed() => if changed.is_err() { return },

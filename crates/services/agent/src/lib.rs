@@ -10,6 +10,7 @@
 
 mod access;
 mod agent;
+mod alone;
 mod container;
 mod driver;
 mod events;

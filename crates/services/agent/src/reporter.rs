@@ -59,6 +59,7 @@ impl Reporter {
     pub(crate) async fn run(self, node: NodeId, control: Arc<dyn ControlPlane>, shutdown: CancellationToken) {
         loop {
             let stopping = tokio::select! {
+                biased;
                 () = self.wake.notified() => false,
                 () = shutdown.cancelled() => true,
             };

@@ -14,6 +14,7 @@ mod backup;
 mod delivery;
 mod error;
 mod explain;
+mod fence;
 mod guarded;
 mod handle;
 mod history;

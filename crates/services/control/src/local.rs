@@ -1,6 +1,6 @@
 //! The control plane as the node on the same machine sees it: memory reads and store writes, no network.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,14 +10,14 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::Mutex;
-use univrs_model::ids::NodeId;
+use univrs_model::ids::{InstanceId, NodeId};
 use univrs_model::instance::{InstanceOrder, Observation};
 use univrs_model::keys;
 use univrs_model::node::Node;
 use univrs_model::volume::Volume;
 use univrs_ports::clock::Clock;
 use univrs_ports::control_plane::{ControlPlane, ControlPlaneError, Report};
-use univrs_ports::store::{LeaseId, Op, StateStore, Txn};
+use univrs_ports::store::{LeaseId, Op, Revision, StateStore, Txn, TxnOutcome};
 
 use crate::error::Error;
 use crate::mirror::Mirror;
@@ -27,12 +27,18 @@ use crate::volumes::removed_event;
 /// How long a node counts as alive after its last sign of life, of which it gives one every second.
 pub const NODE_LEASE: Duration = Duration::from_secs(4);
 
+/// Observations that are written at once; each takes a guard and a write.
+const MOST_OBSERVATIONS: usize = 1000;
+
 /// The control plane for the node on this machine.
 pub struct LocalControlPlane {
     store: Arc<dyn StateStore>,
     mirror: Mirror,
     clock: Arc<dyn Clock>,
-    lease: Mutex<Option<LeaseId>>,
+    /// The node's lease, and the revision at which its sign of life was attached to it.
+    lease: Mutex<Option<(LeaseId, Revision)>>,
+    /// The revision of each observation that this process wrote last; the picture may not have it yet.
+    told: Mutex<BTreeMap<InstanceId, Option<Revision>>>,
     serial: AtomicU64,
 }
 
@@ -45,6 +51,7 @@ impl LocalControlPlane {
             mirror,
             clock,
             lease: Mutex::new(None),
+            told: Mutex::default(),
             serial: AtomicU64::new((1 << 31) + crate::handle::own_numbers()),
         }
     }
@@ -66,8 +73,8 @@ impl ControlPlane for LocalControlPlane {
             let node = Node { created_at: known.unwrap_or(node.created_at), ..node.clone() };
             let ops = vec![put(keys::node(&node.id), &node)?, alive];
             let outcome = self.store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
-            *self.lease.lock().await = Some(grant.id);
             if let Some(revision) = outcome.committed() {
+                *self.lease.lock().await = Some((grant.id, revision));
                 // What was decided while the node was away is known before it acts.
                 self.mirror.at_least(revision).await;
             }
@@ -79,9 +86,16 @@ impl ControlPlane for LocalControlPlane {
     async fn keep_alive(&self, node: &NodeId) -> Result<(), ControlPlaneError> {
         let refused =
             |reason: &str| ControlPlaneError::Refused { node: node.clone(), reason: reason.to_owned() };
-        let lease = (*self.lease.lock().await).ok_or_else(|| refused("it has not registered"))?;
+        let (lease, since) = (*self.lease.lock().await).ok_or_else(|| refused("it has not registered"))?;
         match self.store.lease_keep_alive(lease).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                // An earlier registration that came late attaches the sign of life to a lease that nobody renews.
+                let state = self.mirror.state();
+                if state.revision >= since && !state.nodes_alive.contains(node) {
+                    return Err(refused("its sign of life is gone"));
+                }
+                Ok(())
+            }
             Err(univrs_ports::store::Error::LeaseNotFound { .. }) => Err(refused("its lease has run out")),
             Err(error) => Err(unavailable(&error.into())),
         }
@@ -143,23 +157,71 @@ impl ControlPlane for LocalControlPlane {
     }
 
     async fn report(&self, node: &NodeId, report: Report) -> Result<(), ControlPlaneError> {
-        let write = async {
-            let mut ops = Vec::new();
-            for seen in &report.observations {
-                ops.push(put(keys::observed(node, &seen.id), seen)?);
+        let mut told = self.told.lock().await;
+        // Parts of a large report; when one of them fails, all are told again.
+        let mut parts = report.observations.chunks(MOST_OBSERVATIONS);
+        let (first, gone) = (parts.next().unwrap_or_default().to_vec(), report.gone);
+        let first = Report { observations: first, gone, events: report.events };
+        let others = parts.map(|part| Report { observations: part.to_vec(), ..Report::default() });
+        for part in std::iter::once(first).chain(others) {
+            self.tell(node, &part, &mut told).await.map_err(|error| unavailable(&error))?;
+        }
+        Ok(())
+    }
+}
+
+impl LocalControlPlane {
+    /// Writes a report in one transaction.
+    async fn tell(
+        &self,
+        node: &NodeId,
+        report: &Report,
+        told: &mut BTreeMap<InstanceId, Option<Revision>>,
+    ) -> Result<(), Error> {
+        loop {
+            let txn = self.write_down(node, report, told)?;
+            if txn.ops.is_empty() {
+                return Ok(());
             }
-            for gone in &report.gone {
-                ops.push(delete(keys::observed(node, gone))?);
+            match self.store.txn(txn).await? {
+                TxnOutcome::Committed { revision } => {
+                    told.extend(report.observations.iter().map(|seen| (seen.id.clone(), Some(revision))));
+                    told.retain(|id, _| !report.gone.contains(id));
+                    return Ok(());
+                }
+                TxnOutcome::GuardFailed { index, actual_mod_revision, .. } => {
+                    // An earlier report came late after all, or the control plane removed what is over.
+                    let Some(seen) = report.observations.get(index) else { return Ok(()) };
+                    told.insert(seen.id.clone(), actual_mod_revision);
+                }
             }
-            for (org, event) in &report.events {
-                let number = self.serial.fetch_add(1, Ordering::Relaxed);
-                ops.push(put(keys::event(org, self.clock.now(), number), event)?);
-            }
-            if !ops.is_empty() {
-                self.store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
-            }
-            Ok::<_, Error>(())
-        };
-        write.await.map_err(|error| unavailable(&error))
+        }
+    }
+
+    /// What a report writes. Each observation replaces the one before it and nothing else: a report that comes late,
+    /// after a newer one, is without effect.
+    fn write_down(
+        &self,
+        node: &NodeId,
+        report: &Report,
+        told: &BTreeMap<InstanceId, Option<Revision>>,
+    ) -> Result<Txn, Error> {
+        let state = self.mirror.state();
+        let mut txn = Txn::default();
+        for seen in &report.observations {
+            let at = keys::observed(node, &seen.id);
+            let in_picture = || state.observations.get(&seen.id).map(|known| known.revision);
+            let known = told.get(&seen.id).copied().unwrap_or_else(in_picture);
+            txn.guards.push(unchanged(at.clone(), known)?);
+            txn.ops.push(put(at, seen)?);
+        }
+        for gone in &report.gone {
+            txn.ops.push(delete(keys::observed(node, gone))?);
+        }
+        for (org, event) in &report.events {
+            let number = self.serial.fetch_add(1, Ordering::Relaxed);
+            txn.ops.push(put(keys::event(org, self.clock.now(), number), event)?);
+        }
+        Ok(txn)
     }
 }

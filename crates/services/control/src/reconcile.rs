@@ -24,6 +24,7 @@ use univrs_ports::store::{Guard, Op, Revision, StateStore, Txn, TxnOutcome};
 use univrs_rollout::{Decision, DependencyState, Loss, RolloutInput};
 
 use crate::error::Error;
+use crate::fence::Fence;
 use crate::history;
 use crate::join_tokens;
 use crate::mirror::{Inbox, Mirror};
@@ -37,6 +38,8 @@ use crate::tokens;
 const SWEEP: Duration = Duration::from_secs(30);
 /// Operations in one transaction; a workload with more changes takes several looks.
 const MOST_CHANGES: usize = 500;
+/// Pause before the lead is taken again.
+const RETAKE: Duration = Duration::from_millis(300);
 /// Longest wait for a commit to appear in the picture before the next look.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -53,7 +56,11 @@ pub struct Reconciler {
     /// Instances for which room is being made.
     nominations: Nominations,
     serial: u64,
+    /// Where ids of new instances come from.
+    seeds: Box<dyn FnMut() -> u128 + Send>,
     leading: watch::Receiver<bool>,
+    /// Keeps other loops, and what this one does not know of, from deciding as well.
+    fence: Fence,
 }
 
 impl Reconciler {
@@ -77,8 +84,17 @@ impl Reconciler {
             waiting: OrdSet::new(),
             nominations: Nominations::default(),
             serial: (1 << 30) + crate::handle::own_numbers(),
+            seeds: Box::new(rand::random),
             leading,
+            fence: Fence::default(),
         }
+    }
+
+    /// Takes the ids of new instances from `seeds` instead of chance, so that a run can be repeated.
+    #[must_use]
+    pub fn with_seeds(mut self, seeds: impl FnMut() -> u128 + Send + 'static) -> Self {
+        self.seeds = Box::new(seeds);
+        self
     }
 
     /// Runs until `shutdown`.
@@ -86,30 +102,41 @@ impl Reconciler {
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
             let until_wake = self.until_next_wake();
+            // In order, so that a run can be repeated; what comes often comes last.
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
-                () = self.inbox.wait() => {}
-                () = tokio::time::sleep(until_wake) => {}
                 _ = sweep.tick() => if *self.leading.borrow() {
                     self.sweep().await;
                 },
                 changed = self.leading.changed() => match changed {
                     // Whatever the leader before had in mind is decided anew.
-                    Ok(()) if *self.leading.borrow_and_update() => self.sweep().await,
+                    Ok(()) if *self.leading.borrow_and_update() => {
+                        self.fence.fall();
+                        self.sweep().await;
+                    }
                     Ok(()) => {}
                     Err(_) => return,
                 },
+                () = self.inbox.wait() => {}
+                () = tokio::time::sleep(until_wake) => {}
             }
-            if *self.leading.borrow() {
+            let leads = *self.leading.borrow();
+            if leads && (self.fence.stands() || self.fence.raise(&*self.store, &self.mirror).await) {
                 self.pass().await;
             } else {
-                self.watch_on();
+                self.watch_on(leads);
             }
         }
     }
 
-    /// Follows the picture without acting, so that this node can take over at any moment.
-    fn watch_on(&mut self) {
+    /// Follows the picture without acting, so that this node can take over at any moment; what is due stays so for one
+    /// who `leads` and could not take over yet.
+    fn watch_on(&mut self, leads: bool) {
+        if leads {
+            return;
+        }
+        self.fence.fall();
         let touched = self.inbox.take();
         let state = self.mirror.state();
         self.placement.follow(&state, &touched, self.clock.now());
@@ -118,6 +145,9 @@ impl Reconciler {
     }
 
     fn until_next_wake(&self) -> Duration {
+        if !self.fence.stands() && *self.leading.borrow() {
+            return RETAKE;
+        }
         let now = self.clock.now();
         let next = self.wake.values().min().map(|at| at.duration_since(now));
         next.map_or(SWEEP, |wait| Duration::try_from(wait).unwrap_or(Duration::ZERO).min(SWEEP))
@@ -181,6 +211,11 @@ impl Reconciler {
         let mut due: Vec<WorkloadKey> = due.into_iter().collect();
         due.sort_by_key(|key| std::cmp::Reverse(priority(key)));
         for key in due {
+            if !self.fence.stands() {
+                // Whatever else is due waits until this loop knows again what was decided.
+                self.wake_at(key, now);
+                continue;
+            }
             self.wake.remove(&key);
             self.waiting.remove(&key);
             match self.look_at(&state, &key).await {
@@ -230,7 +265,7 @@ impl Reconciler {
                 .map(|(node, _)| node.clone())
                 .collect(),
             now,
-            id_seed: rand::random(),
+            id_seed: (self.seeds)(),
         };
         let decision = univrs_rollout::plan(&input);
         if let Some(at) = decision.wake_at {
@@ -444,10 +479,11 @@ impl Reconciler {
         key: &WorkloadKey,
         change: Change,
     ) -> Result<Option<Revision>, Error> {
-        let Change { guards, mut ops, events, placed } = change;
+        let Change { mut guards, mut ops, events, placed } = change;
         if ops.is_empty() && events.is_empty() {
             return Ok(None);
         }
+        guards.push(self.fence.guard()?);
         let now = self.clock.now();
         for event in &events {
             self.serial += 1;
@@ -456,12 +492,17 @@ impl Reconciler {
         let outcome = self.store.txn(Txn { request: None, guards, ops }).await;
         match outcome {
             Ok(TxnOutcome::Committed { revision }) => Ok(Some(revision)),
-            Ok(TxnOutcome::GuardFailed { actual_mod_revision, .. }) => {
+            Ok(TxnOutcome::GuardFailed { actual_mod_revision, key: failed, .. }) => {
+                if Fence::is_of(failed.as_ref()) {
+                    self.fence.fall();
+                }
                 self.placement.give_back(state, &placed);
                 self.wake_at(key.clone(), now);
                 Ok(actual_mod_revision)
             }
             Err(error) => {
+                // It may have been committed, or may be yet: a new fence ends that, and shows which.
+                self.fence.fall();
                 self.placement.give_back(state, &placed);
                 Err(error.into())
             }

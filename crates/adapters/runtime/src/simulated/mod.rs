@@ -47,7 +47,12 @@ impl Default for SimulatedRuntime {
 impl SimulatedRuntime {
     /// A runtime without containers.
     pub fn new() -> Self {
-        Self { world: World::new() }
+        Self::at(jiff::Timestamp::now())
+    }
+
+    /// A runtime whose clock shows `epoch` now.
+    pub fn at(epoch: jiff::Timestamp) -> Self {
+        Self { world: World::new(epoch) }
     }
 
     /// The same containers as a daemon finds them that was started again.

@@ -66,12 +66,12 @@ impl Drop for World {
 }
 
 impl World {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(epoch: Timestamp) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             endings: broadcast::channel(ENDINGS).0,
             wake: Arc::default(),
-            epoch: (Instant::now(), Timestamp::now()),
+            epoch: (Instant::now(), epoch),
         })
     }
 

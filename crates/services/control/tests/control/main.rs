@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod harness;
+mod late;
 mod mesh;
 mod mortal;
 mod planning;
