@@ -12,6 +12,7 @@
 
 mod api;
 mod arguments;
+mod consent;
 mod http;
 mod prompts;
 mod reply;

@@ -10,6 +10,7 @@
 
 mod audit;
 mod authority;
+mod budgets;
 mod delivery;
 mod error;
 mod explain;
