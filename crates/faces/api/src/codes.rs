@@ -119,12 +119,6 @@ pub const CODES: &[Code] = &[
         "The hint has a near name when there is one; `--org` chooses another organisation.",
     ),
     code(
-        "over_budget",
-        403,
-        "The write is more than the token may do at once or in a day, as it was made.",
-        "Do less at once, wait for the next day (UTC), or ask for a token with a larger budget.",
-    ),
-    code(
         "not_plannable",
         400,
         "The write fetches or moves data, and what it would do is known only when it is done.",
@@ -135,6 +129,12 @@ pub const CODES: &[Code] = &[
         409,
         "The container has ended or has not started.",
         "`univrs ps` shows where it stands.",
+    ),
+    code(
+        "over_budget",
+        403,
+        "The write is more than the token may do at once or in a day, as it was made.",
+        "Do less at once, wait for the next day (UTC), or ask for a token with a larger budget.",
     ),
     code(
         "plan_digest",

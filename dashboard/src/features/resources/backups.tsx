@@ -30,11 +30,12 @@ export function Backups({ resource }: { resource: Resource }) {
   const can = useCan();
   const templates = useQuery(templatesQuery);
   const resources = usePicture((picture) => picture.resources);
+  const operation = usePicture((picture) => picture.operations.get(resource.operation));
   const [making, setMaking] = useState(false);
   const [restoring, setRestoring] = useState<Row | null>(null);
   const template = templates.data?.items.find((one) => one.id === resource.template);
   const without = template && !template.backup ? "its template has no backups" : null;
-  const reason = can("resource_write") ?? without ?? busy(resource);
+  const reason = can("resource_write") ?? without ?? busy(resource, operation);
   const kin = [...resources.values()].filter((one) => one.template === resource.template);
   const rows = kin.flatMap((one) => one.backups.map((backup): Row => ({ ...backup, of: one.name })));
   return (

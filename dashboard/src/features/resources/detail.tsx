@@ -68,8 +68,9 @@ function Head({ resource }: { resource: Resource }) {
   const navigate = useNavigate();
   const [open, setOpen] = useState<"scale" | "rotate" | "destroy" | null>(null);
   const close = () => setOpen(null);
+  const operation = usePicture((picture) => picture.operations.get(resource.operation));
   const reason = can("resource_write");
-  const now = reason ?? busy(resource);
+  const now = reason ?? busy(resource, operation);
   return (
     <>
       <PageHead

@@ -22,8 +22,8 @@ export function stagesOf(steps: Operation["steps"]): Stage[] {
   });
 }
 
-/** Why a resource cannot be changed now; nothing when it can. */
-export function busy(resource: Resource): string | null {
+/** Why a resource cannot be changed now; nothing when it can. `operation` is its last change. */
+export function busy(resource: Resource, operation: Operation | undefined): string | null {
   switch (resource.status) {
     case "PROVISIONING":
       return "it is being made";
@@ -34,6 +34,7 @@ export function busy(resource: Resource): string | null {
     case "DELETED":
       return "it is gone";
     default:
-      return null;
+      // Some changes leave it serving while they go on.
+      return operation?.status === "running" ? "a change of it is under way" : null;
   }
 }

@@ -25,6 +25,7 @@ export interface WriteProps {
   about?: (plan: Plan) => ReactNode;
   /** The word on the button that leaves; `Cancel` when absent. */
   leave?: string;
+  /** Leaving without carrying it out. */
   onClose: () => void;
   onDone?: (result: unknown) => void;
 }
@@ -58,7 +59,6 @@ export function WriteBody({ verb, write, line, confirm, note, about, leave = "Ca
       // The plan itself is done with; asking for it again would be refused.
       void client.invalidateQueries({ predicate: (query) => query.queryKey[0] !== "dry-run" });
       onDone?.(result);
-      onClose();
     },
   });
   const empty = plan.data?.status === "empty";

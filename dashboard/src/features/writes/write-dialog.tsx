@@ -6,7 +6,13 @@ import { WriteBody, type WriteProps } from "./write-body";
 export function WriteDialog({ title, ...write }: WriteProps & { title: string }) {
   return (
     <Dialog title={title} onClose={write.onClose} wide>
-      <WriteBody {...write} />
+      <WriteBody
+        {...write}
+        onDone={(result) => {
+          write.onDone?.(result);
+          write.onClose();
+        }}
+      />
     </Dialog>
   );
 }
