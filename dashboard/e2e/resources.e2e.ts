@@ -175,7 +175,7 @@ it("that cannot be made says which stage failed and why, and what to do next", a
   await page.getByText("Everything made so far was taken back").waitFor(PATIENCE);
   await page.getByText(/no such device/).first().waitFor();
   await page.getByRole("list", { name: "Stages" }).getByText("failed").waitFor();
-  expect(await page.getByRole("button", { name: "Scale" }).getAttribute("title")).toContain("destroy it and make it again");
+  await expect.poll(() => page.getByRole("button", { name: "Scale" }).getAttribute("title"), { timeout: 60_000 }).toContain("destroy it and make it again");
   await page.goto(`${daemon.url}/resources?status=FAILED`);
   await page.getByRole("link", { name: "bad", exact: true }).waitFor();
 });

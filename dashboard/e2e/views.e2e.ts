@@ -69,7 +69,8 @@ describe.each([
     expect(found).toEqual([]);
     expect(faults).toEqual([]);
     await context.close();
-  });
+    // Thirty views, each looked through by axe: minutes on a machine that does much else.
+  }, 600_000);
 });
 
 it("an address that is no view says so, and keeps the menu", async () => {

@@ -55,6 +55,12 @@ const TOOLS: &[&str] = &[
 #[derive(Clone)]
 struct Fixtures;
 
+/// A result that is whole: 2026-07-28 wants it said, and the library leaves it out for older clients.
+fn whole<T: DeserializeOwned>(mut value: Value) -> Result<T, ErrorData> {
+    value["resultType"] = "complete".into();
+    made(value)
+}
+
 fn made<T: DeserializeOwned>(value: Value) -> Result<T, ErrorData> {
     serde_json::from_value(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))
 }
@@ -124,14 +130,14 @@ fn rounds(request: &CallToolRequestParams) -> Result<Option<CallToolResponse>, E
     }
     let given = request.input_responses.as_ref();
     let keys = wanted.as_object().into_iter().flatten().map(|(key, _)| key);
-    let all = given.is_some_and(|given| keys.clone().all(|key| given.contains_key(key)));
+    let all = given.is_some_and(|given| keys.clone().all(|key| given.get(key).is_some_and(Value::is_object)));
     let again =
         name == "test_input_required_result_multi_round" && !state.is_some_and(|s| s.starts_with("two"));
     if !all || again {
         return Ok(Some(required(&wanted, next)?.into()));
     }
     let told = serde_json::to_string(&given).unwrap_or_default();
-    let result = made::<rmcp::model::CallToolResult>(text(&format!("state-ok, heard {told}")))?;
+    let result = whole::<rmcp::model::CallToolResult>(text(&format!("state-ok, heard {told}")))?;
     Ok(Some(result.into()))
 }
 
@@ -224,7 +230,7 @@ impl ServerHandler for Fixtures {
             }
             other => return Err(ErrorData::invalid_params(format!("there is no tool `{other}`"), None)),
         };
-        Ok(made::<rmcp::model::CallToolResult>(result)?.into())
+        Ok(whole::<rmcp::model::CallToolResult>(result)?.into())
     }
 
     async fn list_resources(
@@ -265,7 +271,7 @@ impl ServerHandler for Fixtures {
             }
             _ => return Err(ErrorData::resource_not_found("there is no such resource", None)),
         };
-        Ok(made::<rmcp::model::ReadResourceResult>(json!({ "contents": [contents] }))?.into())
+        Ok(whole::<rmcp::model::ReadResourceResult>(json!({ "contents": [contents] }))?.into())
     }
 
     async fn list_prompts(
@@ -322,7 +328,7 @@ impl ServerHandler for Fixtures {
             },
             other => return Err(ErrorData::invalid_params(format!("there is no prompt `{other}`"), None)),
         };
-        Ok(made::<rmcp::model::GetPromptResult>(json!({ "messages": messages }))?.into())
+        Ok(whole::<rmcp::model::GetPromptResult>(json!({ "messages": messages }))?.into())
     }
 
     async fn complete(
@@ -330,7 +336,7 @@ impl ServerHandler for Fixtures {
         _: CompleteRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        made(json!({ "completion": { "values": ["paris", "park", "party"], "total": 3, "hasMore": false } }))
+        whole(json!({ "completion": { "values": ["paris", "park", "party"], "total": 3, "hasMore": false } }))
     }
 }
 

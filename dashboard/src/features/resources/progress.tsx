@@ -56,7 +56,8 @@ export function Progress({ resource }: { resource: Resource }) {
         {operation.error ? (
           <div className="tone-bad rounded-md px-3 py-2">
             <p className="font-medium">{visible(operation.error)}</p>
-            {making ? (
+            {making && operation.status === "running" ? <p>What was made so far is being taken back.</p> : null}
+            {making && operation.status !== "running" ? (
               <p>
                 Everything made so far was taken back. Destroy what is left of it, then{" "}
                 <Link to="/catalogue" search={{ template: resource.template }} className="underline">
