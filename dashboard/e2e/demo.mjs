@@ -87,8 +87,8 @@ try {
   await page.keyboard.press("g");
   await page.keyboard.press("c");
   await heading("Catalogue");
-  // Simulated containers pass no checks; a template without them shows the way as well.
-  const template = runtime === "simulated" ? "IPFS storage, small" : "Univrs control plane";
+  // Simulated containers pass no checks; the tests' template without them shows the way as well.
+  const template = runtime === "simulated" ? "Rehearsal" : "Univrs control plane";
   await page.getByRole("link", { name: template, exact: true }).click();
   await page.getByLabel("Name", { exact: true }).fill("store");
   await page.getByRole("button", { name: "Review the plan" }).click();
@@ -96,7 +96,7 @@ try {
   await picture("resource-plan");
   await page.getByRole("button", { name: "Create store" }).click();
   await heading("store");
-  await page.getByText("active", { exact: true }).first().waitFor({ timeout: 60_000 });
+  await page.getByText("active", { exact: true }).first().waitFor({ timeout: 90_000 });
   await picture("resource");
 
   say("price a topology");
