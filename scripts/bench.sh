@@ -52,6 +52,7 @@ part containers scripts/bench/containers.sh "$target/release/univrs" "$out"
 part idle scripts/bench/idle.sh "$target/release/univrs" "$out"
 part cluster scripts/bench/cluster.sh "$target/release/univrs" "$out"
 part api scripts/bench/api.sh "$target/release/univrs" "$out"
+part faces scripts/bench/faces.sh "$target/release/univrs" "$out"
 
 scripts/bench/table.sh "$out"
 if [ "${#failed[@]}" -gt 0 ]; then printf 'FAILED to measure: %s\n' "${failed[@]}"; exit 1; fi

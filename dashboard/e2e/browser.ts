@@ -40,6 +40,6 @@ export async function visit(browser: Browser, home: string, { width = 1440, heig
     const url = request.url();
     if (!url.startsWith(home) && !url.startsWith("data:") && !url.startsWith("blob:")) fault(`a request to elsewhere: ${url}`);
   });
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(60_000);
   return { page, context, faults, expected };
 }

@@ -24,12 +24,12 @@ export class Daemon {
   private child: ChildProcess | null = null;
   private log = "";
 
-  private constructor(private readonly dir: string, private readonly address: string) {
+  private constructor(private readonly dir: string, private readonly address: string, private readonly more: readonly string[]) {
     this.url = `http://${address}`;
   }
 
-  static async start(): Promise<Daemon> {
-    const daemon = new Daemon(mkdtempSync(join(tmpdir(), "univrs-dashboard.")), `127.0.0.1:${await freePort()}`);
+  static async start(...more: string[]): Promise<Daemon> {
+    const daemon = new Daemon(mkdtempSync(join(tmpdir(), "univrs-dashboard.")), `127.0.0.1:${await freePort()}`, more);
     await daemon.up();
     return daemon;
   }
@@ -47,7 +47,7 @@ export class Daemon {
 
   private async listen(address: string): Promise<void> {
     const place = ["--name", "alpha", "--cloud", "aws", "--region", "us-east-1", "--zone", "a"];
-    const child = spawn(binary, ["up", "--data-dir", this.dir, "--api", address, "--runtime", "simulated", ...place], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(binary, ["up", "--data-dir", this.dir, "--api", address, "--runtime", "simulated", ...place, ...this.more], { stdio: ["ignore", "pipe", "pipe"] });
     this.child = child;
     for (const stream of [child.stdout, child.stderr]) stream?.on("data", (part: Buffer) => (this.log += part.toString()));
     for (let tries = 0; tries < 300; tries += 1) {

@@ -83,6 +83,22 @@ try {
   await page.getByRole("button", { name: "Run plan_apply" }).click();
   await page.getByRole("heading", { name: "Answer of plan_apply" }).waitFor();
 
+  say("make a resource by the wizard");
+  await page.keyboard.press("g");
+  await page.keyboard.press("c");
+  await heading("Catalogue");
+  // Simulated containers pass no checks; the tests' template without them shows the way as well.
+  const template = runtime === "simulated" ? "Rehearsal" : "Univrs control plane";
+  await page.getByRole("link", { name: template, exact: true }).click();
+  await page.getByLabel("Name", { exact: true }).fill("store");
+  await page.getByRole("button", { name: "Review the plan" }).click();
+  await page.getByRole("button", { name: "Create store" }).waitFor();
+  await picture("resource-plan");
+  await page.getByRole("button", { name: "Create store" }).click();
+  await heading("store");
+  await page.getByText("active", { exact: true }).first().waitFor({ timeout: 90_000 });
+  await picture("resource");
+
   say("price a topology");
   await page.goto(`${home}/topology`);
   const example = new URL("../../examples/aurigraph.toml", import.meta.url);

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
 
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -14,7 +15,8 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const VIEWS: [path: string, heading: string][] = [
   ["/", "Overview"], ["/workloads", "Workloads"], ["/workloads/web", "web"], ["/workloads/web?tab=logs", "web"], ["/workloads/web?tab=terminal", "web"],
   ["/workloads/web?tab=events", "web"], ["/workloads/web?tab=why", "web"], ["/workloads/web?tab=history", "web"], ["/workloads/web?tab=spec", "web"],
-  ["/workloads/nobody", "nobody"], ["/deploy", "Deploy a workload"], ["/nodes", "Nodes"], ["/network", "Network"], ["/events", "Events"],
+  ["/workloads/nobody", "nobody"], ["/resources", "Resources"], ["/resources/db", "db"], ["/resources/db?tab=credentials", "db"], ["/resources/db?tab=backups", "db"],
+  ["/resources/db?tab=logs", "db"], ["/resources/nobody", "nobody"], ["/catalogue", "Catalogue"], ["/catalogue?template=rehearsal-db", "New Rehearsal"], ["/deploy", "Deploy a workload"], ["/nodes", "Nodes"], ["/network", "Network"], ["/events", "Events"],
   ["/scheduler", "Scheduler"], ["/scheduler?workload=search", "Scheduler"], ["/topology", "Topology"], ["/operations", "Operations"], ["/plans", "Approvals"],
   ["/audit", "Audit"], ["/secrets", "Secrets"], ["/tokens", "Tokens and access"], ["/console", "MCP console"],
 ];
@@ -23,13 +25,14 @@ let daemon: Daemon;
 let browser: Browser;
 
 beforeAll(async () => {
-  daemon = await Daemon.start();
+  daemon = await Daemon.start("--template-dir", fileURLToPath(new URL("./templates", import.meta.url)));
   browser = await launch();
   await daemon.deploy("web", 2);
   await daemon.call("POST", "/api/workloads", { name: "search", image: "shop/search:1", placement: { constraints: ["cloud == gcp"] } });
   await daemon.call("PUT", "/api/secrets/db", { value: "not to be seen" });
   await daemon.call("POST", "/api/tokens", { name: "ci", grant: "operate", ttl: "1h" });
   await daemon.call("DELETE", "/api/workloads/web?dry_run=true");
+  await daemon.call("POST", "/api/resources", { name: "db", template: "rehearsal-db" });
   await daemon.settled("web", 2);
 });
 afterAll(async () => {
@@ -66,7 +69,8 @@ describe.each([
     expect(found).toEqual([]);
     expect(faults).toEqual([]);
     await context.close();
-  });
+    // Thirty views, each looked through by axe: minutes on a machine that does much else.
+  }, 600_000);
 });
 
 it("an address that is no view says so, and keeps the menu", async () => {

@@ -4,7 +4,7 @@ export default defineConfig({
   root: import.meta.dirname,
   test: {
     include: ["*.e2e.ts"],
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     hookTimeout: 60_000,
     // One browser and one daemon at a time: the machine of a small team, not of a test farm.
     fileParallelism: false,

@@ -22,9 +22,13 @@ const client = new QueryClient({
     },
   },
 });
+const isOver = (error: unknown) => error instanceof ApiProblem && error.body.status === 401;
+const askAgainWho = () => void client.resetQueries({ queryKey: callerQuery.queryKey });
 client.getQueryCache().config.onError = (error, query) => {
-  const ended = error instanceof ApiProblem && error.body.status === 401;
-  if (ended && query.queryKey[0] !== "caller") void client.resetQueries({ queryKey: callerQuery.queryKey });
+  if (isOver(error) && query.queryKey[0] !== "caller") askAgainWho();
+};
+client.getMutationCache().config.onError = (error) => {
+  if (isOver(error)) askAgainWho();
 };
 
 applyTheme();

@@ -43,6 +43,35 @@ const workload = createRoute({
   component: lazyRouteComponent(() => import("./features/workloads/detail"), "WorkloadDetail"),
 });
 
+const resources = createRoute({
+  getParentRoute: () => root,
+  path: "/resources",
+  validateSearch: (search: Search): { q?: string; status?: string } => ({ q: number(search.q), status: text(search.status) }),
+  component: lazyRouteComponent(() => import("./features/resources/list"), "ResourceList"),
+});
+
+export const RESOURCE_TABS = ["summary", "credentials", "backups", "logs"] as const;
+export type ResourceTab = (typeof RESOURCE_TABS)[number];
+
+const resource = createRoute({
+  getParentRoute: () => root,
+  path: "/resources/$name",
+  validateSearch: (search: Search): { tab?: ResourceTab } => ({ tab: RESOURCE_TABS.find((one) => one === search.tab && one !== "summary") }),
+  component: lazyRouteComponent(() => import("./features/resources/detail"), "ResourceDetail"),
+});
+
+const catalogue = createRoute({
+  getParentRoute: () => root,
+  path: "/catalogue",
+  validateSearch: (search: Search): { template?: string; step?: "review"; kind?: string; q?: string } => ({
+    template: text(search.template),
+    step: search.step === "review" ? "review" : undefined,
+    kind: text(search.kind),
+    q: number(search.q),
+  }),
+  component: lazyRouteComponent(() => import("./features/resources/wizard"), "Wizard"),
+});
+
 const deploy = createRoute({
   getParentRoute: () => root,
   path: "/deploy",
@@ -131,7 +160,7 @@ const consoleRoute = createRoute({
 
 export const router = createRouter({
   routeTree: root.addChildren([
-    index, workloads, workload, deploy, nodes, node, network, events, scheduler, topology, operations, plans, audit, secrets,
+    index, workloads, workload, resources, resource, catalogue, deploy, nodes, node, network, events, scheduler, topology, operations, plans, audit, secrets,
     tokens, consoleRoute,
   ]),
   defaultPreload: "intent",

@@ -59,6 +59,9 @@ line "idle daemon with 20 containers, % of a core" "$(idle "processor time of th
 line "shim, MB proportional" "$(idle "memory of a shim")" "" "" 2 "" "$(idle "memory of a shim")" 2 down
 change=$(value api 'true')
 line "change through the API at 1,000 instances, ms p99" "$change" "" "" 10 "" "$change" 10 down
+while IFS=$'\t' read -r measure unit value most; do
+  line "$measure, $unit" "$value" "" "" "$most" "" "$value" "$most" down
+done < <(lines faces . | jq -r '[.measure, .unit, .value, .most] | @tsv')
 
 cluster() { value cluster ".measure == \"$1\" and .percentile == $2"; }
 line "node killed until the replacement passes elsewhere, ms p99" "$(cluster "node killed until the replacement passes" 99)" "" "" 10000 5000 "$(cluster "node killed until the replacement passes" 99)" 10000 down

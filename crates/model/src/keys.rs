@@ -13,6 +13,7 @@
 //! | `observed/<node>/<instance>` | [`crate::instance::Observation`] | that node |
 //! | `organisation/<name>` | [`crate::org::Org`] | faces (`default` by bootstrap) |
 //! | `token/<id>` | [`crate::token::Token`] | faces (removed by control, long after its end) |
+//! | `token-use/<id>` | [`crate::token::TokenUse`] | faces, in the transaction of the write that counts; removed with the token |
 //! | `cluster-event/<time>-<n>` | [`crate::event::Event`] of what belongs to no organisation | as below |
 //! | `cluster-audit/<time>-<n>` | audit record of what belongs to no organisation | as below |
 //! | `validator-key/<node>` | [`crate::secret::ValidatorKey`] | that node |
@@ -61,6 +62,8 @@ pub const OBSERVED: &str = "observed/";
 pub const ORGANISATIONS: &str = "organisation/";
 /// Before the id of each token.
 pub const TOKENS: &str = "token/";
+/// Before what each token used of its budget.
+pub const TOKEN_USES: &str = "token-use/";
 /// Before each port of hosts that a resource has.
 pub const RESOURCE_PORTS: &str = "resource-port/";
 /// Before the events of what belongs to no organisation.
@@ -118,6 +121,11 @@ pub fn organisation(name: &Name) -> String {
 /// A token's record.
 pub fn token(id: &TokenId) -> String {
     format!("{TOKENS}{id}")
+}
+
+/// What a token used of its budget.
+pub fn token_use(id: &TokenId) -> String {
+    format!("{TOKEN_USES}{id}")
 }
 
 /// Before all objects of one kind in an organisation; `kind` is a segment of the table above.

@@ -9,6 +9,53 @@ use crate::ids::TokenId;
 use crate::name::Name;
 use crate::span::Span;
 
+/// How much a token's holder may do in all, whatever its grant. What is absent is not bounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Most objects that one write may touch: those it changes, and instances that it starts or stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects_per_plan: Option<u32>,
+    /// Most removals in one day (UTC): objects that are removed, nodes that are drained, data that is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destroys_per_day: Option<u32>,
+}
+
+impl Budget {
+    /// Whether nothing is bounded.
+    pub fn is_open(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Who may agree to a plan of this token that needs a person's approval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// A person with another access: in the dashboard or on the command line.
+    #[default]
+    Person,
+    /// Also the person in front of the token's own client, whom the client asks (MCP's elicitation). Whoever makes such
+    /// a token trusts the client to ask.
+    Elicitation,
+}
+
+impl Approval {
+    /// Whether only somebody with another access may agree.
+    pub fn is_person(&self) -> bool {
+        *self == Self::Person
+    }
+}
+
+/// How much of its budget a token has used on one day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenUse {
+    /// The day, as `2026-01-31` in UTC.
+    pub day: String,
+    /// Removals on that day.
+    pub destroys: u32,
+}
+
 /// A token as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
@@ -24,6 +71,12 @@ pub struct Token {
     /// The organisation it is confined to; none for a token of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org: Option<Name>,
+    /// How much its holder may do in all.
+    #[serde(default, skip_serializing_if = "Budget::is_open")]
+    pub budget: Budget,
+    /// Who may agree to its plans.
+    #[serde(default, skip_serializing_if = "Approval::is_person")]
+    pub approval: Approval,
     /// SHA-256 of its secret, in lower-case hex. The secret is 256 random bits, so nothing slower is needed.
     pub secret_sha256: String,
     /// When it was made.
@@ -86,6 +139,12 @@ pub struct TokenSpec {
     /// grant covers nodes, images and organisations.
     #[serde(default)]
     pub cluster_wide: bool,
+    /// How much its holder may do in all.
+    #[serde(default, skip_serializing_if = "Budget::is_open")]
+    pub budget: Budget,
+    /// Who may agree to its plans that need a person's approval.
+    #[serde(default, skip_serializing_if = "Approval::is_person")]
+    pub approval: Approval,
     /// How long it is good for; without an end when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Span>,
@@ -109,6 +168,12 @@ pub struct TokenView {
     /// The organisation it is confined to; absent for a token of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org: Option<Name>,
+    /// How much its holder may do in all.
+    #[serde(default, skip_serializing_if = "Budget::is_open")]
+    pub budget: Budget,
+    /// Who may agree to its plans that need a person's approval.
+    #[serde(default, skip_serializing_if = "Approval::is_person")]
+    pub approval: Approval,
     /// Whether it is good.
     pub state: TokenState,
     /// Revision of its last change.
@@ -140,7 +205,7 @@ pub struct NewToken {
 
 #[cfg(test)]
 mod tests {
-    use super::{Token, TokenState};
+    use super::{Approval, Budget, Token, TokenState};
     use crate::Timestamp;
     use crate::caller::Grant;
     use crate::ids::TokenId;
@@ -154,6 +219,8 @@ mod tests {
             grant: Grant::Observe,
             direct: false,
             org: None,
+            budget: Budget::default(),
+            approval: Approval::Person,
             secret_sha256: String::new(),
             created_at: at(0),
             expires_at: expires.map(at),

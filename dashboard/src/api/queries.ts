@@ -84,3 +84,31 @@ export const explainQuery = (workload: string) =>
     refetchInterval: FRESH,
     placeholderData: keepPreviousData,
   });
+
+export const templatesQuery = queryOptions({
+  queryKey: ["templates"],
+  queryFn: () => taken(api.GET("/api/templates", { params: { query: { limit: 1000 } } })),
+  staleTime: 300_000,
+});
+
+export const providersQuery = queryOptions({
+  queryKey: ["providers"],
+  queryFn: () => taken(api.GET("/api/providers")),
+  refetchInterval: FRESH,
+});
+
+export const quotaQuery = (org: string | undefined) =>
+  queryOptions({
+    queryKey: ["quota", org],
+    queryFn: () => taken(api.GET("/api/orgs/{org}/quota", { params: { path: { org: org ?? "" } } })),
+    enabled: org !== undefined,
+  });
+
+/** What a resource wrote last, asked for again while it is looked at. */
+export const resourceLinesQuery = (resource: string, tail: number) =>
+  queryOptions({
+    queryKey: ["resource-lines", resource, tail],
+    queryFn: () => taken(api.GET("/api/resources/{resource}/logs", { params: { path: { resource }, query: { tail } } })),
+    refetchInterval: FRESH,
+    placeholderData: keepPreviousData,
+  });

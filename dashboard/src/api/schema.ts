@@ -1267,7 +1267,17 @@ export interface components {
              * @example sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
              */
             digest: string;
+            /**
+             * @description Whether the caller's client asked the person in front of it, who agreed. It counts only for a token that was
+             *     made with `approval: elicitation`.
+             */
+            agreed?: boolean;
         };
+        /**
+         * @description Who may agree to a plan of this token that needs a person's approval.
+         * @enum {string}
+         */
+        Approval: "person" | "elicitation";
         /** @description One entry of the audit log. */
         AuditEntry: {
             /**
@@ -1341,6 +1351,19 @@ export interface components {
              */
             stops: number;
         };
+        /** @description How much a token's holder may do in all, whatever its grant. What is absent is not bounded. */
+        Budget: {
+            /**
+             * Format: int32
+             * @description Most objects that one write may touch: those it changes, and instances that it starts or stops.
+             */
+            objects_per_plan?: number | null;
+            /**
+             * Format: int32
+             * @description Most removals in one day (UTC): objects that are removed, nodes that are drained, data that is replaced.
+             */
+            destroys_per_day?: number | null;
+        };
         Bytes: string | number;
         /** @description Who asks, and for which organisation. */
         Caller: {
@@ -1354,6 +1377,8 @@ export interface components {
         CallerView: components["schemas"]["Caller"] & {
             /** @description Whether it may change a workload without showing a plan first. */
             direct: boolean;
+            /** @description Who may agree to its plans that need a person's approval. */
+            approval: components["schemas"]["Approval"];
             /** @description The actions that the policy lets it do in this organisation, as `x-univrs-action` names them. */
             can: string[];
         };
@@ -2647,6 +2672,10 @@ export interface components {
                 /** @description Whether its holder may change workloads without showing a plan first. */
                 direct: boolean;
                 org?: components["schemas"]["Name"] | null;
+                /** @description How much its holder may do in all. */
+                budget?: components["schemas"]["Budget"];
+                /** @description Who may agree to its plans that need a person's approval. */
+                approval?: components["schemas"]["Approval"];
                 /** @description Whether it is good. */
                 state: components["schemas"]["TokenState"];
                 /**
@@ -3401,6 +3430,10 @@ export interface components {
              *     grant covers nodes, images and organisations.
              */
             cluster_wide?: boolean;
+            /** @description How much its holder may do in all. */
+            budget?: components["schemas"]["Budget"];
+            /** @description Who may agree to its plans that need a person's approval. */
+            approval?: components["schemas"]["Approval"];
             ttl?: components["schemas"]["Span"] | null;
         };
         /**
@@ -3419,6 +3452,10 @@ export interface components {
             /** @description Whether its holder may change workloads without showing a plan first. */
             direct: boolean;
             org?: components["schemas"]["Name"] | null;
+            /** @description How much its holder may do in all. */
+            budget?: components["schemas"]["Budget"];
+            /** @description Who may agree to its plans that need a person's approval. */
+            approval?: components["schemas"]["Approval"];
             /** @description Whether it is good. */
             state: components["schemas"]["TokenState"];
             /**

@@ -4,7 +4,7 @@
 import { onSession, socketAddress } from "../api/session";
 import { backOff, EMPTY, type Message, type Picture, reduce } from "./state";
 
-const TOPICS = ["workloads", "instances", "nodes", "operations", "events"];
+const TOPICS = ["workloads", "instances", "nodes", "operations", "resources", "events"];
 /** A hidden tab keeps its socket this long, so that a glance elsewhere costs nothing. */
 const HIDDEN_PATIENCE = 15_000;
 /** A socket that is quiet for so long is tried with a request, for a dead peer tells nothing. */

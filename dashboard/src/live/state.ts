@@ -1,7 +1,7 @@
 // What the orchestrator socket has told, as a pure value: a snapshot, then changes in order of revision. No clock, no
 // socket; `feed.ts` drives it.
 
-import type { ClusterEvent, Instance, Node, Operation, Workload } from "../api/client";
+import type { ClusterEvent, Instance, Node, Operation, Resource, Workload } from "../api/client";
 
 /** How many events are kept; the log view asks the server for older ones. */
 export const KEPT_EVENTS = 5000;
@@ -12,6 +12,7 @@ export interface Picture {
   readonly instances: ReadonlyMap<string, Instance>;
   readonly nodes: ReadonlyMap<string, Node>;
   readonly operations: ReadonlyMap<string, Operation>;
+  readonly resources: ReadonlyMap<string, Resource>;
   /** Oldest first. */
   readonly events: readonly ClusterEvent[];
   /** How many events came since the page was opened. */
@@ -24,6 +25,7 @@ export const EMPTY: Picture = {
   instances: new Map(),
   nodes: new Map(),
   operations: new Map(),
+  resources: new Map(),
   events: [],
   heard: 0,
 };
@@ -42,6 +44,7 @@ interface Snapshot {
   instances?: Instance[];
   nodes?: Node[];
   operations?: Operation[];
+  resources?: Resource[];
 }
 
 /**
@@ -68,7 +71,7 @@ export function reduce(before: Picture, messages: readonly Message[]): Outcome {
       continue;
     }
     if (revision < picture.revision) return { kind: "resync" };
-    const { workloads, instances, nodes, operations } = picture;
+    const { workloads, instances, nodes, operations, resources } = picture;
     picture = { ...picture, revision };
     switch (message.type) {
       case "workload": {
@@ -103,6 +106,14 @@ export function reduce(before: Picture, messages: readonly Message[]): Outcome {
       case "operation_removed":
         picture = { ...picture, operations: without(writable(operations), (message.data as { id: string }).id) };
         break;
+      case "resource": {
+        const resource = message.data as Resource;
+        picture = { ...picture, resources: writable(resources).set(resource.name, resource) };
+        break;
+      }
+      case "resource_removed":
+        picture = { ...picture, resources: without(writable(resources), (message.data as { name: string }).name) };
+        break;
       case "event":
         events ??= [...before.events];
         events.push({ ...(message.data as ClusterEvent), revision });
@@ -124,6 +135,7 @@ function fromSnapshot(data: Snapshot): Partial<Picture> {
     instances: by(data.instances, (one) => one.id),
     nodes: by(data.nodes, (one) => one.id),
     operations: by(data.operations, (one) => one.id),
+    resources: by(data.resources, (one) => one.name),
   };
 }
 

@@ -5,6 +5,8 @@ export const GO_TO = [
   ["o", "/", "Overview"],
   ["w", "/workloads", "Workloads"],
   ["d", "/deploy", "Deploy"],
+  ["r", "/resources", "Resources"],
+  ["c", "/catalogue", "Catalogue"],
   ["n", "/nodes", "Nodes"],
   ["p", "/network", "Network"],
   ["e", "/events", "Events"],

@@ -16,8 +16,8 @@ function entry(to: Path, icon: IconName): Entry {
 }
 
 export const MENU: readonly { readonly title: string; readonly entries: readonly Entry[] }[] = [
-  { title: "Cluster", entries: [entry("/", "overview"), entry("/workloads", "workloads"), entry("/nodes", "nodes"), entry("/network", "network")] },
-  { title: "Run", entries: [entry("/deploy", "deploy"), entry("/scheduler", "scheduler"), entry("/topology", "topology")] },
+  { title: "Cluster", entries: [entry("/", "overview"), entry("/workloads", "workloads"), entry("/resources", "resources"), entry("/nodes", "nodes"), entry("/network", "network")] },
+  { title: "Run", entries: [entry("/deploy", "deploy"), entry("/catalogue", "catalogue"), entry("/scheduler", "scheduler"), entry("/topology", "topology")] },
   { title: "Activity", entries: [entry("/events", "events"), entry("/operations", "operations"), entry("/plans", "plans"), entry("/audit", "audit")] },
   { title: "Access", entries: [entry("/secrets", "secrets"), entry("/tokens", "tokens"), entry("/console", "console")] },
 ];

@@ -1,4 +1,4 @@
-// Everything by name: views, workloads, nodes. Opened by Ctrl-K or Cmd-K.
+// Everything by name: views, workloads, resources, nodes. Opened by Ctrl-K or Cmd-K.
 
 import { useNavigate } from "@tanstack/react-router";
 import { type KeyboardEvent, useId, useMemo, useState } from "react";
@@ -24,6 +24,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const [at, setAt] = useState(0);
   const workloads = usePicture((picture) => picture.workloads);
   const nodes = usePicture((picture) => picture.nodes);
+  const resources = usePicture((picture) => picture.resources);
   const navigate = useNavigate();
   const id = useId();
 
@@ -35,9 +36,10 @@ export function Palette({ onClose }: { onClose: () => void }) {
       { label: name, kind: "workload", icon: "workloads", go: () => void navigate({ to: "/workloads/$name", params: { name } }) },
       { label: `${name} logs`, kind: "logs", icon: "events", go: () => void navigate({ to: "/workloads/$name", params: { name }, search: { tab: "logs" } }) },
     ]);
+    const made = [...resources.values()].map(({ name }): Choice => ({ label: name, kind: "resource", icon: "resources", go: () => void navigate({ to: "/resources/$name", params: { name } }) }));
     const machines = [...nodes.values()].map(({ id, name }): Choice => ({ label: name, kind: "node", icon: "nodes", go: () => void navigate({ to: "/nodes/$id", params: { id } }) }));
-    return [...views, ...named, ...machines].filter((choice) => matches(query, choice.label, choice.kind)).slice(0, MOST);
-  }, [workloads, nodes, query, navigate]);
+    return [...views, ...named, ...made, ...machines].filter((choice) => matches(query, choice.label, choice.kind)).slice(0, MOST);
+  }, [workloads, nodes, resources, query, navigate]);
 
   const chosen = Math.min(at, choices.length - 1);
   function open(choice: Choice | undefined) {
@@ -63,8 +65,8 @@ export function Palette({ onClose }: { onClose: () => void }) {
         aria-expanded="true"
         aria-controls={`${id}-list`}
         aria-activedescendant={choices.length > 0 ? `${id}-${chosen}` : undefined}
-        aria-label="View, workload or node"
-        placeholder="View, workload or node"
+        aria-label="View, workload, resource or node"
+        placeholder="View, workload, resource or node"
         className={CONTROL}
         value={query}
         onKeyDown={keys}

@@ -13,7 +13,8 @@ const LOOKS: Record<Look, string> = {
 
 export function buttonClass(look: Look = "plain", small = false): string {
   const size = small ? "h-7 px-2 text-[0.86rem]" : "h-8 px-3";
-  return `inline-flex items-center justify-center gap-1.5 rounded-md border font-medium whitespace-nowrap ${size} ${LOOKS[look]}`;
+  // Positioned, so that its hidden words stay within what scrolls and widen no page.
+  return `relative inline-flex items-center justify-center gap-1.5 rounded-md border font-medium whitespace-nowrap ${size} ${LOOKS[look]}`;
 }
 
 interface Props extends Omit<ButtonHTMLAttributes<HTMLButtonElement>, "disabled"> {

@@ -86,3 +86,8 @@ export function money(amount: string | number | null | undefined, currency = "US
   if (!Number.isFinite(value)) return "unknown";
   return new Intl.NumberFormat("en", { style: "currency", currency, maximumFractionDigits: 2 }).format(value);
 }
+
+/** A value of a document as text: what is no text is written as JSON. */
+export function textOf(value: unknown): string {
+  return typeof value === "string" ? value : (JSON.stringify(value) ?? "");
+}

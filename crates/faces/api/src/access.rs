@@ -18,6 +18,7 @@ use univrs_model::caller::{Caller, Grant, Principal};
 use univrs_model::field::FieldError;
 use univrs_model::ids::RequestId;
 use univrs_model::name::{InvalidName, Name};
+use univrs_model::token::Approval;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -214,6 +215,8 @@ struct CallerView {
     caller: Caller,
     /// Whether it may change a workload without showing a plan first.
     direct: bool,
+    /// Who may agree to its plans that need a person's approval.
+    approval: Approval,
     /// The actions that the policy lets it do in this organisation, as `x-univrs-action` names them.
     can: Vec<&'static str>,
 }
@@ -233,7 +236,8 @@ async fn whoami(State(app): State<App>, Extension(caller): Extension<Caller>) ->
         app.control.allow(&caller, **action, kind).is_ok()
     });
     let can = allowed.map(|action| action.as_str()).collect();
-    Json(CallerView { caller, direct, can })
+    let approval = app.control.approval_of(&caller);
+    Json(CallerView { caller, direct, approval, can })
 }
 
 fn check_site(headers: &HeaderMap) -> Result<(), Box<Problem>> {

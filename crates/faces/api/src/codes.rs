@@ -137,6 +137,12 @@ pub const CODES: &[Code] = &[
         "Look whether it was done; a request with an `Idempotency-Key` can simply be sent again.",
     ),
     code(
+        "over_budget",
+        403,
+        "The write is more than the token may do at once or in a day, as it was made.",
+        "Do less at once, wait for the next day (UTC), or ask for a token with a larger budget.",
+    ),
+    code(
         "plan_digest",
         412,
         "The digest is not that of the plan.",

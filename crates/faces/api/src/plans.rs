@@ -31,6 +31,10 @@ pub(crate) struct ApplyBody {
     /// Its digest.
     #[schema(example = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     digest: String,
+    /// Whether the caller's client asked the person in front of it, who agreed. It counts only for a token that was
+    /// made with `approval: elicitation`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    agreed: bool,
 }
 
 /// Plans of the organisation that were made of late, newest first.
@@ -71,7 +75,13 @@ async fn apply(
     Path(plan): Path<String>,
     body: Json<ApplyBody>,
 ) -> Result<Reply<Plan>, Problem> {
-    Ok(Reply(app.control.apply_plan(&caller, &plan, &body.value.digest).await?))
+    let ApplyBody { digest, agreed } = &body.value;
+    let applied = if *agreed {
+        app.control.apply_agreed_plan(&caller, &plan, digest).await?
+    } else {
+        app.control.apply_plan(&caller, &plan, digest).await?
+    };
+    Ok(Reply(applied))
 }
 
 /// Lets a plan that waits for it be applied by whoever made it. A token cannot approve what it planned itself.

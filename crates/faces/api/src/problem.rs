@@ -132,6 +132,11 @@ impl From<Error> for Problem {
                     .hint("make another with `univrs token create`")
             }
             Error::Denied { .. } => Self::new(StatusCode::FORBIDDEN, "denied", "Not allowed", detail),
+            Error::OverBudget { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "over_budget", "More than the token's budget", detail).hint(
+                    "do less at once, wait for the next day (UTC), or ask for a token with a larger budget",
+                )
+            }
             Error::NotFound { near, .. } => {
                 let problem = Self::new(StatusCode::NOT_FOUND, "not_found", "No such object", detail);
                 match near {

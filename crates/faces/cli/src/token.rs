@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 use univrs_model::caller;
 use univrs_model::name::Name;
 use univrs_model::span::Span;
-use univrs_model::token::{TokenSpec, TokenView};
+use univrs_model::token::{Approval, Budget, TokenSpec, TokenView};
 
 use crate::confirm;
 use crate::context::Context;
@@ -30,6 +30,16 @@ pub(crate) enum TokenVerb {
         /// Make it a token of the cluster: for every organisation, and for nodes and images
         #[arg(long)]
         cluster_wide: bool,
+        /// Most objects that one write may touch, counting instances it starts or stops
+        #[arg(long, value_name = "N")]
+        objects_per_plan: Option<u32>,
+        /// Most removals in one day (UTC)
+        #[arg(long, value_name = "N")]
+        destroys_per_day: Option<u32>,
+        /// Who may agree to its plans that need approval: a person with another access, or also the person whom its
+        /// client asks
+        #[arg(long, value_enum, default_value_t = Approve::Person)]
+        approve: Approve,
         /// How long it is good for, such as `24h`; without an end when absent
         #[arg(long, value_name = "DURATION")]
         ttl: Option<Span>,
@@ -55,6 +65,24 @@ pub(crate) enum Grant {
     Admin,
 }
 
+/// Who may agree to a token's plans.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Approve {
+    /// A person with another access, in the dashboard or on the command line
+    Person,
+    /// Also the person whom the token's own client asks (MCP elicitation); the client is trusted to ask
+    Elicitation,
+}
+
+impl From<Approve> for Approval {
+    fn from(approve: Approve) -> Self {
+        match approve {
+            Approve::Person => Self::Person,
+            Approve::Elicitation => Self::Elicitation,
+        }
+    }
+}
+
 impl From<Grant> for caller::Grant {
     fn from(grant: Grant) -> Self {
         match grant {
@@ -68,8 +96,25 @@ impl From<Grant> for caller::Grant {
 impl TokenVerb {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<Exit, Fault> {
         match self {
-            Self::Create { name, grant, direct, cluster_wide, ttl } => {
-                let spec = TokenSpec { name, grant: grant.into(), direct, cluster_wide, ttl };
+            Self::Create {
+                name,
+                grant,
+                direct,
+                cluster_wide,
+                objects_per_plan,
+                destroys_per_day,
+                approve,
+                ttl,
+            } => {
+                let spec = TokenSpec {
+                    name,
+                    grant: grant.into(),
+                    direct,
+                    cluster_wide,
+                    budget: Budget { objects_per_plan, destroys_per_day },
+                    approval: approve.into(),
+                    ttl,
+                };
                 let reply = context.client.create_token(&spec).await?;
                 let made = reply.value()?;
                 let id = made.view.id.as_str();
@@ -98,6 +143,14 @@ impl TokenVerb {
     }
 }
 
+/// A budget in a few words.
+fn budget(budget: &Budget) -> String {
+    let part = |most: Option<u32>, what: &str| most.map(|most| format!("{most} {what}"));
+    let parts =
+        [part(budget.objects_per_plan, "objects/plan"), part(budget.destroys_per_day, "destroys/day")];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 fn table(tokens: &[TokenView]) -> Table {
     let columns = vec![
         column("ID"),
@@ -108,6 +161,8 @@ fn table(tokens: &[TokenView]) -> Table {
         column("AGE"),
         column("EXPIRES"),
         wide("LAST USED"),
+        wide("BUDGET"),
+        wide("APPROVAL"),
     ];
     let row = |token: &TokenView| {
         let grant = word(&token.grant);
@@ -123,6 +178,8 @@ fn table(tokens: &[TokenView]) -> Table {
                 Cell::Time(Some(token.created_at)),
                 Cell::Time(token.expires_at),
                 Cell::Time(token.last_used_at),
+                budget(&token.budget).into(),
+                word(&token.approval).into(),
             ],
         }
     };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,14 @@ pub type Service = StreamableHttpService<Server, NeverSessionManager>;
 /// The HTTP server in front says who may come in: it checks `Host`, `Origin` and tokens for all its paths, so nothing is
 /// checked a second time and differently here.
 pub fn service(gate: Gate, shutdown: CancellationToken) -> Service {
-    let server = Server::new(gate);
+    service_of(Server::new(gate), shutdown)
+}
+
+/// Any handler with this server's transport settings; the conformance suite's fixtures are another.
+pub fn service_of<S: ServerHandler + Clone>(
+    server: S,
+    shutdown: CancellationToken,
+) -> StreamableHttpService<S, NeverSessionManager> {
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)

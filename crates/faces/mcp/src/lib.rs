@@ -12,6 +12,7 @@
 
 mod api;
 mod arguments;
+mod consent;
 mod http;
 mod prompts;
 mod reply;
@@ -23,7 +24,7 @@ mod untrusted;
 mod wait;
 
 pub use api::{Api, ApiFault, ApiReply, ApiRequest, Gate, OpenFor, address};
-pub use http::{LARGEST_REQUEST, Service, service};
+pub use http::{LARGEST_REQUEST, Service, service, service_of};
 pub use server::Server;
 pub use stdio::serve_stdio;
 pub use tools::{MOST_BYTES, MOST_TOOLS, listed};

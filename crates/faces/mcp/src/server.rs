@@ -13,6 +13,7 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
 use crate::api::{Api, Gate};
+use crate::consent::{self, Consent};
 use crate::wait::Patience;
 use crate::{prompts, reply, resources, tools};
 
@@ -80,7 +81,25 @@ impl ServerHandler for Server {
         };
         let api = self.api(&context)?;
         let patience = Patience::of(&context);
-        let outcome = tools::run(tool, &*api, &patience, request.arguments).await;
+        let mut outcome = tools::run(tool, &*api, &patience, request.arguments.clone()).await;
+        if tool.name == "plan_apply"
+            && outcome.as_ref().is_err_and(|refusal| refusal.code == "approval_needed")
+        {
+            let live = matches!(self.gate, Gate::One(_));
+            match consent::seek(&*api, &request, &context, live).await {
+                Ok(Consent::Agreed) => {
+                    outcome = tools::apply_agreed(&*api, &patience, request.arguments).await;
+                }
+                Ok(Consent::Ask(question)) => return Ok((*question).into()),
+                Ok(Consent::Declined) => {
+                    outcome = outcome.map_err(|refusal| {
+                        refusal.hint("the person who was asked did not agree; do not ask again for the same")
+                    });
+                }
+                Ok(Consent::Unasked) => {}
+                Err(refusal) => outcome = Err(refusal),
+            }
+        }
         Ok(reply::result(outcome).into())
     }
 

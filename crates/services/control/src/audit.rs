@@ -89,6 +89,7 @@ impl Control {
     ///
     /// In planning mode nothing is committed; see [`Control::planning`].
     pub(crate) async fn commit_for(&self, owner: Option<&Name>, write: Write) -> Result<TxnOutcome, Error> {
+        let charge = self.charge(&write).await?;
         if self.planning {
             return self.draft(owner, write).await;
         }
@@ -98,6 +99,9 @@ impl Control {
             ..entry(&write.caller, write.action, write.object, write.allowed_by, now)
         };
         let mut txn = Txn { request: None, guards: write.guards, ops: write.ops };
+        // After the write's own guards, whose places the write knows.
+        txn.guards.extend(charge.guard);
+        txn.ops.extend(charge.op);
         txn.ops.push(self.audit_op(owner, &audit)?);
         if let Some(event) = &write.event {
             txn.ops.push(self.event_op(owner, now, event)?);

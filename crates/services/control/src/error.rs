@@ -30,6 +30,14 @@ pub enum Error {
         /// What is missing.
         reason: String,
     },
+    /// The token has used up what it may do in all.
+    #[error("{token} may not do this: {reason}")]
+    OverBudget {
+        /// The token.
+        token: String,
+        /// What it would do, and how much it may.
+        reason: String,
+    },
     /// There is no such object.
     #[error("there is no {kind} `{name}`")]
     NotFound {

@@ -11,6 +11,7 @@
 mod audit;
 mod authority;
 mod backup;
+mod budgets;
 mod delivery;
 mod error;
 mod explain;

@@ -140,6 +140,8 @@ impl Control {
             grant: spec.grant,
             direct: spec.direct,
             org: org.clone(),
+            budget: spec.budget,
+            approval: spec.approval,
             secret_sha256: digest(&secret),
             created_at: now,
             expires_at: spec.ttl.and_then(|ttl| now.checked_add(jiff::SignedDuration::from(ttl)).ok()),
@@ -252,6 +254,8 @@ impl Control {
             grant: token.grant,
             direct: token.direct,
             org: token.org.clone(),
+            budget: token.budget,
+            approval: token.approval,
             state: token.state(self.clock.now()),
             revision: token.revision.0,
             created_at: token.created_at,
@@ -279,10 +283,10 @@ pub(crate) async fn forget_ended(
         .tokens
         .values()
         .filter(long_ago)
-        .take(1000)
-        .map(|token| delete(keys::token(&token.id)))
+        .take(500)
+        .flat_map(|token| [delete(keys::token(&token.id)), delete(keys::token_use(&token.id))])
         .collect::<Result<_, _>>()?;
-    let count = ops.len();
+    let count = ops.len() / 2;
     if count > 0 {
         store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
     }

@@ -287,3 +287,79 @@ async fn foreign_sites_huge_and_many_requests() {
     // Last, because the connection ends with it.
     assert_eq!(daemon.send(post("x".repeat(2 << 20))).await.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
+
+/// A client in front of which somebody answers every question the same way, and remembers what was asked.
+#[derive(Clone)]
+struct Asking {
+    answer: Value,
+    asked: std::sync::Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+impl rmcp::ClientHandler for Asking {
+    fn get_info(&self) -> rmcp::model::ClientConfig {
+        let mut info = rmcp::model::ClientConfig::default();
+        info.capabilities.elicitation = Some(rmcp::model::ElicitationCapability::default());
+        info
+    }
+
+    async fn create_elicitation(
+        &self,
+        request: rmcp::model::ElicitRequestParams,
+        _: rmcp::service::RequestContext<RoleClient>,
+    ) -> Result<rmcp::model::ElicitResult, rmcp::ErrorData> {
+        let asked = serde_json::to_value(&request).unwrap()["message"].as_str().unwrap().to_owned();
+        self.asked.lock().unwrap().push(asked);
+        Ok(serde_json::from_value(self.answer.clone()).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn the_person_in_front_of_the_client_agrees_where_the_token_says_so() {
+    let daemon = Daemon::start().await;
+    let token = async |name: &str, approval: &str| {
+        let body = json!({"name": name, "grant": "operate", "approval": approval}).to_string();
+        daemon.post("/api/tokens", &body).await.body["token"].as_str().unwrap().to_owned()
+    };
+    let (asking, plain) = (token("asking", "elicitation").await, token("plain", "person").await);
+    let yes = json!({"action": "accept", "content": {"approve": true}});
+    let no = json!({"action": "decline"});
+    let mut at = 0;
+    for lifecycle in revisions() {
+        for (token, answer, questions, removed) in
+            [(&asking, &yes, 1, true), (&asking, &no, 1, false), (&plain, &yes, 0, false)]
+        {
+            at += 1;
+            let name = format!("web-{at}");
+            daemon.post("/api/workloads", &json!({"name": name, "image": "web:1"}).to_string()).await;
+            let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_univrs"));
+            command
+                .args(["mcp", "--server", &format!("http://127.0.0.1:{}", daemon.port)])
+                .env("UNIVRS_TOKEN", token);
+            let handler = Asking { answer: answer.clone(), asked: std::sync::Arc::default() };
+            let transport = TokioChildProcess::new(command).unwrap();
+            let client =
+                serve_client_with_lifecycle(handler.clone(), transport, lifecycle.clone()).await.unwrap();
+            let call = async |tool: &'static str, arguments: Value| {
+                let mut request = CallToolRequestParams::new(tool);
+                request.arguments = arguments.as_object().cloned();
+                client.call_tool(request).await.unwrap()
+            };
+            let plan = call("workload_delete", json!({"name": name})).await.structured_content.unwrap();
+            let given = json!({"plan_id": plan["plan_id"], "digest": plan["digest"]});
+            // The model cannot say it for the person.
+            let mut lie = given.clone();
+            lie["agreed"] = json!(true);
+            assert_eq!(call("plan_apply", lie).await.is_error, Some(true));
+            let applied = call("plan_apply", given).await;
+            let case = format!("{name}: {answer} {applied:?}");
+            assert_eq!(applied.is_error == Some(true), !removed, "{case}");
+            let asked = handler.asked.lock().unwrap().clone();
+            assert_eq!(asked.len(), questions, "{case}");
+            assert!(asked.iter().all(|text| text.contains(&format!("removes workload {name}"))), "{asked:?}");
+            let state = daemon.get(&format!("/api/plans/{}", plan["plan_id"].as_str().unwrap())).await;
+            let expected = if removed { "applied" } else { "waiting_for_approval" };
+            assert_eq!(state.body["status"], expected, "{case}");
+            client.cancel().await.unwrap();
+        }
+    }
+}

@@ -3,18 +3,22 @@
 import { type KeyboardEvent, type PointerEvent, useCallback, useEffect, useMemo, useRef } from "react";
 
 import { draw, type Drawn, palette, RADIUS, type View } from "./draw";
+import type { Joined } from "./draw-links";
 import { finder, type Layout } from "./layout";
 
 interface Props {
   graph: Layout;
   nodes: readonly Drawn[];
   chosen: number | null;
+  links?: readonly Joined[];
   onChoose: (index: number | null) => void;
 }
 
 const MARGIN = 40;
 
-export function Canvas({ graph, nodes, chosen, onChoose }: Props) {
+const NONE: readonly Joined[] = [];
+
+export function Canvas({ graph, nodes, chosen, links = NONE, onChoose }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const view = useRef<View | null>(null);
   const frame = useRef(0);
@@ -40,10 +44,11 @@ export function Canvas({ graph, nodes, chosen, onChoose }: Props) {
         element.height = Math.round(height * ratio);
       }
       view.current ??= whole();
-      draw(context, { width, height, ratio }, graph, nodes, view.current, chosen, palette(element.parentElement ?? document.body));
+      draw(context, { width, height, ratio }, graph, nodes, view.current, chosen, palette(element.parentElement ?? document.body), links);
+      element.dataset.links = String(links.length);
       element.dataset.drawn = String(nodes.length);
     });
-  }, [graph, nodes, chosen, whole]);
+  }, [graph, nodes, chosen, links, whole]);
 
   useEffect(() => {
     view.current = null;

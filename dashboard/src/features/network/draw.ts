@@ -1,6 +1,7 @@
 // Draws the graph on a canvas: areas, nodes by state, names where there is room for them. Nothing is left out; what is
 // too small for a shape of its own becomes a dot.
 
+import { drawLinks, type Joined } from "./draw-links";
 import type { Layout } from "./layout";
 
 export interface View {
@@ -43,7 +44,7 @@ export function palette(element: Element): Palette {
 
 export const RADIUS = 7;
 
-export function draw(context: CanvasRenderingContext2D, size: { width: number; height: number; ratio: number }, graph: Layout, nodes: readonly Drawn[], view: View, chosen: number | null, colours: Palette) {
+export function draw(context: CanvasRenderingContext2D, size: { width: number; height: number; ratio: number }, graph: Layout, nodes: readonly Drawn[], view: View, chosen: number | null, colours: Palette, links: readonly Joined[] = []) {
   const { width, height, ratio } = size;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
@@ -68,6 +69,8 @@ export function draw(context: CanvasRenderingContext2D, size: { width: number; h
     context.font = `600 ${letter}px system-ui, sans-serif`;
     context.fillText(`${area.cloud} ${area.region}`, area.x, area.y - area.radius - letter * 0.35, area.radius * 2.4);
   }
+
+  drawLinks(context, graph.points, links, view, chosen, colours);
 
   // One path for each state: drawing five thousand nodes is then six fills.
   const byState = new Map<string, number[]>();

@@ -1,7 +1,7 @@
 // The nodes of the cluster by cloud and region, on a canvas that one moves and zooms, with the same as a list beside it.
 
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useDeferredValue, useEffect, useMemo, useState } from "react";
+import { useCallback, useDeferredValue, useEffect, useMemo, useState } from "react";
 
 import type { Node } from "../../api/client";
 import { useKnown, usePicture } from "../../live/use-live";
@@ -11,7 +11,13 @@ import { Loading } from "../../ui/states";
 import { Status } from "../../ui/status";
 import { placeOf, stateOf } from "../nodes/node";
 import { Canvas } from "./canvas";
+import { joined } from "./draw-links";
+import { Gossip } from "./gossip";
 import type { Layout, Placed } from "./layout";
+import { Legend } from "./legend";
+import { LinkList } from "./link-list";
+import { useNetwork } from "./peer-feed";
+import { lines as linesOf, roundTrip } from "./peers";
 
 export function Network() {
   const { node: chosen } = useSearch({ from: "/network" });
@@ -30,15 +36,25 @@ export function Network() {
     }
     return [...found].toSorted(([a], [b]) => a.localeCompare(b));
   }, [nodes]);
+  const { offered, live, picture } = useNetwork();
+  const lines = useMemo(() => linesOf(picture.connections.values()), [picture.connections]);
+  const links = useMemo(() => joined(lines, new Map(nodes.map((node, at) => [node.id, at]))), [lines, nodes]);
+  const nameOf = useCallback((id: string) => map.get(id)?.name ?? picture.peers.get(id)?.name ?? id, [map, picture.peers]);
+  const peer = chosen ? picture.peers.get(chosen) : undefined;
   const choose = (index: number | null) => void navigate({ search: { node: index === null ? undefined : nodes[index]?.id }, replace: true });
 
   return (
     <>
-      <PageHead title="Network" about={known ? `${counted(nodes.length, "node")} in ${counted(regions.length, "region")}` : null} />
+      <PageHead title="Network" about={known ? `${counted(nodes.length, "node")} in ${counted(regions.length, "region")}${offered ? `, ${counted(lines.length, "connection")}` : ""}` : null} />
+      {offered && !live ? (
+        <p role="status" className="tone-warn mb-3 rounded-md px-3 py-2">
+          {picture.revision === 0 ? "Listening for peers and connections." : "Connections and gossip may be out of date; the page tries again by itself."}
+        </p>
+      ) : null}
       <div className="grid gap-4 xl:grid-cols-[minmax(0,1fr)_20rem]">
         <Panel flush>
           {known && graph && graph.points.length === nodes.length * 2 ? (
-            <Canvas graph={graph} nodes={drawn} chosen={selected ? nodes.indexOf(selected) : null} onChoose={choose} />
+            <Canvas graph={graph} nodes={drawn} chosen={selected ? nodes.indexOf(selected) : null} links={links} onChoose={choose} />
           ) : (
             <div className="h-[calc(100vh-12rem)]">
               <Loading what="Laying out the graph" />
@@ -51,6 +67,7 @@ export function Network() {
             <span>triangle: draining</span>
             <span>cross: lost</span>
           </p>
+          {offered ? <Legend /> : null}
         </Panel>
         <div className="grid content-start gap-4">
           {selected ? (
@@ -61,6 +78,13 @@ export function Network() {
                   ["Roles", selected.roles.join(", ")],
                   ["Instances", String(selected.instances)],
                   ["API", selected.api_address],
+                  ...(peer
+                    ? ([
+                        ["Gossip", peer.standing ?? "never heard of"],
+                        ["Connected", peer.connected ? `${peer.path ?? "yes"}, ${roundTrip(peer.rtt_us)}` : "no"],
+                        ["Containers' network", peer.overlay ? `${peer.overlay.path}, ${roundTrip(peer.overlay.rtt_us)}` : "not known"],
+                      ] as const)
+                    : []),
                   ["More", <Link key="l" to="/nodes/$id" params={{ id: selected.id }} className="text-accent hover:underline">Open the node</Link>],
                 ]}
               />
@@ -95,6 +119,12 @@ export function Network() {
           </Panel>
         </div>
       </div>
+      {offered ? (
+        <div className="mt-4 grid grid-cols-[minmax(0,1fr)] gap-4">
+          <LinkList lines={lines} nameOf={nameOf} />
+          <Gossip calls={picture.calls} heard={picture.heard} nameOf={nameOf} />
+        </div>
+      ) : null}
     </>
   );
 }

@@ -64,6 +64,7 @@ export function Tokens() {
                 { name: "Grants", value: (row) => row.grant, cell: (row) => `${row.grant}${row.direct ? ", direct" : ""}` },
                 { name: "State", value: (row) => row.state, cell: (row) => <Status state={row.state} /> },
                 { name: "Organisation", value: (row) => row.org, cell: (row) => row.org ?? "the whole cluster" },
+                { name: "Budget", cell: (row) => budgetOf(row) ?? <span className="text-dim">none</span>, wideOnly: true },
                 { name: "Last used", value: (row) => row.last_used_at, cell: (row) => <Ago at={row.last_used_at} /> },
                 { name: "Ends", value: (row) => row.expires_at, cell: (row) => (row.expires_at ? <Ago at={row.expires_at} /> : <span className="text-dim">never</span>), wideOnly: true },
                 {
@@ -104,20 +105,40 @@ export function Tokens() {
   );
 }
 
+/** What a token may do in all, in words; null when nothing is bounded. */
+function budgetOf({ budget, approval }: Token): string | null {
+  const parts = [
+    budget?.objects_per_plan != null ? `${budget.objects_per_plan} objects a plan` : null,
+    budget?.destroys_per_day != null ? `${budget.destroys_per_day} removals a day` : null,
+    approval === "elicitation" ? "its client asks" : null,
+  ].filter((part) => part !== null);
+  return parts.length > 0 ? parts.join(", ") : null;
+}
+
 function MakeDialog({ onClose, onMade }: { onClose: () => void; onMade: (token: string) => void }) {
   const [name, setName] = useState("");
   const [grant, setGrant] = useState<Grant>("observe");
   const [direct, setDirect] = useState(false);
   const [ttl, setTtl] = useState("24h");
+  const [objects, setObjects] = useState("");
+  const [destroys, setDestroys] = useState("");
+  const [asks, setAsks] = useState(false);
   const [going, setGoing] = useState(false);
   const wrong = name !== "" && !/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name);
-  const body = { name, grant, direct, ttl: ttl || null };
+  const wrongCount = (text: string) => (text === "" || /^\d{1,9}$/.test(text) ? null : "A whole number, or nothing.");
+  const unfit = wrong || wrongCount(objects) !== null || wrongCount(destroys) !== null;
+  const budget = { ...(objects ? { objects_per_plan: Number(objects) } : {}), ...(destroys ? { destroys_per_day: Number(destroys) } : {}) };
+  const body = { name, grant, direct, ttl: ttl || null, budget, approval: asks ? ("elicitation" as const) : ("person" as const) };
+  const line = command(
+    "token", "create", name, "--grant", grant, direct && "--direct", ...(ttl ? ["--ttl", ttl] : []), ...(objects ? ["--objects-per-plan", objects] : []),
+    ...(destroys ? ["--destroys-per-day", destroys] : []), ...(asks ? ["--approve", "elicitation"] : []),
+  );
   if (going) {
     return (
       <WriteDialog
         title={`Make the token ${name}`}
         verb="Make"
-        line={command("token", "create", name, "--grant", grant, direct && "--direct", ttl ? "--ttl" : null, ttl || null)}
+        line={line}
         write={(dry_run) => taken(api.POST("/api/tokens", { params: { query: { dry_run } }, body }))}
         onClose={onClose}
         onDone={(result) => {
@@ -132,7 +153,7 @@ function MakeDialog({ onClose, onMade }: { onClose: () => void; onMade: (token: 
         className="grid gap-3"
         onSubmit={(event) => {
           event.preventDefault();
-          if (name && !wrong) setGoing(true);
+          if (name && !unfit) setGoing(true);
         }}
       >
         <TextField label="Name" value={name} error={wrong ? "Lower-case letters, digits and hyphens." : null} onChange={(event) => setName(event.target.value)} />
@@ -143,9 +164,14 @@ function MakeDialog({ onClose, onMade }: { onClose: () => void; onMade: (token: 
         </SelectField>
         <TextField label="Ends after" value={ttl} hint="Such as 24h or 720h; nothing for never." onChange={(event) => setTtl(event.target.value)} />
         <CheckField label="Direct" checked={direct} hint="A pipeline's: it may change workloads without showing a plan first." onChange={(event) => setDirect(event.target.checked)} />
+        <div className="grid gap-3 sm:grid-cols-2">
+          <TextField label="Objects per plan" inputMode="numeric" value={objects} error={wrongCount(objects)} hint="Most objects and instances that one write touches; nothing for no bound." onChange={(event) => setObjects(event.target.value)} />
+          <TextField label="Removals per day" inputMode="numeric" value={destroys} error={wrongCount(destroys)} hint="In UTC; nothing for no bound." onChange={(event) => setDestroys(event.target.value)} />
+        </div>
+        <CheckField label="Its client may ask for approval" checked={asks} hint="What destroys may be agreed to by the person in front of the token's own client. You trust that client to ask." onChange={(event) => setAsks(event.target.checked)} />
         <div className="flex justify-end gap-2">
           <Button onClick={onClose}>Cancel</Button>
-          <Button look="main" type="submit" reason={name && !wrong ? null : "a name is needed"}>
+          <Button look="main" type="submit" reason={!name ? "a name is needed" : unfit ? "a field is not right" : null}>
             Show the plan
           </Button>
         </div>

@@ -1,103 +1,18 @@
-// Every write: the plan is shown first, then carried out as it was shown. A plan that is ready is applied by its
-// digest, so that nothing else can happen than what was read; destruction asks for the name.
+// A write in a dialog above the view that it belongs to.
 
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type ReactNode, useState } from "react";
-
-import { api, isPlan, taken } from "../../api/client";
-import { Button } from "../../ui/button";
-import { Command } from "../../ui/copy";
 import { Dialog } from "../../ui/dialog";
-import { TextField } from "../../ui/field";
-import { Loading, Trouble } from "../../ui/states";
-import { PlanView } from "./plan-view";
+import { WriteBody, type WriteProps } from "./write-body";
 
-interface Props {
-  title: string;
-  /** The word on the button. */
-  verb: string;
-  /** The write; with `dry_run` it answers the plan. */
-  write: (dryRun: boolean) => Promise<unknown>;
-  /** The same on the command line. */
-  line: string;
-  /** The name that has to be typed before something is destroyed. */
-  confirm?: string;
-  note?: ReactNode;
-  onClose: () => void;
-  onDone?: (result: unknown) => void;
-}
-
-let opened = 0;
-
-export function WriteDialog({ title, verb, write, line, confirm, note, onClose, onDone }: Props) {
-  const client = useQueryClient();
-  const [id] = useState(() => (opened += 1));
-  const [typed, setTyped] = useState("");
-  const plan = useQuery({
-    queryKey: ["dry-run", id],
-    queryFn: async () => {
-      const answer = await write(true);
-      return isPlan(answer) ? answer : null;
-    },
-    retry: false,
-    staleTime: Infinity,
-    gcTime: 0,
-  });
-  const apply = useMutation({
-    mutationFn: async () => {
-      const shown = plan.data;
-      if (shown?.status === "ready") {
-        const { plan_id, digest } = shown;
-        return taken(api.POST("/api/plans/{plan}/apply", { params: { path: { plan: plan_id } }, body: { digest } }));
-      }
-      return write(false);
-    },
-    onSuccess: (result) => {
-      // The plan itself is done with; asking for it again would be refused.
-      void client.invalidateQueries({ predicate: (query) => query.queryKey[0] !== "dry-run" });
-      onDone?.(result);
-      onClose();
-    },
-  });
-  const empty = plan.data?.status === "empty";
-  const reason = apply.isPending
-    ? "it is being carried out"
-    : !plan.data
-      ? "the plan is not there yet"
-      : empty
-        ? "nothing would change"
-        : confirm && typed !== confirm
-          ? `type ${confirm} to confirm`
-          : null;
+export function WriteDialog({ title, ...write }: WriteProps & { title: string }) {
   return (
-    <Dialog title={title} onClose={onClose} wide>
-      {note}
-      {plan.isPending ? <Loading what="Working out what would change" /> : null}
-      {plan.data ? <PlanView plan={plan.data} /> : null}
-      <Trouble error={plan.error ?? apply.error} />
-      {confirm && plan.data ? (
-        <TextField label={`Type ${confirm} to confirm`} value={typed} onChange={(event) => setTyped(event.target.value)} />
-      ) : null}
-      <div>
-        <p className="mb-1 text-[0.86rem] text-dim">The same on the command line</p>
-        <Command line={line} />
-      </div>
-      <div className="flex flex-wrap justify-end gap-2">
-        {plan.error || apply.error ? (
-          <Button
-            onClick={() => {
-              apply.reset();
-              void plan.refetch();
-            }}
-          >
-            Plan again
-          </Button>
-        ) : null}
-        <Button onClick={onClose}>Cancel</Button>
-        <Button look={confirm ? "danger" : "main"} reason={reason} onClick={() => apply.mutate()}>
-          {apply.isPending ? "Working…" : verb}
-        </Button>
-      </div>
+    <Dialog title={title} onClose={write.onClose} wide>
+      <WriteBody
+        {...write}
+        onDone={(result) => {
+          write.onDone?.(result);
+          write.onClose();
+        }}
+      />
     </Dialog>
   );
 }

@@ -26,7 +26,7 @@ use univrs_ports::images::{
     Archive, ArchiveFormat, ImageError, ImageLibrary, ImageSummary, Images, PreparedImage, PullPolicy,
 };
 use univrs_ports::seal::Sealer;
-use univrs_ports::store::{Key, MemoryStore, StateStore, Txn};
+use univrs_ports::store::{Key, MemoryStore, Op, StateStore, Txn};
 use univrs_seal::ValidatorSealer;
 
 /// A face and what is behind it.
@@ -88,6 +88,10 @@ impl Face {
         }))
         .unwrap();
         LocalControlPlane::new(store.clone(), mirror.clone(), clock.clone()).register(&node).await.unwrap();
+        // Nobody keeps its lease here, and a test that takes long must not see the node go.
+        let alive = Key::new(keys::node_alive(&node.id)).unwrap();
+        let stays = vec![Op::Put { key: alive, value: Default::default(), lease: None }];
+        store.txn(Txn { request: None, guards: Vec::new(), ops: stays }).await.unwrap();
         let access = Arc::new(LocalNodeAccess::new(NodeId::from_bits(1), None));
         let authorizer = Arc::new(Authorizer::new().unwrap());
         let images = Arc::new(CountedImages::default());

@@ -55,6 +55,15 @@ impl Known {
     }
 }
 
+/// Carries out a plan that the person in front of the client has agreed to.
+pub(crate) async fn apply_agreed(
+    api: &dyn Api,
+    patience: &Patience,
+    arguments: Option<JsonObject>,
+) -> Result<Answer, Refusal> {
+    plans::apply(api, patience, read(arguments)?, true).await
+}
+
 /// Does what a tool is for.
 pub(crate) async fn run(
     tool: &Known,
@@ -84,7 +93,7 @@ pub(crate) async fn run(
         "resource_get" => resources::get(api, read(arguments)?).await,
         "resource_create" => resources::create(api, read::<JsonObject>(arguments).map(Value::Object)?).await,
         "plan_get" => plans::get(api, read(arguments)?).await,
-        "plan_apply" => plans::apply(api, patience, read(arguments)?).await,
+        "plan_apply" => plans::apply(api, patience, read(arguments)?, false).await,
         other => Err(Refusal {
             code: "internal".to_owned(),
             detail: format!("the tool `{other}` is listed and does nothing"),

@@ -25,14 +25,15 @@ pub(super) async fn planned_or_done(api: &dyn Api, write: ApiRequest) -> Result<
         return Ok(Answer { text: summary::plan(&plan), whole: plan });
     }
     let (id, digest) = (word(&plan, "/plan_id"), word(&plan, "/digest"));
-    let whole = carried_out(api, &id, &digest).await?;
+    let whole = carried_out(api, &id, &digest, false).await?;
     let text = format!("done at revision {}\n{}", word(&whole, "/applied_revision"), summary::plan(&whole));
     Ok(Answer { text, whole })
 }
 
-async fn carried_out(api: &dyn Api, id: &str, digest: &str) -> Result<Value, Refusal> {
+async fn carried_out(api: &dyn Api, id: &str, digest: &str, agreed: bool) -> Result<Value, Refusal> {
     let path = ["api", "plans", segment("plan_id", id)?, "apply"];
-    ask(api, ApiRequest::new(Method::POST, &path).body(json!({ "digest": digest }))).await
+    let body = if agreed { json!({ "digest": digest, "agreed": true }) } else { json!({ "digest": digest }) };
+    ask(api, ApiRequest::new(Method::POST, &path).body(body)).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,9 +55,15 @@ pub(super) struct ApplyArgs {
     wait_seconds: Option<u32>,
 }
 
-pub(super) async fn apply(api: &dyn Api, patience: &Patience, args: ApplyArgs) -> Result<Answer, Refusal> {
+/// Carries a plan out. `agreed` is never an argument of the model's: only the person whom the client asked says it.
+pub(super) async fn apply(
+    api: &dyn Api,
+    patience: &Patience,
+    args: ApplyArgs,
+    agreed: bool,
+) -> Result<Answer, Refusal> {
     let seconds = checked(args.wait_seconds)?;
-    let mut whole = carried_out(api, &args.plan_id, &args.digest).await?;
+    let mut whole = carried_out(api, &args.plan_id, &args.digest, agreed).await?;
     let mut now = Vec::new();
     let mut settled = true;
     for change in items(&whole, "/changes") {

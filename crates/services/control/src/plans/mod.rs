@@ -8,7 +8,7 @@
 mod apply;
 mod decide;
 mod draft;
-mod effect;
+pub(crate) mod effect;
 mod record;
 
 use std::fmt;
