@@ -91,8 +91,8 @@ pub struct VolumeView {
     pub node_name: Option<Name>,
     /// Space that was set aside for it on the node.
     pub size: Option<Bytes>,
-    /// Whether more than `size` is refused. Volumes are directories: placement counts their size, nothing stops
-    /// their growth.
+    /// Whether more than `size` is refused, as its node says. A volume without a size, one that was a directory before
+    /// it had one, and every one of a node without loop devices can grow without bound.
     pub size_enforced: bool,
     /// Whether it can be used.
     pub state: VolumeState,

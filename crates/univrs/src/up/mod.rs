@@ -160,7 +160,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
 
     let control_plane =
         Arc::new(LocalControlPlane::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock)));
-    let counted = services::start(ingress, machine.gateway(), &mirror, &tasks, &shutdown).await;
+    let counted = services::start(ingress, machine.gateway(), machine.network(), &mirror, &tasks, &shutdown).await;
     let mut measured = Metrics::default();
     if let Some(copy) = &state.copy {
         measured = measured.with(Box::new(metrics::OfStore(copy.clone())));

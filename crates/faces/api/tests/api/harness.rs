@@ -72,7 +72,7 @@ impl Face {
         let store = Arc::new(MemoryStore::new());
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_000_000).unwrap()));
         let org =
-            Org { id: OrgId::from_bits(1), name: Name::default_org(), created_at: Timestamp::UNIX_EPOCH };
+            Org { id: OrgId::from_bits(1), name: Name::default_org(), created_at: Timestamp::UNIX_EPOCH, tier: None };
         let at = Key::new(keys::organisation(&org.name)).unwrap();
         store.txn(Txn::create(at, serde_json::to_vec(&org).unwrap())).await.unwrap();
         let sealer = ValidatorSealer::new(NodeId::from_bits(1), &[7; 32]).unwrap();
