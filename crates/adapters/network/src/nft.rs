@@ -61,7 +61,12 @@ impl Nft {
     /// Whether the kernel can look at packets inside a bridge.
     pub(crate) fn can_separate(&self, table: &str) -> bool {
         let probe = format!("{table}_probe");
-        let nothing = Separation { gateway: Ipv4Addr::UNSPECIFIED, cluster: None, ends: Vec::new(), homes: BTreeMap::new() };
+        let nothing = Separation {
+            gateway: Ipv4Addr::UNSPECIFIED,
+            cluster: None,
+            ends: Vec::new(),
+            homes: BTreeMap::new(),
+        };
         let script = format!("{}delete table bridge {probe}\n", nothing.ruleset(&probe));
         self.run(&script, "look at packets inside a bridge").is_ok()
     }
@@ -156,11 +161,9 @@ pub(crate) struct Separation {
 }
 
 impl Separation {
-    /// What follows from the book and from what is known of the whole cluster.
-    pub(crate) fn of(cluster: Range, book: &Book, homes: &BTreeMap<Ipv4Addr, String>) -> Self {
-        let mut homes = homes.clone();
-        // What is attached here is known here first.
-        homes.retain(|address, _| !book.range.contains(*address));
+    /// What follows from the book.
+    pub(crate) fn of(cluster: Range, book: &Book) -> Self {
+        let mut homes = book.homes.clone();
         for record in book.records.values() {
             homes.extend(record.org.clone().map(|org| (record.address, org)));
         }
@@ -186,11 +189,8 @@ impl Separation {
         for (number, members) in orgs.into_values().enumerate() {
             verdicts.extend(members.iter().map(|address| format!("{address} : jump from_{number}")));
             // Writing to a string cannot fail.
-            let _ = write!(
-                sets,
-                "    set org_{number} {{\n        type ipv4_addr\n{}    }}\n",
-                list(members)
-            );
+            let _ =
+                write!(sets, "    set org_{number} {{\n        type ipv4_addr\n{}    }}\n", list(members));
             let _ = write!(
                 chains,
                 "    chain from_{number} {{\n        ip daddr @org_{number} accept\n        {refuse}\n    }}\n"
@@ -320,7 +320,8 @@ mod tests {
             PublishedPort { host_port: 5353, container_port: 53, protocol: Protocol::Udp },
         ];
         let address = book.take_address().unwrap();
-        book.records.insert(InstanceId::from_bits(1), Record { address, org: None, netns: "/n".into(), ports });
+        book.records
+            .insert(InstanceId::from_bits(1), Record { address, org: None, netns: "/n".into(), ports });
         book
     }
 

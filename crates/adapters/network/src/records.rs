@@ -36,6 +36,9 @@ pub(crate) struct Book {
     /// Whether this node turned on the forwarding of packets on its machine.
     pub(crate) forwarding_is_ours: bool,
     pub(crate) records: BTreeMap<InstanceId, Record>,
+    /// Whose the addresses of other nodes' instances are: kept, so that a new process cuts nobody off before it is told.
+    #[serde(default)]
+    pub(crate) homes: BTreeMap<Ipv4Addr, String>,
     released: VecDeque<Ipv4Addr>,
     next_fresh: u32,
 }
@@ -46,6 +49,7 @@ impl Book {
             range,
             forwarding_is_ours: false,
             records: BTreeMap::new(),
+            homes: BTreeMap::new(),
             released: VecDeque::new(),
             next_fresh: FIRST_OFFSET,
         }
@@ -252,7 +256,10 @@ mod tests {
         assert_eq!(file.load().unwrap(), None);
         let mut book = Book::new("10.0.0.0/24".parse().unwrap());
         let address = book.take_address().unwrap();
-        book.records.insert(InstanceId::from_bits(9), Record { address, org: None, netns: "/n".into(), ports: vec![] });
+        book.records.insert(
+            InstanceId::from_bits(9),
+            Record { address, org: None, netns: "/n".into(), ports: vec![] },
+        );
         file.save(&book).unwrap();
         assert_eq!(file.load().unwrap(), Some(book));
         file.delete().unwrap();

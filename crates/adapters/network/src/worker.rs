@@ -46,8 +46,6 @@ pub(crate) struct Worker {
     nft: Nft,
     file: BookFile,
     book: Book,
-    /// Whose the addresses of the cluster are.
-    homes: Option<BTreeMap<Ipv4Addr, String>>,
     /// Whether the kernel can keep organisations apart.
     separates: bool,
     /// Nothing is there and nothing is missed.
@@ -76,11 +74,12 @@ impl Worker {
         let (cluster, mtu, check_every) = (options.cluster, options.mtu, options.check_every);
         let separates = nft.can_separate(&names.table);
         if !separates {
-            tracing::warn!("this kernel cannot look into bridges: organisations reach each other's instances");
+            tracing::warn!(
+                "this kernel cannot look into bridges: organisations reach each other's instances"
+            );
         }
-        let (homes, purged) = (None, false);
-        let mut worker =
-            Self { names, cluster, mtu, links, nft, file, book, homes, separates, purged, check_every };
+        let purged = false;
+        let mut worker = Self { names, cluster, mtu, links, nft, file, book, separates, purged, check_every };
         worker.begin().await?;
         Ok(worker)
     }
@@ -189,34 +188,29 @@ impl Worker {
     }
 
     fn write_rules(&self) -> Result<(), NetworkError> {
-        let separation = self.separation()?;
+        let separation = self.separation();
         self.nft.apply(&self.names.table, &self.names.bridge, self.cluster, &self.book, separation.as_ref())
     }
 
-    /// The rules between organisations. As long as it was not said whose the addresses of other nodes are, rules that
-    /// an earlier process left stay as they are: instances went on meanwhile.
-    fn separation(&self) -> Result<Option<Separation>, NetworkError> {
-        if !self.separates || (self.homes.is_none() && self.nft.has_separation(&self.names.table)?) {
-            return Ok(None);
-        }
-        let none = BTreeMap::new();
-        let homes = self.homes.as_ref().unwrap_or(&none);
-        Ok(Some(Separation::of(self.cluster, &self.book, homes)))
+    fn separation(&self) -> Option<Separation> {
+        self.separates.then(|| Separation::of(self.cluster, &self.book))
     }
 
     /// Takes in whose the addresses of the cluster are, and writes the rules if that changes them.
-    fn separate(&mut self, homes: BTreeMap<Ipv4Addr, String>) -> Result<(), NetworkError> {
-        if self.homes.as_ref() == Some(&homes) {
+    fn separate(&mut self, mut homes: BTreeMap<Ipv4Addr, String>) -> Result<(), NetworkError> {
+        // Of its own instances the node knows better.
+        homes.retain(|address, _| !self.book.range.contains(*address));
+        if homes == self.book.homes {
             return Ok(());
         }
-        let before = self.homes.replace(homes);
+        let before = std::mem::replace(&mut self.book.homes, homes);
         if self.purged {
             return Ok(());
         }
-        let written = self.write_rules();
+        let written = self.write_rules().and_then(|()| self.file.save(&self.book));
         if written.is_err() {
             // So that it is tried again with the next change.
-            self.homes = before;
+            self.book.homes = before;
         }
         written
     }

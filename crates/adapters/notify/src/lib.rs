@@ -48,9 +48,9 @@ impl Messenger {
 impl Notifier for Messenger {
     fn check(&self, channel: &AlertChannel) -> Result<(), FieldError> {
         match channel {
-            AlertChannel::Webhook { url, .. } => {
-                webhook::target(url, self.allow_private).map(drop).map_err(|reason| FieldError::new("url", reason))
-            }
+            AlertChannel::Webhook { url, .. } => webhook::target(url, self.allow_private)
+                .map(drop)
+                .map_err(|reason| FieldError::new("url", reason)),
             AlertChannel::Email { server, from, to, .. } => {
                 mail::check(server, from, to)?;
                 let literal = server.parse::<std::net::IpAddr>();

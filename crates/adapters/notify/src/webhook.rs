@@ -23,7 +23,9 @@ pub(crate) fn target(text: &str, allow_private: bool) -> Result<Url, String> {
         return Err(format!("`{}` is neither http nor https", url.scheme()));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("it holds a name or password, which everybody who reads the settings would see".to_owned());
+        return Err(
+            "it holds a name or password, which everybody who reads the settings would see".to_owned()
+        );
     }
     let host = url.host_str().ok_or("it names no host")?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');

@@ -165,7 +165,11 @@ async fn private_addresses_are_refused_by_number_by_name_and_behind_redirections
 #[tokio::test]
 async fn redirections_are_followed_and_not_for_ever() {
     let (goal, said) = web(status("200 OK")).await;
-    let to = |url: String| format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {url}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let to = |url: String| {
+        format!(
+            "HTTP/1.1 307 Temporary Redirect\r\nlocation: {url}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )
+    };
     let (first, _) = web(to(format!("http://{goal}/there"))).await;
     FREE.deliver(&webhook(format!("http://{first}/")), &notice()).await.unwrap();
     assert!(said.lock().unwrap()[0].starts_with("POST /there"));

@@ -82,7 +82,8 @@ impl SizedVolumes {
             // started in its volume wants to find it empty.
             drop(std::fs::remove_dir(dir.join("lost+found")));
         }
-        if let Some(wanted) = wanted.filter(|wanted| image.metadata().is_ok_and(|meta| meta.len() < *wanted)) {
+        if let Some(wanted) = wanted.filter(|wanted| image.metadata().is_ok_and(|meta| meta.len() < *wanted))
+        {
             grow(&image, &dir, wanted)?;
         }
         Ok(dir)
@@ -91,11 +92,8 @@ impl SizedVolumes {
     fn remove_now(&self, path: &Path) -> Result<(), VolumeError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let (dir, image) = (self.root.join(path), self.image(path));
-        let failed = |error: io::Error| VolumeError {
-            path: dir.clone(),
-            doing: "remove",
-            reason: error.to_string(),
-        };
+        let failed =
+            |error: io::Error| VolumeError { path: dir.clone(), doing: "remove", reason: error.to_string() };
         detach(&dir).map_err(failed)?;
         match std::fs::remove_file(&image) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
@@ -168,6 +166,11 @@ fn is_mount_point(dir: &Path) -> io::Result<bool> {
 }
 
 fn attach(image: &Path, dir: &Path) -> io::Result<()> {
+    // A file that is behind a device already, for a mount that this process does not see, must not get another: two
+    // file systems on one file destroy it. The same device twice is one file system.
+    if let Some(path) = device_of(image)? {
+        return mounted(&path, dir);
+    }
     let file = OpenOptions::new().read(true).write(true).open(image)?;
     let control = OpenOptions::new().read(true).write(true).open("/dev/loop-control")?;
     let mut tried = Ok(());
@@ -187,17 +190,30 @@ fn attach(image: &Path, dir: &Path) -> io::Result<()> {
         };
         match sys::configure_loop(device.as_fd(), file.as_fd()) {
             Ok(()) => {
-                let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOATIME;
-                // No thread of the kernel goes through tables that nobody uses yet; what is removed frees the disk.
-                let mounted = mount(Some(&path), dir, Some("ext4"), flags, Some("noinit_itable,discard"));
-                // The device is let go with the mount, or here without one.
-                return mounted.map_err(io::Error::from);
+                // The device is let go with the mount, or with this one of its users when there is none.
+                return mounted(&path, dir);
             }
             Err(nix::errno::Errno::EBUSY) => tried = Err(io::Error::from(nix::errno::Errno::EBUSY)),
             Err(error) => return Err(error.into()),
         }
     }
     tried
+}
+
+fn mounted(device: &Path, dir: &Path) -> io::Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOATIME;
+    // No thread of the kernel goes through tables that nobody uses yet; what is removed frees the disk.
+    mount(Some(device), dir, Some("ext4"), flags, Some("noinit_itable,discard")).map_err(io::Error::from)
+}
+
+/// The loop device that a file is behind, if it is behind one.
+fn device_of(image: &Path) -> io::Result<Option<PathBuf>> {
+    let image = image.canonicalize()?;
+    let Ok(devices) = std::fs::read_dir("/sys/block") else { return Ok(None) };
+    Ok(devices.flatten().find_map(|device| {
+        let file = std::fs::read_to_string(device.path().join("loop/backing_file")).ok()?;
+        (Path::new(file.trim_end_matches('\n')) == image).then(|| Path::new("/dev").join(device.file_name()))
+    }))
 }
 
 /// Takes a mount away; where nothing is mounted nothing happens.
@@ -215,7 +231,8 @@ fn grow(image: &Path, dir: &Path, size: u64) -> io::Result<()> {
     let dir = dir.canonicalize()?;
     let device = mounts.lines().filter_map(mount_of).filter(|(point, _)| *point == dir).last();
     let Some((_, device)) = device else { return Err(io::Error::other("it is not mounted")) };
-    let resize = find("resize2fs").ok_or_else(|| io::Error::other("there is no resize2fs; install e2fsprogs"))?;
+    let resize =
+        find("resize2fs").ok_or_else(|| io::Error::other("there is no resize2fs; install e2fsprogs"))?;
     let before = image.metadata()?.len();
     let file = OpenOptions::new().write(true).open(image)?;
     file.set_len(size)?;
@@ -292,9 +309,8 @@ mod tests {
     /// The loop devices whose files lie below a directory.
     fn loops(root: &Path) -> Vec<String> {
         let devices = std::fs::read_dir("/sys/block").unwrap().flatten();
-        let files = devices.filter_map(|device| {
-            std::fs::read_to_string(device.path().join("loop/backing_file")).ok()
-        });
+        let files = devices
+            .filter_map(|device| std::fs::read_to_string(device.path().join("loop/backing_file")).ok());
         files.filter(|file| file.starts_with(&*root.to_string_lossy())).collect()
     }
 
@@ -326,7 +342,10 @@ mod tests {
         let full = fill("large", 40).unwrap_err();
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
         let seen = volumes.usage(path, false).await.unwrap();
-        assert!(seen.capacity.unwrap() > 20 << 20 && seen.used * 100 > seen.capacity.unwrap() * 95, "{seen:?}");
+        assert!(
+            seen.capacity.unwrap() > 20 << 20 && seen.used * 100 > seen.capacity.unwrap() * 95,
+            "{seen:?}"
+        );
 
         std::fs::remove_file(dir.join("large")).unwrap();
         volumes.ensure(path, Some(Bytes::mebibytes(96))).await.unwrap();

@@ -131,11 +131,7 @@ const fn holds(rule: AlertRule) -> i64 {
     }
 }
 
-fn conditions(
-    facts: &Facts,
-    known: &BTreeMap<String, Alert>,
-    now: Timestamp,
-) -> BTreeMap<String, Condition> {
+fn conditions(facts: &Facts, known: &BTreeMap<String, Alert>, now: Timestamp) -> BTreeMap<String, Condition> {
     let firing = |id: &str| {
         known.get(id).filter(|alert| alert.state == AlertState::Firing).map(|alert| alert.severity)
     };
@@ -153,7 +149,10 @@ fn conditions(
             Some(_) => format!("{} does not serve: {}", resource.name, resource.message),
             None => format!("{} serves", resource.name),
         };
-        found.insert(down, Condition { rule: AlertRule::ResourceDown, subject: subject.clone(), level, message });
+        found.insert(
+            down,
+            Condition { rule: AlertRule::ResourceDown, subject: subject.clone(), level, message },
+        );
         if let Some((used, fits)) = resource.storage.filter(|(_, fits)| *fits > 0) {
             let full = id(AlertRule::StorageFull);
             let share = percent(used, fits);

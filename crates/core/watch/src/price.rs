@@ -98,9 +98,27 @@ pub fn quote(id: &str, tier: &Tier, currency: &str, limits: &Amount) -> Quote {
     let seconds = HOURS_PER_MONTH * 3600;
     let price = |meter: Meter| tier.prices.get(&meter).copied().unwrap_or(0);
     let sized = [
-        (Meter::CpuLimit, limits.cpu.as_millicores(), limits.cpu.to_string(), "core for an hour", 1000 * 3600),
-        (Meter::MemoryLimit, mebibytes(limits.memory.get()), limits.memory.to_string(), "GiB for an hour", 1024 * 3600),
-        (Meter::StorageLimit, mebibytes(limits.storage.get()), limits.storage.to_string(), "GiB for an hour", 1024 * 3600),
+        (
+            Meter::CpuLimit,
+            limits.cpu.as_millicores(),
+            limits.cpu.to_string(),
+            "core for an hour",
+            1000 * 3600,
+        ),
+        (
+            Meter::MemoryLimit,
+            mebibytes(limits.memory.get()),
+            limits.memory.to_string(),
+            "GiB for an hour",
+            1024 * 3600,
+        ),
+        (
+            Meter::StorageLimit,
+            mebibytes(limits.storage.get()),
+            limits.storage.to_string(),
+            "GiB for an hour",
+            1024 * 3600,
+        ),
     ];
     let mut lines = Vec::new();
     let mut sum = Money::default();

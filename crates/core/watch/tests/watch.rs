@@ -147,7 +147,8 @@ fn shown(pictures: &[(i64, Facts)]) -> Vec<String> {
 
 #[test]
 fn storage_is_told_at_two_levels_and_ends_below_where_it_began() {
-    let full = |share| Facts { resources: vec![resource(Some(true), Some((share, 100)))], ..Facts::default() };
+    let full =
+        |share| Facts { resources: vec![resource(Some(true), Some((share, 100)))], ..Facts::default() };
     let pictures = [
         (0, full(79)),
         (100, full(80)),

@@ -69,5 +69,8 @@ fn table(orgs: &[OrgView]) -> Table {
             org.id.as_str().into(),
         ],
     };
-    Table { columns: vec![column("NAME"), column("TIER"), column("AGE"), wide("ID")], rows: orgs.iter().map(row).collect() }
+    Table {
+        columns: vec![column("NAME"), column("TIER"), column("AGE"), wide("ID")],
+        rows: orgs.iter().map(row).collect(),
+    }
 }

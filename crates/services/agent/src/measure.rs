@@ -165,11 +165,8 @@ impl Measuring {
             sum += seen.used;
             if seen.capacity.is_some() || resource.is_some() {
                 let key = keys::volume(&assignment.org, &assignment.workload, &volume.name, &place);
-                let one = VolumeMeasured {
-                    resource: resource.cloned(),
-                    used: seen.used,
-                    capacity: seen.capacity,
-                };
+                let one =
+                    VolumeMeasured { resource: resource.cloned(), used: seen.used, capacity: seen.capacity };
                 all.volumes.insert(key, one);
             }
         }

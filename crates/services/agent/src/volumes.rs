@@ -13,11 +13,7 @@ use univrs_ports::volumes::Volumes;
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Follows what is to be removed, for as long as it is polled.
-pub(crate) async fn remove_unwanted(
-    node: NodeId,
-    control: Arc<dyn ControlPlane>,
-    volumes: Arc<dyn Volumes>,
-) {
+pub(crate) async fn remove_unwanted(node: NodeId, control: Arc<dyn ControlPlane>, volumes: Arc<dyn Volumes>) {
     let mut unwanted = control.unwanted_volumes(&node);
     while let Some(unwanted_now) = unwanted.next().await {
         for volume in unwanted_now {

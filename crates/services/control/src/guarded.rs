@@ -85,16 +85,21 @@ fn is_visible(key: &str) -> bool {
         return false;
     }
     let kind = keys::split(key).map(|(_, kind, _)| kind);
-    !matches!(kind, Some("data-key"
-            | "audit"
-            | "request"
-            | "plan"
-            | "operation"
-            | "event"
-            | "usage"
-            | "alert"
-            | "alert-settings"
-            | "delivery"))
+    !matches!(
+        kind,
+        Some(
+            "data-key"
+                | "audit"
+                | "request"
+                | "plan"
+                | "operation"
+                | "event"
+                | "usage"
+                | "alert"
+                | "alert-settings"
+                | "delivery"
+        )
+    )
 }
 
 /// The value without what is sealed in it: a node needs to know which value of a secret is the newest, not what it is.

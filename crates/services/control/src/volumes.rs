@@ -208,9 +208,10 @@ fn view(state: &State, record: &Record<Volume>) -> VolumeView {
         node_name: state.nodes.get(&volume.node).map(|node| node.name.clone()),
         node: volume.node,
         size: volume.size,
-        size_enforced: state.volumes_measured.get(&volume_node).is_some_and(|seen| {
-            seen.volumes.get(&at).is_some_and(|one| one.capacity.is_some())
-        }),
+        size_enforced: state
+            .volumes_measured
+            .get(&volume_node)
+            .is_some_and(|seen| seen.volumes.get(&at).is_some_and(|one| one.capacity.is_some())),
         state: state_now,
         revision: record.revision.0,
         created_at: volume.created_at,

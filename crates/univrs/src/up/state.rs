@@ -148,7 +148,7 @@ async fn write_cluster(store: &dyn StateStore, identity: &Identity) -> Result<()
     let org = Org { id: OrgId::from_bits(rand::random()), name, created_at: identity.created_at, tier: None };
     // What is there already makes the guard fail, and nothing is written.
     create(store, &org_at, &org).await?;
-    let record = ClusterRecord { id: identity.cluster.clone(), created_at: identity.created_at, tier: None };
+    let record = ClusterRecord { id: identity.cluster.clone(), created_at: identity.created_at };
     create(store, keys::CLUSTER, &record).await
 }
 

@@ -51,7 +51,8 @@ impl Watching {
                 steps.push(self.step_of(&state, org, alert, now)?);
             }
             for (id, alert) in &known {
-                let over = alert.state == AlertState::Resolved && now.duration_since(alert.changed_at) > SHOWN;
+                let over =
+                    alert.state == AlertState::Resolved && now.duration_since(alert.changed_at) > SHOWN;
                 if over && changed.iter().all(|one| one.id != *id) {
                     let record = state.alerts.get(&(org.clone(), id.clone())).map(|record| record.revision);
                     let at = keys::alert(org, id);
@@ -79,7 +80,8 @@ impl Watching {
             node: None,
             message: format!("{}: {}", alert.subject, alert.message),
         };
-        let mut ops = vec![put(at.clone(), alert)?, put(keys::event(org, now, self.control.next_serial()), &event)?];
+        let mut ops =
+            vec![put(at.clone(), alert)?, put(keys::event(org, now, self.control.next_serial()), &event)?];
         let settings = state.alert_settings.get(org).filter(|_| alert.silenced_until.is_none());
         for channel in settings.iter().flat_map(|settings| &settings.channels) {
             let id = format!("{}-{}", alert.id, alert.number);

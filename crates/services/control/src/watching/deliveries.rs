@@ -17,8 +17,6 @@ use super::Watching;
 use crate::error::Error;
 use crate::record::{Record, delete, put, unchanged};
 
-/// How often it is looked for what is due.
-const LOOK: Duration = Duration::from_millis(500);
 /// How long one delivery may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How many are under way at once.
@@ -32,7 +30,7 @@ const LONGEST: SignedDuration = SignedDuration::from_mins(15);
 
 impl Watching {
     pub(super) async fn deliver(&self, leading: watch::Receiver<bool>) {
-        let mut due = tokio::time::interval(LOOK);
+        let mut due = tokio::time::interval(self.look / 10);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             due.tick().await;
@@ -43,11 +41,12 @@ impl Watching {
             let state = self.control.mirror.state();
             let ready = state.deliveries.iter().filter(|(_, delivery)| delivery.due <= now);
             let ready: Vec<_> = ready.map(|(at, record)| (at.clone(), record.clone())).collect();
-            let under_way = futures::stream::iter(ready).for_each_concurrent(AT_ONCE, async |(at, record)| {
-                if let Err(error) = self.deliver_one(at, &record).await {
-                    tracing::warn!(%error, "a delivery could not be recorded");
-                }
-            });
+            let under_way =
+                futures::stream::iter(ready).for_each_concurrent(AT_ONCE, async |(at, record)| {
+                    if let Err(error) = self.deliver_one(at, &record).await {
+                        tracing::warn!(%error, "a delivery could not be recorded");
+                    }
+                });
             under_way.await;
         }
     }

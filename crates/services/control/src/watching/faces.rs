@@ -151,7 +151,8 @@ impl Control {
             let (entries, next) = self.entries(org, period, cursor, AT_ONCE).await?;
             for entry in entries {
                 let Some(tier) = self.resources.tiers.tier(&entry.tier) else { continue };
-                sum = sum + entry.amounts.iter().map(|(meter, amount)| Money::of(tier, *meter, *amount)).sum();
+                sum =
+                    sum + entry.amounts.iter().map(|(meter, amount)| Money::of(tier, *meter, *amount)).sum();
             }
             match next {
                 Some(next) => cursor = Some(next),
@@ -160,7 +161,7 @@ impl Control {
         }
     }
 
-    /// The alerts of the caller's organisation: those that are so first, the newest first among them.
+    /// The alerts of the caller's organisation, by id: those that are so, and those that were not long ago.
     ///
     /// # Errors
     /// When the caller may not read them.
@@ -168,11 +169,7 @@ impl Control {
         self.allow(caller, Action::ResourceRead, "alert")?;
         let state = self.mirror.state();
         let own = state.alerts.iter().filter(|((org, _), _)| *org == caller.org);
-        let mut alerts: Vec<Alert> = own.map(|(_, record)| Alert::clone(record)).collect();
-        alerts.sort_by_key(|alert| {
-            let over = alert.state == univrs_model::alert::AlertState::Resolved;
-            (over, std::cmp::Reverse(alert.changed_at), alert.id.clone())
-        });
+        let alerts = own.map(|(_, record)| Alert::clone(record)).collect();
         Ok((alerts, state.revision))
     }
 
@@ -247,9 +244,13 @@ impl Control {
             return Err(Error::field(FieldError::new("channels", detail)));
         }
         for (place, channel) in settings.channels.iter().enumerate() {
-            let below = |fault: FieldError| FieldError { field: format!("channels[{place}].{}", fault.field), ..fault };
+            let below = |fault: FieldError| FieldError {
+                field: format!("channels[{place}].{}", fault.field),
+                ..fault
+            };
             if !names.insert(channel.name()) {
-                let fault = FieldError::new("name", format!("another channel is called `{}`", channel.name()));
+                let fault =
+                    FieldError::new("name", format!("another channel is called `{}`", channel.name()));
                 return Err(Error::field(below(fault)));
             }
             notifier.check(channel).map_err(|fault| Error::field(below(fault)))?;

@@ -26,7 +26,7 @@ use univrs_watch::price::Money;
 use crate::error::Error;
 use crate::handle::Control;
 
-pub use faces::{UsagePeriod, UsagePage};
+pub use faces::{UsagePage, UsagePeriod};
 
 /// How often the state is looked at.
 const LOOK: Duration = Duration::from_secs(5);
@@ -37,6 +37,7 @@ const TOGETHER: usize = 64;
 pub struct Watching {
     control: Control,
     notifier: Arc<dyn Notifier>,
+    look: Duration,
 }
 
 /// What the loop remembers from one look to the next; another leader begins without it.
@@ -54,7 +55,13 @@ type Step = (Vec<Guard>, Vec<Op>);
 impl Watching {
     /// Loops that read and write through `control` and tell people through `notifier`.
     pub fn new(control: Control, notifier: Arc<dyn Notifier>) -> Self {
-        Self { control, notifier }
+        Self { control, notifier, look: LOOK }
+    }
+
+    /// The same, looking so often.
+    #[must_use]
+    pub fn every(self, look: Duration) -> Self {
+        Self { look, ..self }
     }
 
     /// Runs until `shutdown`; acts while `leading`.
@@ -70,7 +77,7 @@ impl Watching {
     }
 
     async fn look(&self, leading: watch::Receiver<bool>) {
-        let mut due = tokio::time::interval(LOOK);
+        let mut due = tokio::time::interval(self.look);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut memory = Memory::default();
         loop {

@@ -6,3 +6,4 @@ mod mesh;
 mod mortal;
 mod planning;
 mod resources;
+mod watching;
