@@ -175,9 +175,9 @@ impl Separation {
     /// leave the bridge, and those from and to other nodes pass it too.
     fn ruleset(&self, table: &str) -> String {
         let Self { gateway, cluster, ends, homes } = self;
-        let mut orgs: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut orgs: BTreeMap<&str, Vec<Ipv4Addr>> = BTreeMap::new();
         for (address, org) in homes {
-            orgs.entry(org).or_default().push(address.to_string());
+            orgs.entry(org).or_default().push(*address);
         }
         let list = |all: Vec<String>| match all.is_empty() {
             true => String::new(),
@@ -185,9 +185,15 @@ impl Separation {
         };
         let inside = cluster.map_or_else(|| "0.0.0.0/32".to_owned(), |cluster| cluster.to_string());
         let refuse = format!("ip daddr {gateway} accept\n        ip daddr {inside} drop");
-        let (mut sets, mut chains, mut verdicts) = (String::new(), String::new(), Vec::new());
+        let near = |address: &Ipv4Addr| self.ends.iter().any(|(_, end)| end == address);
+        let (mut sets, mut chains) = (String::new(), String::new());
+        let (mut verdicts, mut far) = (Vec::new(), Vec::new());
         for (number, members) in orgs.into_values().enumerate() {
-            verdicts.extend(members.iter().map(|address| format!("{address} : jump from_{number}")));
+            for address in &members {
+                let verdict = format!("{address} : jump from_{number}");
+                if near(address) { verdicts.push(verdict) } else { far.push(verdict) }
+            }
+            let members = members.iter().map(ToString::to_string).collect();
             // Writing to a string cannot fail.
             let _ =
                 write!(sets, "    set org_{number} {{\n        type ipv4_addr\n{}    }}\n", list(members));
@@ -198,7 +204,7 @@ impl Separation {
         }
         let links = list(ends.iter().map(|(link, _)| format!("\"{link}\"")).collect());
         let ends = list(ends.iter().map(|(link, address)| format!("{link} . {address}")).collect());
-        let verdicts = list(verdicts);
+        let (verdicts, far) = (list(verdicts), list(far));
         format!(
             "{emptied}table bridge {table} {{
 {sets}{chains}    set links {{
@@ -210,21 +216,25 @@ impl Separation {
     map homes {{
         type ipv4_addr : verdict
 {verdicts}    }}
-    # An instance speaks with its own address only, and to those of its organisation, the bridge, and the outside.
+    map far {{
+        type ipv4_addr : verdict
+{far}    }}
+    # An instance speaks with its own address only, and to those of its organisation, the bridge, and the outside. This
+    # comes before br_netfilter, which Docker loads, shows packets to other rules: those know where a published port leads.
     chain prerouting {{
-        type filter hook prerouting priority 0; policy accept;
+        type filter hook prerouting priority -200; policy accept;
         iifname != @links accept
         ether type ip6 drop
         ether type ip iifname . ip saddr != @ends drop
         ether type arp iifname . arp saddr ip != @ends drop
-        ether type ip ip saddr vmap @homes
+        ip saddr vmap @homes
         {refuse}
     }}
     # What comes from other nodes carries the address of who sent it there.
     chain postrouting {{
         type filter hook postrouting priority 0; policy accept;
         oifname != @links accept
-        ether type ip ip saddr vmap @homes
+        ip saddr vmap @far
     }}
 }}
 ",

@@ -150,6 +150,8 @@ impl Control {
             return Err(Error::field(FieldError::new("org", detail).hint("send `X-Univrs-Org`, or `?org=`")));
         }
         let from = self.resources.template(&spec.template).map_err(|error| as_field("template", &error))?;
+        let tiers = &self.resources.tiers;
+        admit::check_template(&self.mirror.state(), tiers, caller, &from.id)?;
         let id = ResourceId::from_bits(rand::random());
         let here = self.images_here(from).await;
         let context = Context { id: &id, org: &caller.org, name: &spec.name, here: &here };
@@ -160,8 +162,6 @@ impl Control {
         if state.resources.contains_key(&at) {
             return Err(Error::Exists { kind: "resource", name: at.name });
         }
-        let tiers = &self.resources.tiers;
-        admit::check_template(&state, tiers, caller, &from.id)?;
         admit::check_quota(&state, tiers, caller, &deployment.footprint.limits, None)?;
         let provider = self
             .choose_provider(spec.provider.as_deref(), &deployment.footprint.requests)

@@ -103,6 +103,7 @@ impl World {
             tier: Some("basic".to_owned()),
         };
         world.put(keys::organisation(&org.name), &json!(org)).await;
+        world.until("the organisation is known", |state| !state.orgs.is_empty()).await;
         world
     }
 
@@ -373,7 +374,7 @@ async fn a_tier_bounds_what_is_made_and_a_plan_says_what_it_costs() {
     assert!(refused.contains("tier free of default does not have postgres-medium"), "{refused}");
     world.resource("ACTIVE", "2").await;
     world.until("it is known", |state| state.resources.len() == 1).await;
-    let spec = json!({"name": "other", "template": "redis-small", "parameters": {}});
+    let spec = json!({"name": "other", "template": "small-storage", "parameters": {}});
     let spec: ResourceSpec = serde_json::from_value(spec).unwrap();
     let refused = world.control.create_resource(&admin, &spec, &WriteOptions::default()).await.unwrap_err();
     assert!(refused.to_string().contains("tier free: cpu: 2 used and"), "{refused}");
