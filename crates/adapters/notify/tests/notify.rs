@@ -1,5 +1,7 @@
 //! Real deliveries to servers of the test: a mail sink and webhooks that behave and that do not.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 

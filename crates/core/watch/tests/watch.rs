@@ -1,5 +1,7 @@
 //! The promises WAT-1 to WAT-4 of the crate.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

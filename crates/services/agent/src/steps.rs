@@ -189,7 +189,7 @@ impl Around {
             let at = self.volume_path(order, &volume.name);
             self.machine
                 .volumes
-                .ensure(&at, volume.size)
+                .ensure(&at, volume.limit.or(volume.size))
                 .await
                 .map_err(|error| Fault { message: error.to_string(), temporary: true })?;
         }

@@ -148,6 +148,7 @@ impl State {
                 place: place.clone(),
                 node: node.clone(),
                 size: volume.size,
+                limit: volume.limit,
                 created_at: now,
                 removing: false,
             })
@@ -208,6 +209,7 @@ fn view(state: &State, record: &Record<Volume>) -> VolumeView {
         node_name: state.nodes.get(&volume.node).map(|node| node.name.clone()),
         node: volume.node,
         size: volume.size,
+        limit: volume.limit.or(volume.size),
         size_enforced: state
             .volumes_measured
             .get(&volume_node)

@@ -171,7 +171,8 @@ fn fullest(state: &State) -> BTreeMap<ResourceId, (u64, u64)> {
     let mut found: BTreeMap<ResourceId, (u64, u64)> = BTreeMap::new();
     let all = state.volumes_measured.values().flat_map(|measured| &measured.volumes);
     for (at, seen) in all {
-        let meant = || state.volumes.get(at)?.size.map(|size| size.get());
+        let meant =
+            || state.volumes.get(at).and_then(|volume| volume.limit.or(volume.size)).map(|size| size.get());
         let (Some(resource), Some(fits)) = (&seen.resource, seen.capacity.or_else(meant)) else { continue };
         let known = found.entry(resource.clone()).or_insert((seen.used, fits));
         if percent(seen.used, fits) > percent(known.0, known.1) {
