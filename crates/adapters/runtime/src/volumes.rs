@@ -229,7 +229,7 @@ fn detach(dir: &Path) -> io::Result<()> {
 fn grow(image: &Path, dir: &Path, size: u64) -> io::Result<()> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
     let dir = dir.canonicalize()?;
-    let device = mounts.lines().filter_map(mount_of).filter(|(point, _)| *point == dir).last();
+    let device = mounts.lines().filter_map(mount_of).rfind(|(point, _)| *point == dir);
     let Some((_, device)) = device else { return Err(io::Error::other("it is not mounted")) };
     let resize =
         find("resize2fs").ok_or_else(|| io::Error::other("there is no resize2fs; install e2fsprogs"))?;

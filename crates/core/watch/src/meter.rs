@@ -35,7 +35,7 @@ pub fn look(measured: &mut Measured, look: &Look) -> Option<Measured> {
     measured.memory_byte_millis += u128::from(look.memory) * u128::from(millis);
     measured.storage_byte_millis += u128::from(look.storage) * u128::from(millis);
     measured.memory = look.memory;
-    measured.cpu_millicores = if millis > 0 { cpu / millis } else { 0 };
+    measured.cpu_millicores = cpu.checked_div(millis).unwrap_or(0);
     measured.readings.clone_from(&look.readings);
     measured.through = measured.through.max(look.at);
     let window = window_of(look.at);
