@@ -94,6 +94,14 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
     faults.extend(secret_faults(spec));
     faults.extend(duplicates("containers", spec.containers.iter().map(|c| &c.name)));
     faults.extend(duplicates("volumes", spec.volumes.iter().map(|v| &v.name)));
+    for (index, volume) in spec.volumes.iter().enumerate() {
+        if let (Some(size), Some(limit)) = (volume.size, volume.limit)
+            && limit < size
+        {
+            let detail = format!("{limit} is less than the {size} that are set aside");
+            faults.push(FieldError::new(format!("volumes[{index}].limit"), detail));
+        }
+    }
     for (index, path) in
         spec.volumes.iter().enumerate().filter_map(|(at, v)| Some((at, v.host_path.as_ref()?)))
     {

@@ -83,6 +83,9 @@ pub enum EventKind {
     ResourceDegraded,
     ResourceFailed,
     ResourceRemoved,
+    AlertFired,
+    AlertResolved,
+    AlertUndelivered,
 }
 
 /// An event as people see it, with its place in the log.

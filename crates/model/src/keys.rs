@@ -31,9 +31,16 @@
 //! | `org/<org>/resource/<name>` | [`crate::resource::Resource`] | faces; control, through an operation |
 //! | `org/<org>/quota/resources` | [`crate::resource::Quota`] | faces |
 //! | `deciding` | empty; its revision is the fence of the loop that decides now | control, when it takes the lead |
+//! | `org/<org>/allocation/<resource id>` | [`crate::usage::Allocation`] | control |
+//! | `org/<org>/usage/<time>-<resource id>-<source>` | [`crate::usage::UsageEntry`], never changed | control |
+//! | `org/<org>/alert/<id>` | [`crate::alert::Alert`] | control; faces silence it |
+//! | `org/<org>/alert-settings/all` | [`crate::alert::AlertSettings`] | faces |
+//! | `org/<org>/delivery/<notice>.<channel>` | [`crate::alert::Delivery`] | control |
+//! | `measured/<node>/<window>-<instance>` | [`crate::usage::Measured`] | that node; control takes closed ones into the log |
+//! | `measured-volumes/<node>` | [`crate::usage::VolumesMeasured`] | that node |
 //! | `resource-port/<port>` | the id of the resource that has this port of every host | control |
 
-use crate::ids::{DataKeyId, InstanceId, JoinTokenId, NodeId, OperationId, PlanId, TokenId};
+use crate::ids::{DataKeyId, InstanceId, JoinTokenId, NodeId, OperationId, PlanId, ResourceId, TokenId};
 use crate::name::Name;
 
 /// The cluster's identity.
@@ -58,6 +65,10 @@ pub const VALIDATOR_KEYS: &str = "validator-key/";
 pub const DECIDING: &str = "deciding";
 /// Before every observation.
 pub const OBSERVED: &str = "observed/";
+/// Before what nodes measured of instances.
+pub const MEASURED: &str = "measured/";
+/// Before what nodes measured of their volumes.
+pub const MEASURED_VOLUMES: &str = "measured-volumes/";
 /// Before the name of each organisation.
 pub const ORGANISATIONS: &str = "organisation/";
 /// Before the id of each token.
@@ -161,6 +172,46 @@ pub fn resource(org: &Name, name: &Name) -> String {
 /// How much an organisation's resources may use.
 pub fn resource_quota(org: &Name) -> String {
     format!("{ORGS}{org}/quota/resources")
+}
+
+/// Before what a node measured of instances.
+pub fn measured_by(node: &NodeId) -> String {
+    format!("{MEASURED}{node}/")
+}
+
+/// What a node measured of an instance within a window.
+pub fn measured(node: &NodeId, window: crate::Timestamp, instance: &InstanceId) -> String {
+    format!("{MEASURED}{node}/{}", crate::usage::measured_place(window, instance))
+}
+
+/// What a node measured of its volumes.
+pub fn measured_volumes(node: &NodeId) -> String {
+    format!("{MEASURED_VOLUMES}{node}")
+}
+
+/// Since when a resource has had its size.
+pub fn allocation(org: &Name, resource: &ResourceId) -> String {
+    format!("{ORGS}{org}/allocation/{resource}")
+}
+
+/// An entry of the log of usage.
+pub fn usage(org: &Name, from: crate::Timestamp, resource: &ResourceId, source: &str) -> String {
+    format!("{ORGS}{org}/usage/{:020}-{resource}-{source}", from.as_microsecond().max(0))
+}
+
+/// An alert.
+pub fn alert(org: &Name, id: &str) -> String {
+    format!("{ORGS}{org}/alert/{id}")
+}
+
+/// Where an organisation wants to be told of alerts.
+pub fn alert_settings(org: &Name) -> String {
+    format!("{ORGS}{org}/alert-settings/all")
+}
+
+/// A notice that a channel is to get.
+pub fn delivery(org: &Name, notice: &str, channel: &Name) -> String {
+    format!("{ORGS}{org}/delivery/{notice}.{channel}")
 }
 
 /// A port of hosts that a resource has.

@@ -7,6 +7,7 @@
 //! control plane writes [`instance::Assignment`]s; nodes write [`instance::Observation`]s; what happened is
 //! told in the past tense by [`event::Event`]s. Each stored object has exactly one writer (see [`keys`]).
 
+pub mod alert;
 pub mod caller;
 pub mod check;
 pub mod decode;
@@ -30,6 +31,7 @@ pub mod rollout;
 pub mod secret;
 pub mod span;
 pub mod token;
+pub mod usage;
 pub mod volume;
 pub mod workload;
 

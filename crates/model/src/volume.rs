@@ -33,6 +33,9 @@ pub struct Volume {
     /// The space that was set aside for it.
     #[serde(default)]
     pub size: Option<Bytes>,
+    /// The space beyond which more was to be refused when it was made; the size when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Bytes>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Set when its node is to remove it; the record goes with the data.
@@ -91,8 +94,10 @@ pub struct VolumeView {
     pub node_name: Option<Name>,
     /// Space that was set aside for it on the node.
     pub size: Option<Bytes>,
-    /// Whether more than `size` is refused. Volumes are directories: placement counts their size, nothing stops
-    /// their growth.
+    /// Space beyond which more is refused, as it was when it was made.
+    pub limit: Option<Bytes>,
+    /// Whether more than `limit` is refused, as its node says. A volume without a size, one that was a directory before
+    /// it had one, and every one of a node without loop devices can grow without bound.
     pub size_enforced: bool,
     /// Whether it can be used.
     pub state: VolumeState,

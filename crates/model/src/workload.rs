@@ -407,6 +407,9 @@ pub struct VolumeSpec {
     /// Space that is set aside on the node.
     #[serde(default)]
     pub size: Option<Bytes>,
+    /// Space beyond which more is refused, where the node can do that; the size when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Bytes>,
     /// A directory of the node to bind instead; needs the permission `volume_bind`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_path: Option<String>,

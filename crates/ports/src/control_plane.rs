@@ -11,6 +11,7 @@ use univrs_model::ids::{InstanceId, NodeId};
 use univrs_model::instance::{InstanceOrder, Observation};
 use univrs_model::name::Name;
 use univrs_model::node::Node;
+use univrs_model::usage::{Measured, Measures};
 use univrs_model::volume::Volume;
 
 /// Why the control plane did not answer.
@@ -87,4 +88,22 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// # Errors
     /// See [`ControlPlaneError`]; nothing was taken in then, or all of it.
     async fn report(&self, node: &NodeId, report: Report) -> Result<(), ControlPlaneError>;
+
+    /// What the node told of windows that are not over, so that it can go on where it was.
+    ///
+    /// # Errors
+    /// See [`ControlPlaneError`].
+    async fn measured_before(&self, node: &NodeId) -> Result<Vec<Measured>, ControlPlaneError> {
+        let _ = node;
+        Ok(Vec::new())
+    }
+
+    /// Tells what was measured; each entry takes the place of the one before it.
+    ///
+    /// # Errors
+    /// See [`ControlPlaneError`]; nothing was taken in then, or all of it.
+    async fn measured(&self, node: &NodeId, measures: Measures) -> Result<(), ControlPlaneError> {
+        let _ = (node, measures);
+        Ok(())
+    }
 }

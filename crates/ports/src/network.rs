@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use univrs_model::ids::InstanceId;
+use univrs_model::name::Name;
 use univrs_model::workload::Protocol;
 
 /// A port of the host that leads to a port of an instance.
@@ -25,6 +26,8 @@ pub struct PublishedPort {
 pub struct AttachRequest {
     /// Which instance.
     pub instance: InstanceId,
+    /// Whose it is: instances of different organisations do not reach each other but through published ports.
+    pub org: Name,
     /// Its network namespace, as a file.
     pub netns: PathBuf,
     /// Ports of the host that lead to it.
@@ -44,6 +47,15 @@ pub struct Attachment {
     pub gateway: Ipv4Addr,
     /// Ports of the host that lead to it.
     pub ports: Vec<PublishedPort>,
+}
+
+/// Bytes that an instance sent and received since it was attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// To the instance.
+    pub received: u64,
+    /// From the instance.
+    pub sent: u64,
 }
 
 /// What can go wrong in the node's network.
@@ -124,6 +136,24 @@ pub trait Network: Send + Sync + 'static {
     /// # Errors
     /// When the records cannot be read.
     async fn attached(&self) -> Result<Vec<Attachment>, NetworkError>;
+
+    /// Says whose the addresses of the cluster's instances are. Instances reach those of their own organisation only; an
+    /// address that nobody was said to have is reached by none. In a network without addresses nothing happens.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    async fn separate(&self, homes: &BTreeMap<Ipv4Addr, String>) -> Result<(), NetworkError> {
+        let _ = homes;
+        Ok(())
+    }
+
+    /// What the instances that are attached sent and received; nothing where that is not counted.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    async fn traffic(&self) -> Result<BTreeMap<InstanceId, Traffic>, NetworkError> {
+        Ok(BTreeMap::new())
+    }
 
     /// The address of the bridge, where containers find the name server; absent in a network without one.
     fn gateway(&self) -> Option<Ipv4Addr>;

@@ -63,6 +63,15 @@ pub(crate) async fn remove(dir: &DataDir, identity: &Identity) -> Result<(), Fai
             source,
         })?;
     }
+    if is_root {
+        // What they hold stays; only the mounts and their loop devices go.
+        let path = dir.volumes();
+        univrs_runtime::volumes::release(&path).map_err(|source| Failure::File {
+            doing: "unmount volumes in",
+            path,
+            source,
+        })?;
+    }
     for leftover in [dir.instances(), dir.run_dir(&identity.node)] {
         match std::fs::remove_dir_all(&leftover) {
             Ok(()) => {}

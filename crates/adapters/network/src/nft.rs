@@ -3,8 +3,10 @@
 //! The rules are handed to the `nft` program; the table is a function of the book, so there is one code path
 //! for start, change and repair.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,6 +14,7 @@ use univrs_model::workload::Protocol;
 use univrs_ports::network::NetworkError;
 
 use crate::links::failed;
+use crate::names::host_end;
 use crate::range::Range;
 use crate::records::Book;
 
@@ -46,13 +49,41 @@ impl Nft {
         bridge: &str,
         cluster: Range,
         book: &Book,
+        separation: Option<&Separation>,
     ) -> Result<(), NetworkError> {
-        self.run(&ruleset(table, bridge, cluster, book), &format!("write nft table {table}"))
+        let mut script = ruleset(table, bridge, cluster, book);
+        if let Some(separation) = separation {
+            script.push_str(&separation.ruleset(table));
+        }
+        self.run(&script, &format!("write nft table {table}"))
     }
 
-    /// Removes the table; one that is not there is fine.
+    /// Whether the kernel can look at packets inside a bridge.
+    pub(crate) fn can_separate(&self, table: &str) -> bool {
+        let probe = format!("{table}_probe");
+        let nothing = Separation {
+            gateway: Ipv4Addr::UNSPECIFIED,
+            cluster: None,
+            ends: Vec::new(),
+            homes: BTreeMap::new(),
+        };
+        let script = format!("{}delete table bridge {probe}\n", nothing.ruleset(&probe));
+        self.run(&script, "look at packets inside a bridge").is_ok()
+    }
+
+    /// Removes the tables; one that is not there is fine.
     pub(crate) fn remove(&self, table: &str) -> Result<(), NetworkError> {
-        self.run(&emptied(table), &format!("delete nft table {table}"))
+        self.run(&emptied("inet", table), &format!("delete nft table {table}"))?;
+        if self.tables()?.lines().any(|line| line.trim() == format!("table bridge {table}")) {
+            self.run(&emptied("bridge", table), &format!("delete nft table {table} of bridges"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the table is there that looks at packets inside the bridge.
+    pub(crate) fn has_separation(&self, table: &str) -> Result<bool, NetworkError> {
+        let wanted = format!("table bridge {table}");
+        Ok(self.tables()?.lines().any(|line| line.trim() == wanted))
     }
 
     /// Whether the table exists.
@@ -112,8 +143,104 @@ fn first_line(said: &[u8]) -> String {
 }
 
 /// Deletes a table whether or not it is there: naming it first creates it.
-fn emptied(table: &str) -> String {
-    format!("table inet {table}\ndelete table inet {table}\n")
+fn emptied(family: &str, table: &str) -> String {
+    format!("table {family} {table}\ndelete table {family} {table}\n")
+}
+
+/// Who may reach whom: an instance those of its own organisation, the bridge, and what is outside the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Separation {
+    /// The bridge's address.
+    pub(crate) gateway: Ipv4Addr,
+    /// The cluster's range; absent when nothing is in it.
+    pub(crate) cluster: Option<Range>,
+    /// The host's end of each link, and the only address that may come in there.
+    pub(crate) ends: Vec<(String, Ipv4Addr)>,
+    /// Whose each address is.
+    pub(crate) homes: BTreeMap<Ipv4Addr, String>,
+}
+
+impl Separation {
+    /// What follows from the book.
+    pub(crate) fn of(cluster: Range, book: &Book) -> Self {
+        let mut homes = book.homes.clone();
+        for record in book.records.values() {
+            homes.extend(record.org.clone().map(|org| (record.address, org)));
+        }
+        let ends = book.records.iter().map(|(instance, record)| (host_end(instance), record.address));
+        Self { gateway: book.gateway(), cluster: Some(cluster), ends: ends.collect(), homes }
+    }
+
+    /// The table as nft reads it. It is one of the family of bridges: packets between two instances of a node never
+    /// leave the bridge, and those from and to other nodes pass it too.
+    fn ruleset(&self, table: &str) -> String {
+        let Self { gateway, cluster, ends, homes } = self;
+        let mut orgs: BTreeMap<&str, Vec<Ipv4Addr>> = BTreeMap::new();
+        for (address, org) in homes {
+            orgs.entry(org).or_default().push(*address);
+        }
+        let list = |all: Vec<String>| match all.is_empty() {
+            true => String::new(),
+            false => format!("        elements = {{ {} }}\n", all.join(", ")),
+        };
+        let inside = cluster.map_or_else(|| "0.0.0.0/32".to_owned(), |cluster| cluster.to_string());
+        let refuse = format!("ip daddr {gateway} accept\n        ip daddr {inside} drop");
+        let near = |address: &Ipv4Addr| self.ends.iter().any(|(_, end)| end == address);
+        let (mut sets, mut chains) = (String::new(), String::new());
+        let (mut verdicts, mut far) = (Vec::new(), Vec::new());
+        for (number, members) in orgs.into_values().enumerate() {
+            for address in &members {
+                let verdict = format!("{address} : jump from_{number}");
+                if near(address) { verdicts.push(verdict) } else { far.push(verdict) }
+            }
+            let members = members.iter().map(ToString::to_string).collect();
+            // Writing to a string cannot fail.
+            let _ =
+                write!(sets, "    set org_{number} {{\n        type ipv4_addr\n{}    }}\n", list(members));
+            let _ = write!(
+                chains,
+                "    chain from_{number} {{\n        ip daddr @org_{number} accept\n        {refuse}\n    }}\n"
+            );
+        }
+        let links = list(ends.iter().map(|(link, _)| format!("\"{link}\"")).collect());
+        let ends = list(ends.iter().map(|(link, address)| format!("{link} . {address}")).collect());
+        let (verdicts, far) = (list(verdicts), list(far));
+        format!(
+            "{emptied}table bridge {table} {{
+{sets}{chains}    set links {{
+        type ifname
+{links}    }}
+    set ends {{
+        type ifname . ipv4_addr
+{ends}    }}
+    map homes {{
+        type ipv4_addr : verdict
+{verdicts}    }}
+    map far {{
+        type ipv4_addr : verdict
+{far}    }}
+    # An instance speaks with its own address only, and to those of its organisation, the bridge, and the outside. This
+    # comes before br_netfilter, which Docker loads, shows packets to other rules: those know where a published port leads.
+    chain prerouting {{
+        type filter hook prerouting priority -200; policy accept;
+        iifname != @links accept
+        ether type ip6 drop
+        ether type ip iifname . ip saddr != @ends drop
+        ether type arp iifname . arp saddr ip != @ends drop
+        ip saddr vmap @homes
+        {refuse}
+    }}
+    # What comes from other nodes carries the address of who sent it there.
+    chain postrouting {{
+        type filter hook postrouting priority 0; policy accept;
+        oifname != @links accept
+        ip saddr vmap @far
+    }}
+}}
+",
+            emptied = emptied("bridge", table),
+        )
+    }
 }
 
 /// The whole table as nft reads it.
@@ -157,7 +284,7 @@ fn ruleset(table: &str, bridge: &str, cluster: Range, book: &Book) -> String {
     }}
 }}
 ",
-        emptied = emptied(table),
+        emptied = emptied("inet", table),
     )
 }
 
@@ -203,7 +330,8 @@ mod tests {
             PublishedPort { host_port: 5353, container_port: 53, protocol: Protocol::Udp },
         ];
         let address = book.take_address().unwrap();
-        book.records.insert(InstanceId::from_bits(1), Record { address, netns: "/n".into(), ports });
+        book.records
+            .insert(InstanceId::from_bits(1), Record { address, org: None, netns: "/n".into(), ports });
         book
     }
 

@@ -1,5 +1,6 @@
 //! The network of a real node: a bridge, a link per instance, and packet rules.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use univrs_model::ids::{InstanceId, NodeId};
-use univrs_ports::network::{AttachRequest, Attachment, Network, NetworkError};
+use univrs_ports::network::{AttachRequest, Attachment, Network, NetworkError, Traffic};
 
 use crate::links::{Links, failed};
 use crate::names::Names;
@@ -167,6 +168,14 @@ impl Network for NodeNetwork {
 
     async fn attached(&self) -> Result<Vec<Attachment>, NetworkError> {
         self.ask(Command::Attached).await
+    }
+
+    async fn separate(&self, homes: &BTreeMap<Ipv4Addr, String>) -> Result<(), NetworkError> {
+        self.ask(|answer| Command::Separate(homes.clone(), answer)).await
+    }
+
+    async fn traffic(&self) -> Result<BTreeMap<InstanceId, Traffic>, NetworkError> {
+        self.ask(Command::Traffic).await
     }
 
     fn gateway(&self) -> Option<Ipv4Addr> {

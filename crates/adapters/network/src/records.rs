@@ -22,6 +22,9 @@ const FIRST_OFFSET: u32 = 2;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) address: Ipv4Addr,
+    /// Whose it is; not known of what an older version attached.
+    #[serde(default)]
+    pub(crate) org: Option<String>,
     pub(crate) netns: PathBuf,
     pub(crate) ports: Vec<PublishedPort>,
 }
@@ -33,6 +36,9 @@ pub(crate) struct Book {
     /// Whether this node turned on the forwarding of packets on its machine.
     pub(crate) forwarding_is_ours: bool,
     pub(crate) records: BTreeMap<InstanceId, Record>,
+    /// Whose the addresses of other nodes' instances are: kept, so that a new process cuts nobody off before it is told.
+    #[serde(default)]
+    pub(crate) homes: BTreeMap<Ipv4Addr, String>,
     released: VecDeque<Ipv4Addr>,
     next_fresh: u32,
 }
@@ -43,6 +49,7 @@ impl Book {
             range,
             forwarding_is_ours: false,
             records: BTreeMap::new(),
+            homes: BTreeMap::new(),
             released: VecDeque::new(),
             next_fresh: FIRST_OFFSET,
         }
@@ -233,7 +240,7 @@ mod tests {
         let mut book = Book::new("10.0.0.0/24".parse().unwrap());
         let (one, two) = (InstanceId::from_bits(1), InstanceId::from_bits(2));
         let address = book.take_address().unwrap();
-        let record = Record { address, netns: "/x".into(), ports: vec![port(80, Protocol::Tcp)] };
+        let record = Record { address, org: None, netns: "/x".into(), ports: vec![port(80, Protocol::Tcp)] };
         book.records.insert(one.clone(), record);
         assert_eq!(book.conflict(&two, &[port(80, Protocol::Udp)]), None);
         assert_eq!(book.conflict(&one, &[port(80, Protocol::Tcp)]), None);
@@ -249,7 +256,10 @@ mod tests {
         assert_eq!(file.load().unwrap(), None);
         let mut book = Book::new("10.0.0.0/24".parse().unwrap());
         let address = book.take_address().unwrap();
-        book.records.insert(InstanceId::from_bits(9), Record { address, netns: "/n".into(), ports: vec![] });
+        book.records.insert(
+            InstanceId::from_bits(9),
+            Record { address, org: None, netns: "/n".into(), ports: vec![] },
+        );
         file.save(&book).unwrap();
         assert_eq!(file.load().unwrap(), Some(book));
         file.delete().unwrap();

@@ -31,7 +31,7 @@ impl SimulatedNetwork {
 #[async_trait]
 impl Network for SimulatedNetwork {
     async fn attach(&self, request: &AttachRequest) -> Result<Attachment, NetworkError> {
-        let AttachRequest { instance, netns, ports } = request;
+        let AttachRequest { instance, org, netns, ports } = request;
         let mut book = self.book();
         if let Some((port, holder)) = book.conflict(instance, ports) {
             return Err(NetworkError::PortTaken { port, holder });
@@ -41,7 +41,9 @@ impl Network for SimulatedNetwork {
             Some(address) => address,
             None => book.take_address()?,
         };
-        book.records.insert(instance.clone(), Record { address, netns: netns.clone(), ports: ports.clone() });
+        let org = Some(org.to_string());
+        let record = Record { address, org, netns: netns.clone(), ports: ports.clone() };
+        book.records.insert(instance.clone(), record);
         Ok(Attachment {
             instance: instance.clone(),
             address,
@@ -81,7 +83,12 @@ mod tests {
 
     fn request(bits: u128, host_port: u16) -> AttachRequest {
         let ports = vec![PublishedPort { host_port, container_port: 80, protocol: Protocol::Tcp }];
-        AttachRequest { instance: InstanceId::from_bits(bits), netns: "/none".into(), ports }
+        AttachRequest {
+            instance: InstanceId::from_bits(bits),
+            org: univrs_model::name::Name::default_org(),
+            netns: "/none".into(),
+            ports,
+        }
     }
 
     #[tokio::test]

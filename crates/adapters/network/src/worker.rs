@@ -4,6 +4,7 @@
 //! Records are written before the kernel is changed and after it is changed back, so after a crash the kernel
 //! never holds more than the records say.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -12,14 +13,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use univrs_model::ids::InstanceId;
-use univrs_ports::network::{AttachRequest, Attachment, NetworkError};
+use univrs_ports::network::{AttachRequest, Attachment, NetworkError, Traffic};
 
 use crate::docker_rules;
 use crate::inside::{configure, open_netns};
 use crate::links::{Inner, Links, failed};
 use crate::machine;
 use crate::names::{Names, host_end};
-use crate::nft::{Nft, legacy_tables};
+use crate::nft::{Nft, Separation, legacy_tables};
 use crate::node::NetworkOptions;
 use crate::range::Range;
 use crate::records::{Book, BookFile, Record};
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Attach(AttachRequest, Answer<Attachment>),
     Detach(InstanceId, Answer<()>),
     Attached(Answer<Vec<Attachment>>),
+    Separate(BTreeMap<Ipv4Addr, String>, Answer<()>),
+    Traffic(Answer<BTreeMap<InstanceId, Traffic>>),
     Purge(Answer<()>),
 }
 
@@ -43,6 +46,8 @@ pub(crate) struct Worker {
     nft: Nft,
     file: BookFile,
     book: Book,
+    /// Whether the kernel can keep organisations apart.
+    separates: bool,
     /// Nothing is there and nothing is missed.
     purged: bool,
     check_every: Duration,
@@ -67,7 +72,14 @@ impl Worker {
             book.forwarding_is_ours = ours;
         }
         let (cluster, mtu, check_every) = (options.cluster, options.mtu, options.check_every);
-        let mut worker = Self { names, cluster, mtu, links, nft, file, book, purged: false, check_every };
+        let separates = nft.can_separate(&names.table);
+        if !separates {
+            tracing::warn!(
+                "this kernel cannot look into bridges: organisations reach each other's instances"
+            );
+        }
+        let purged = false;
+        let mut worker = Self { names, cluster, mtu, links, nft, file, book, separates, purged, check_every };
         worker.begin().await?;
         Ok(worker)
     }
@@ -92,6 +104,8 @@ impl Worker {
                 Command::Attach(request, answer) => drop(answer.send(self.attach(&request).await)),
                 Command::Detach(instance, answer) => drop(answer.send(self.detach(&instance).await)),
                 Command::Attached(answer) => drop(answer.send(Ok(self.book.attachments()))),
+                Command::Separate(homes, answer) => drop(answer.send(self.separate(homes))),
+                Command::Traffic(answer) => drop(answer.send(self.traffic())),
                 Command::Purge(answer) => drop(answer.send(self.purge().await)),
             }
         }
@@ -145,7 +159,9 @@ impl Worker {
             self.pass_docker();
         }
         let whole = self.purged
-            || (self.links.find(&self.names.bridge).await?.is_some() && self.nft.has(&self.names.table)?);
+            || (self.links.find(&self.names.bridge).await?.is_some()
+                && self.nft.has(&self.names.table)?
+                && (!self.separates || self.nft.has_separation(&self.names.table)?));
         if whole {
             return Ok(());
         }
@@ -172,7 +188,41 @@ impl Worker {
     }
 
     fn write_rules(&self) -> Result<(), NetworkError> {
-        self.nft.apply(&self.names.table, &self.names.bridge, self.cluster, &self.book)
+        let separation = self.separation();
+        self.nft.apply(&self.names.table, &self.names.bridge, self.cluster, &self.book, separation.as_ref())
+    }
+
+    fn separation(&self) -> Option<Separation> {
+        self.separates.then(|| Separation::of(self.cluster, &self.book))
+    }
+
+    /// Takes in whose the addresses of the cluster are, and writes the rules if that changes them.
+    fn separate(&mut self, mut homes: BTreeMap<Ipv4Addr, String>) -> Result<(), NetworkError> {
+        // Of its own instances the node knows better.
+        homes.retain(|address, _| !self.book.range.contains(*address));
+        if homes == self.book.homes {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.book.homes, homes);
+        if self.purged {
+            return Ok(());
+        }
+        let written = self.write_rules().and_then(|()| self.file.save(&self.book));
+        if written.is_err() {
+            // So that it is tried again with the next change.
+            self.book.homes = before;
+        }
+        written
+    }
+
+    /// What the host's ends of the links have counted.
+    fn traffic(&self) -> Result<BTreeMap<InstanceId, Traffic>, NetworkError> {
+        // That of this thread, which is in the node's namespace.
+        let text = std::fs::read_to_string("/proc/thread-self/net/dev")
+            .map_err(|error| failed("read the counters of links", error))?;
+        let counted = counters(&text);
+        let of = |instance: &InstanceId| Some((instance.clone(), *counted.get(&*host_end(instance))?));
+        Ok(self.book.records.keys().filter_map(of).collect())
     }
 
     /// The instance's link from the bridge into its namespace, as its record says.
@@ -208,7 +258,7 @@ impl Worker {
     }
 
     async fn attach(&mut self, request: &AttachRequest) -> Result<Attachment, NetworkError> {
-        let AttachRequest { instance, netns, ports } = request;
+        let AttachRequest { instance, org, netns, ports } = request;
         if let Some((port, holder)) = self.book.conflict(instance, ports) {
             return Err(NetworkError::PortTaken { port, holder });
         }
@@ -217,9 +267,10 @@ impl Worker {
             Some(record) => record.address,
             None => self.book.take_address()?,
         };
-        let record = Record { address, netns: netns.clone(), ports: ports.clone() };
+        let record =
+            Record { address, org: Some(org.to_string()), netns: netns.clone(), ports: ports.clone() };
         self.book.records.insert(instance.clone(), record.clone());
-        let rules_change = before.as_ref().map_or(!ports.is_empty(), |old| old.ports != record.ports);
+        let rules_change = before.as_ref() != Some(&record);
         match self.realize(instance, before.as_ref() != Some(&record), rules_change).await {
             Ok(()) => self.book.attachment(instance).ok_or_else(|| failed("attach", "the record vanished")),
             Err(error) => {
@@ -270,8 +321,7 @@ impl Worker {
     async fn detach(&mut self, instance: &InstanceId) -> Result<(), NetworkError> {
         self.links.delete(&host_end(instance)).await?;
         let Some(record) = self.book.remove(instance) else { return Ok(()) };
-        let rules = if record.ports.is_empty() { Ok(()) } else { self.write_rules() };
-        if let Err(error) = rules {
+        if let Err(error) = self.write_rules() {
             self.book.records.insert(instance.clone(), record);
             return Err(error);
         }
@@ -284,6 +334,18 @@ impl Worker {
         self.purged = true;
         Ok(())
     }
+}
+
+/// The counters of all links by name, from the table of the kernel: what the host's end receives, the instance sent.
+fn counters(text: &str) -> BTreeMap<&str, Traffic> {
+    let line = |line: &'_ str| -> Option<(usize, Traffic)> {
+        let (name, numbers) = line.split_once(':')?;
+        let mut numbers = numbers.split_ascii_whitespace();
+        let sent = numbers.next()?.parse().ok()?;
+        let received = numbers.nth(7)?.parse().ok()?;
+        Some((name.len(), Traffic { received, sent }))
+    };
+    text.lines().filter_map(|one| line(one).map(|(end, seen)| (one[..end].trim(), seen))).collect()
 }
 
 /// Removes all a node may have made, without making anything first. Parts that are missing are fine.
@@ -326,4 +388,23 @@ async fn remove_all(
         machine::stop_forwarding()?;
     }
     file.delete()
+}
+
+#[cfg(test)]
+mod tests {
+    use univrs_ports::network::Traffic;
+
+    use super::counters;
+
+    #[test]
+    fn counters_are_read_from_the_kernels_table() {
+        let text = "Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo:     100       1    0    0    0     0          0         0      200       1    0    0    0     0       0          0
+uve3f9k2m8qxzab: 1503     12    0    0    0     0          0         0   70021      99    0    0    0     0       0          0
+";
+        let read = counters(text);
+        assert_eq!(read["uve3f9k2m8qxzab"], Traffic { received: 70_021, sent: 1503 });
+        assert_eq!(read.len(), 2);
+    }
 }

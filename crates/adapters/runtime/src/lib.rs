@@ -33,6 +33,7 @@ mod spec;
 mod sys;
 mod teardown;
 mod users;
+pub mod volumes;
 
 pub use docker::{DockerOptions, DockerRuntime};
 pub use oci::{OciOptions, OciRuntime};

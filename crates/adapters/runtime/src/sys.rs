@@ -82,3 +82,75 @@ pub(crate) fn trim_heaps() {
     // SAFETY: the allocator locks its heaps one by one and returns pages that no allocation uses.
     unsafe { nix::libc::malloc_trim(0) };
 }
+
+/// What a loop device is told of itself, as the kernel lays it out (`struct loop_info64`).
+#[repr(C)]
+struct LoopInfo {
+    device: u64,
+    inode: u64,
+    rdevice: u64,
+    offset: u64,
+    size_limit: u64,
+    number: u32,
+    encrypt_type: u32,
+    encrypt_key_size: u32,
+    flags: u32,
+    file_name: [u8; 64],
+    crypt_name: [u8; 64],
+    encrypt_key: [u8; 32],
+    init: [u64; 2],
+}
+
+/// `struct loop_config`.
+#[repr(C)]
+struct LoopConfig {
+    file: u32,
+    block_size: u32,
+    info: LoopInfo,
+    reserved: [u64; 8],
+}
+
+/// `LOOP_CTL_GET_FREE`, `LOOP_CONFIGURE`, `LOOP_SET_CAPACITY` and `LO_FLAGS_AUTOCLEAR` of the kernel's `linux/loop.h`.
+const LOOP_GET_FREE: nix::libc::Ioctl = 0x4c82;
+const LOOP_CONFIGURE: nix::libc::Ioctl = 0x4c0a;
+const LOOP_SET_CAPACITY: nix::libc::Ioctl = 0x4c07;
+const LOOP_AUTOCLEAR: u32 = 4;
+
+/// The number of a loop device that nobody uses now.
+pub(crate) fn free_loop(control: BorrowedFd<'_>) -> nix::Result<u64> {
+    // SAFETY: the call takes no argument and touches no memory of this process.
+    let number = unsafe { nix::libc::ioctl(control.as_raw_fd(), LOOP_GET_FREE) };
+    nix::errno::Errno::result(number).map(|number| u64::try_from(number).unwrap_or(0))
+}
+
+/// Puts a file behind a loop device, which lets it go by itself when its last user has closed it. It takes Linux 5.8.
+pub(crate) fn configure_loop(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> nix::Result<()> {
+    let info = LoopInfo {
+        device: 0,
+        inode: 0,
+        rdevice: 0,
+        offset: 0,
+        size_limit: 0,
+        number: 0,
+        encrypt_type: 0,
+        encrypt_key_size: 0,
+        flags: LOOP_AUTOCLEAR,
+        file_name: [0; 64],
+        crypt_name: [0; 64],
+        encrypt_key: [0; 32],
+        init: [0; 2],
+    };
+    let number = u32::try_from(file.as_raw_fd()).map_err(|_| nix::errno::Errno::EBADF)?;
+    let config = LoopConfig { file: number, block_size: 0, info, reserved: [0; 8] };
+    // SAFETY: both descriptors are open for the length of the call, and the kernel only reads the structure, which has
+    // its layout.
+    let result = unsafe { nix::libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) };
+    nix::errno::Errno::result(result).map(drop)
+}
+
+/// Makes a loop device as large as its file is now.
+pub(crate) fn resize_loop(device: BorrowedFd<'_>) -> nix::Result<()> {
+    // SAFETY: the call takes no argument and touches no memory of this process.
+    let result = unsafe { nix::libc::ioctl(device.as_raw_fd(), LOOP_SET_CAPACITY, 0) };
+    nix::errno::Errno::result(result).map(drop)
+}

@@ -112,7 +112,11 @@ impl Reader<'_> {
         }
         // Not of the specification: the place where a size can be said without breaking other tools.
         let bytes = declared.get("x-size").map(|value| self.take(&at("x-size"), size(value)));
-        storage.add(VolumeSpec { name, size: bytes.flatten(), host_path: None }, target, read_only);
+        storage.add(
+            VolumeSpec { name, size: bytes.flatten(), limit: None, host_path: None },
+            target,
+            read_only,
+        );
     }
 
     fn bind(&mut self, field: &str, source: &str, target: &str, read_only: bool, storage: &mut Storage) {
@@ -128,7 +132,11 @@ impl Reader<'_> {
             format!("bind{}", source.trim_end_matches('/').replace(['/', '_', '.'], "-").to_lowercase());
         let label: String = label.chars().take(63).collect();
         let Some(name) = self.label(field, label.trim_end_matches('-')) else { return };
-        storage.add(VolumeSpec { name, size: None, host_path: Some(source.to_owned()) }, target, read_only);
+        storage.add(
+            VolumeSpec { name, size: None, limit: None, host_path: Some(source.to_owned()) },
+            target,
+            read_only,
+        );
     }
 
     fn label(&mut self, field: &str, text: &str) -> Option<Name> {

@@ -154,6 +154,7 @@ fn workload(mut document: Value, context: &Context<'_>) -> Result<(WorkloadSpec,
         let size: Bytes = size.parse().map_err(|error| format!("{error}"))?;
         let request = Bytes::new(size.get().div_ceil(4));
         volume["size"] = json!(request);
+        volume["limit"] = json!(size);
         add_times(&mut amount.limits, replicas, Cpu::millicores(0), Bytes::new(0), size);
         add_times(&mut amount.requests, replicas, Cpu::millicores(0), Bytes::new(0), request);
     }

@@ -33,6 +33,7 @@ mod sockets;
 mod tokens;
 mod topologies;
 mod volumes;
+mod watching;
 mod workloads;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use univrs_control::Control;
 use univrs_ports::clock::Clock;
 use univrs_ports::images::ImageLibrary;
 use univrs_ports::mesh::Mesh;
+use univrs_ports::notify::Notifier;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -73,6 +75,8 @@ pub struct App {
     pub mesh: Arc<dyn Mesh>,
     /// Other nodes, as gossip and discovery see them.
     pub peers: Peers,
+    /// Checks where alerts are to be told.
+    pub notifier: Arc<dyn Notifier>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// What Prometheus sees.
@@ -120,6 +124,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(secrets::router())
         .merge(volumes::router())
         .merge(resources::router())
+        .merge(watching::router())
         .merge(history::router())
         .merge(operations::router())
         .merge(topologies::router())

@@ -7,7 +7,7 @@ use axum::{Extension, Json as Reply};
 use univrs_control::Plan;
 use univrs_model::caller::Caller;
 use univrs_model::name::Name;
-use univrs_model::org::{OrgSpec, OrgView};
+use univrs_model::org::{OrgChange, OrgSpec, OrgView};
 use univrs_model::resource::Quota;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -20,7 +20,10 @@ use crate::workloads::WriteQuery;
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get)).routes(routes!(quota, set_quota))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, change))
+        .routes(routes!(quota, set_quota))
 }
 
 /// The organisations that the caller may see, by name.
@@ -44,6 +47,25 @@ async fn get(
     Path(org): Path<String>,
 ) -> Result<Reply<OrgView>, Problem> {
     Ok(Reply(app.control.get_org(&caller, &org)?))
+}
+
+/// Gives an organisation another tier. What is there already stays.
+#[utoipa::path(put, path = "/api/orgs/{org}", tag = "access", params(("org" = String, Path), WriteQuery),
+    request_body = OrgChange, responses((status = OK, body = OrgView),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn change(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(org): Path<String>,
+    Query(query): Query<WriteQuery>,
+    body: Json<OrgChange>,
+) -> Result<Response, Problem> {
+    if query.dry_run {
+        let planning = app.control.planning();
+        let outcome = planning.change_org(&caller, &org, &body.value).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
+    }
+    Ok(Reply(app.control.change_org(&caller, &org, &body.value).await?).into_response())
 }
 
 fn named(org: &str) -> Result<Name, Problem> {

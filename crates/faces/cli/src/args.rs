@@ -13,9 +13,7 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, RecoverArgs, UpArgs};
 use crate::{
-    audit, completion, dashboard, deploy, events, image, install, join_token, lab, mcp, mesh, node, openapi,
-    operation, org, plans, proxy, resource, run, secret, status, template, token, topology, version, volume,
-    workload,
+    alert, audit, completion, dashboard, deploy, events, image, install, join_token, lab, mcp, mesh, node, openapi, operation, org, plans, proxy, resource, run, secret, status, template, token, topology, usage, version, volume, workload,
 };
 
 /// Runs containers on many machines
@@ -156,6 +154,11 @@ pub(crate) enum Verb {
     /// What resources are deployed through
     #[command(subcommand, visible_alias = "providers")]
     Provider(template::ProviderVerb),
+    /// What resources used and what that cost
+    Usage(usage::UsageArgs),
+    /// What someone should be told
+    #[command(subcommand, visible_alias = "alerts")]
+    Alert(alert::AlertVerb),
     /// Files of clouds: checked, priced, emitted on this machine
     #[command(subcommand)]
     Topology(topology::TopologyVerb),
@@ -212,6 +215,8 @@ impl Verb {
             Self::Resource(verb) => verb.run(context).await,
             Self::Template(verb) => verb.run(context).await,
             Self::Provider(verb) => verb.run(context).await,
+            Self::Usage(args) => args.run(context).await,
+            Self::Alert(verb) => verb.run(context).await,
             Self::Topology(verb) => verb.run(context),
             Self::Lab(verb) => verb.run(context).await,
             Self::Mesh(verb) => verb.run(context).await,

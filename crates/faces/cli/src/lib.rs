@@ -4,6 +4,7 @@
 //! [`ClientCommand`] that [`run()`] executes against a server. Standard output carries data, standard error
 //! carries talk; the exit code tells how it ended ([`Exit`]).
 
+mod alert;
 mod args;
 mod audit;
 mod backup;
@@ -44,6 +45,7 @@ mod terminal;
 mod token;
 mod topology;
 mod up;
+mod usage;
 mod version;
 mod volume;
 mod wait;

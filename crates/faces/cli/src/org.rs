@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use univrs_model::name::Name;
-use univrs_model::org::{OrgSpec, OrgView};
+use univrs_model::org::{OrgChange, OrgSpec, OrgView};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -20,6 +20,16 @@ pub(crate) enum OrgVerb {
     Create {
         /// Its name
         name: Name,
+        /// Its tier: free, basic, pro or enterprise; the last when absent
+        #[arg(long)]
+        tier: Option<String>,
+    },
+    /// Give an organisation another tier
+    Tier {
+        /// Its name
+        name: Name,
+        /// The tier: free, basic, pro or enterprise
+        tier: String,
     },
 }
 
@@ -31,11 +41,17 @@ impl OrgVerb {
                 let body = listing.body.clone();
                 table(&listing.decode()?).print(context, &body)?;
             }
-            Self::Create { name } => {
-                let reply = context.client.create_org(&OrgSpec { name }).await?;
+            Self::Create { name, tier } => {
+                let reply = context.client.create_org(&OrgSpec { name, tier }).await?;
                 let made = reply.value()?;
                 context.talk(&format!("organisation {} made", made.name))?;
                 show::written(context, reply.body(), made.id.as_str(), made.name.as_str())?;
+            }
+            Self::Tier { name, tier } => {
+                let reply = context.client.change_org(name.as_str(), &OrgChange { tier }).await?;
+                let changed = reply.value()?;
+                context.talk(&format!("organisation {} has tier {}", changed.name, changed.tier))?;
+                show::written(context, reply.body(), changed.id.as_str(), changed.name.as_str())?;
             }
         }
         Ok(Exit::Ok)
@@ -46,7 +62,15 @@ fn table(orgs: &[OrgView]) -> Table {
     let row = |org: &OrgView| Row {
         id: org.id.to_string(),
         name: org.name.to_string(),
-        cells: vec![org.name.as_str().into(), Cell::Time(Some(org.created_at)), org.id.as_str().into()],
+        cells: vec![
+            org.name.as_str().into(),
+            org.tier.as_str().into(),
+            Cell::Time(Some(org.created_at)),
+            org.id.as_str().into(),
+        ],
     };
-    Table { columns: vec![column("NAME"), column("AGE"), wide("ID")], rows: orgs.iter().map(row).collect() }
+    Table {
+        columns: vec![column("NAME"), column("TIER"), column("AGE"), wide("ID")],
+        rows: orgs.iter().map(row).collect(),
+    }
 }

@@ -118,6 +118,9 @@ pub struct UpArgs {
     /// Directory of this machine that workloads may bind, with all below it; may be repeated, none when absent
     #[arg(long = "allow-bind", env = "UNIVRS_ALLOW_BIND", value_name = "DIR", value_delimiter = ',', value_parser = absolute)]
     pub allow_bind: Vec<PathBuf>,
+    /// Let alerts be told at addresses that are not public; organisations could then reach what only this machine can
+    #[arg(long, env = "UNIVRS_ALLOW_PRIVATE_WEBHOOKS")]
+    pub allow_private_webhooks: bool,
     /// Folder of image archives; one that names an image is taken in when that image is wanted and not here
     #[arg(long, env = "UNIVRS_IMAGE_DIR", value_name = "DIR")]
     pub image_dir: Option<PathBuf>,

@@ -25,6 +25,7 @@ mod tokens;
 mod tunnel;
 mod types;
 mod volumes;
+mod watching;
 mod workloads;
 
 pub use error::{Error, Problem};

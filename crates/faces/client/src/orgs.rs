@@ -1,9 +1,10 @@
 //! Organisations: everything under `/api/orgs`.
 
-use univrs_model::org::{OrgSpec, OrgView};
+use reqwest::Method;
+use univrs_model::org::{OrgChange, OrgSpec, OrgView};
 
 use crate::error::Error;
-use crate::request::{Client, Page, Reply};
+use crate::request::{Body, Client, Page, Reply, Request};
 use crate::types::List;
 
 impl Client {
@@ -21,5 +22,15 @@ impl Client {
     /// As every request.
     pub async fn create_org(&self, spec: &OrgSpec) -> Result<Reply<OrgView>, Error> {
         self.post(&["api", "orgs"], spec).await
+    }
+
+    /// Changes an organisation.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn change_org(&self, name: &str, change: &OrgChange) -> Result<Reply<OrgView>, Error> {
+        let body = serde_json::json!(change);
+        let path = ["api", "orgs", name];
+        self.send(Request { body: Body::Json(&body), ..Request::new(Method::PUT, &path) }).await
     }
 }

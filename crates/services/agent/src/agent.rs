@@ -19,10 +19,12 @@ use univrs_ports::control_plane::{ControlPlane, ControlPlaneError};
 use univrs_ports::images::Images;
 use univrs_ports::network::{Attachment, Network};
 use univrs_ports::runtime::{Runtime, RuntimeInventory};
+use univrs_ports::volumes::Volumes;
 
 use crate::alone;
 use crate::driver::{Adopted, Driver};
 use crate::images::{ImageKeeper, OnCollected};
+use crate::measure::Measuring;
 use crate::reporter::Reporter;
 use crate::secrets::Secrets;
 use crate::volumes;
@@ -47,6 +49,8 @@ pub struct Machine {
     pub instances_dir: PathBuf,
     /// Where volumes lie.
     pub volumes_dir: PathBuf,
+    /// Makes, bounds and removes them there.
+    pub volumes: Arc<dyn Volumes>,
     /// Directories of this machine that workloads may bind, with all below them.
     pub bind_paths: Vec<PathBuf>,
     /// Where secrets come from and where their files go.
@@ -129,9 +133,16 @@ impl Agent {
             let removing = volumes::remove_unwanted(
                 self.node.id.clone(),
                 Arc::clone(&self.control),
-                machine.volumes_dir.clone(),
+                Arc::clone(&machine.volumes),
             );
             tasks.spawn(shutdown.clone().run_until_cancelled_owned(removing));
+            let measuring = Measuring {
+                node: self.node.id.clone(),
+                machine: machine.clone(),
+                control: Arc::clone(&self.control),
+                clock: Arc::clone(&self.clock),
+            };
+            tasks.spawn(shutdown.clone().run_until_cancelled_owned(measuring.run()));
             self.drive(machine, &reporter, cut_off_seen, &tasks, &shutdown).await;
             tasks.close();
             tasks.wait().await;

@@ -4,6 +4,7 @@
 //! - `driver` is the only code that calls runtime, images and network; what to do next is decided by the pure
 //!   [`univrs_rollout::life`].
 //! - `secrets` brings the values of secrets into containers, past every disk.
+//! - `measure` reads what resources use and tells it once a minute.
 //! - `reporter` batches observations, so that a busy node writes little.
 //!
 //! Containers outlive this process: at the start the agent adopts what it finds and only then follows orders.
@@ -15,6 +16,7 @@ mod container;
 mod driver;
 mod events;
 mod images;
+mod measure;
 mod probe;
 mod reporter;
 mod secrets;

@@ -154,9 +154,14 @@ impl Around {
 
     /// Where a volume lies: it belongs to the place among the siblings, so that a replacement finds its data.
     fn volume_dir(&self, order: &InstanceOrder, volume: &Name) -> PathBuf {
+        self.machine.volumes_dir.join(self.volume_path(order, volume))
+    }
+
+    /// The same, below the directory of volumes.
+    fn volume_path(&self, order: &InstanceOrder, volume: &Name) -> PathBuf {
         let assignment = &order.assignment;
         let place = place(assignment, &order.spec).unwrap_or_else(|| assignment.slot.to_string());
-        self.machine.volumes_dir.join(path(&assignment.org, &assignment.workload, volume, &place))
+        path(&assignment.org, &assignment.workload, volume, &place)
     }
 
     async fn prepare_storage(&self) -> Result<(), Fault> {
@@ -170,11 +175,23 @@ impl Around {
             })
         };
         make(self.files_dir())?;
-        for volume in order.spec.local_volumes() {
-            make(self.volume_dir(order, &volume.name))?;
-        }
+        self.make_volumes(order).await?;
         for path in order.spec.volumes.iter().filter_map(|volume| volume.host_path.as_deref()) {
             self.may_bind(Path::new(path))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the volumes that are missing, and mounts those that are not: a container that starts without its volume
+    /// would write beside it.
+    async fn make_volumes(&self, order: &InstanceOrder) -> Result<(), Fault> {
+        for volume in order.spec.local_volumes() {
+            let at = self.volume_path(order, &volume.name);
+            self.machine
+                .volumes
+                .ensure(&at, volume.limit.or(volume.size))
+                .await
+                .map_err(|error| Fault { message: error.to_string(), temporary: true })?;
         }
         Ok(())
     }
@@ -221,6 +238,7 @@ impl Around {
         let sandbox = self.open_sandbox().await?;
         let request = AttachRequest {
             instance: self.id.clone(),
+            org: order.assignment.org.clone(),
             netns: sandbox.netns.unwrap_or_default(),
             ports: container::published_ports(order),
         };
@@ -275,6 +293,7 @@ impl Around {
             Some(image) => image.clone(),
             None => self.machine.images.prepare(&wanted.image, PullPolicy::IfAbsent).await?,
         };
+        self.make_volumes(order).await?;
         let values = self.machine.secrets.values(order).await?;
         let secrets = self.machine.secrets.deliver(order, name, &values).map_err(|error| Fault {
             message: format!("failed to write its secrets: {error}"),

@@ -41,7 +41,9 @@ impl GuardedStore {
             Op::Put { key, .. } | Op::Delete(key) => key.as_str(),
             Op::DeletePrefix(_) => return Err(self.denied("remove many keys at once")),
         };
-        let observed = at.starts_with(&keys::observed_by(&self.node));
+        let observed = at.starts_with(&keys::observed_by(&self.node))
+            || at.starts_with(&keys::measured_by(&self.node))
+            || at == keys::measured_volumes(&self.node);
         if at == keys::node(&self.node) || at == keys::node_alive(&self.node) || observed {
             return Ok(());
         }
@@ -83,7 +85,21 @@ fn is_visible(key: &str) -> bool {
         return false;
     }
     let kind = keys::split(key).map(|(_, kind, _)| kind);
-    !matches!(kind, Some("data-key" | "audit" | "request" | "plan" | "operation" | "event"))
+    !matches!(
+        kind,
+        Some(
+            "data-key"
+                | "audit"
+                | "request"
+                | "plan"
+                | "operation"
+                | "event"
+                | "usage"
+                | "alert"
+                | "alert-settings"
+                | "delivery"
+        )
+    )
 }
 
 /// The value without what is sealed in it: a node needs to know which value of a secret is the newest, not what it is.

@@ -4,6 +4,7 @@
 //! - [`Mirror`] keeps a decoded picture of the replicated state in memory; all reads come from it.
 //! - [`Reconciler`] decides with the pure cores and commits with compare-and-set.
 //! - [`OperationRunner`] carries out long changes step by step, through crashes.
+//! - [`Watching`] takes usage into its log, raises alerts and delivers them.
 //! - [`LocalControlPlane`] serves the node on the same machine.
 //!
 //! Absent by design: adapters, HTTP, and any decision that is not in a core.
@@ -41,6 +42,7 @@ mod tokens;
 pub mod view;
 mod volumes;
 mod voting;
+mod watching;
 mod workloads;
 
 pub use audit::{AuditEntry, AuditResult, AuditView};
@@ -65,3 +67,4 @@ pub use resources::{
 };
 pub use state::{OrgName, State, Touched, WorkloadKey};
 pub use voting::Voting;
+pub use watching::{UsagePage, UsagePeriod, Watching};

@@ -3,10 +3,11 @@
 use univrs_authz::Action;
 use univrs_model::caller::{Caller, Principal};
 use univrs_model::decode::nearest;
+use univrs_model::field::FieldError;
 use univrs_model::ids::{OrgId, RequestId};
 use univrs_model::keys;
 use univrs_model::name::Name;
-use univrs_model::org::{Org, OrgSpec, OrgView};
+use univrs_model::org::{DEFAULT_TIER, Org, OrgChange, OrgSpec, OrgView};
 use univrs_ports::store::{Revision, TxnOutcome};
 
 use crate::error::Error;
@@ -77,10 +78,14 @@ impl Control {
         if let Some(name) = self.remembered(&caller.org, options.idempotency.as_ref()).await? {
             return known(&self.mirror.state(), &name);
         }
+        if let Some(tier) = &spec.tier {
+            self.known_tier(tier)?;
+        }
         let org = Org {
             id: OrgId::from_bits(rand::random()),
             name: spec.name.clone(),
             created_at: self.clock.now(),
+            tier: spec.tier.clone(),
         };
         let at = keys::organisation(&org.name);
         let mut guards = vec![unchanged(at.clone(), None)?];
@@ -110,15 +115,67 @@ impl Control {
         }
     }
 
+    /// Changes an organisation's tier. What is there already stays.
+    ///
+    /// # Errors
+    /// When there is no such organisation or tier, or the caller may not.
+    pub async fn change_org(
+        &self,
+        caller: &Caller,
+        wanted: &str,
+        change: &OrgChange,
+    ) -> Result<OrgView, Error> {
+        let object = format!("org/{wanted}");
+        let allowed_by = self.allow(caller, Action::OrgWrite, &object)?;
+        self.known_tier(&change.tier)?;
+        let known = find(&self.mirror.state(), wanted)?;
+        let changed = Org { tier: Some(change.tier.clone()), ..Org::clone(&known) };
+        let at = keys::organisation(&known.name);
+        let write = Write {
+            caller: caller.clone(),
+            allowed_by,
+            action: Action::OrgWrite,
+            object,
+            summary: format!("gave organisation {} the tier {}", known.name, change.tier),
+            guards: vec![unchanged(at.clone(), Some(known.revision))?],
+            ops: vec![put(at, &changed)?],
+            event: None,
+        };
+        match self.commit(write).await? {
+            TxnOutcome::Committed { revision } => {
+                find(&self.mirror.at_least(revision).await, wanted).map(|record| view(&record))
+            }
+            TxnOutcome::GuardFailed { .. } => {
+                Err(Error::Contended { kind: "organisation", name: wanted.to_owned() })
+            }
+        }
+    }
+
+    fn known_tier(&self, wanted: &str) -> Result<(), Error> {
+        let tiers = &self.resources.tiers.tiers;
+        if tiers.contains_key(wanted) {
+            return Ok(());
+        }
+        let known = tiers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let detail = format!("there is no tier `{}`", wanted.chars().take(80).collect::<String>());
+        Err(Error::field(FieldError::new("tier", detail).hint(format!("one of {known}"))))
+    }
+
     fn sees(&self, caller: &Caller, org: &Name) -> bool {
         self.allow_for(Some(org), caller, Action::OrgRead, &format!("org/{org}")).is_ok()
     }
+}
+
+/// The tier of an organisation.
+pub(crate) fn tier_of(org: &Org) -> &str {
+    org.tier.as_deref().unwrap_or(DEFAULT_TIER)
 }
 
 fn view(org: &Record<Org>) -> OrgView {
     OrgView {
         id: org.id.clone(),
         name: org.name.clone(),
+        tier: tier_of(org).to_owned(),
         revision: org.revision.0,
         created_at: org.created_at,
         updated_at: org.created_at,

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use imbl::{OrdMap, OrdSet};
 use serde::de::DeserializeOwned;
+use univrs_model::alert::{Alert, AlertSettings, Delivery};
 use univrs_model::ids::{DataKeyId, InstanceId, JoinTokenId, NodeId, OperationId, ResourceId, TokenId};
 use univrs_model::instance::{Assignment, Instance, InstanceOrder, Observation, Phase};
 use univrs_model::join::JoinGrant;
@@ -20,6 +21,7 @@ use univrs_model::resource::{Quota, Resource};
 use univrs_model::rollout::{Rollout, Workload};
 use univrs_model::secret::{DataKey, Secret, ValidatorKey};
 use univrs_model::token::Token;
+use univrs_model::usage::{Allocation, Measured, VolumesMeasured};
 use univrs_model::volume::Volume;
 use univrs_model::workload::WorkloadSpec;
 use univrs_ports::store::{Key, Revision, StoredValue};
@@ -127,6 +129,18 @@ pub struct State {
     pub quotas: OrdMap<Name, Record<Quota>>,
     /// The ports of hosts that resources have.
     pub resource_ports: OrdMap<u16, Record<ResourceId>>,
+    /// What nodes measured of instances and what is not in the log of usage yet, by key.
+    pub measured: OrdMap<String, Record<Measured>>,
+    /// How full the volumes of nodes are.
+    pub volumes_measured: OrdMap<NodeId, Record<VolumesMeasured>>,
+    /// Since when resources have had their sizes.
+    pub allocations: OrdMap<(Name, ResourceId), Record<Allocation>>,
+    /// Alerts, by organisation and id.
+    pub alerts: OrdMap<(Name, String), Record<Alert>>,
+    /// Where organisations want to be told of alerts.
+    pub alert_settings: OrdMap<Name, Record<AlertSettings>>,
+    /// Notices that are to be delivered, by key.
+    pub deliveries: OrdMap<String, Record<Delivery>>,
     validators: OrdMap<NodeId, Record<ValidatorKey>>,
     by_workload: OrdMap<WorkloadKey, OrdSet<InstanceId>>,
     by_node: OrdMap<NodeId, OrdSet<InstanceId>>,
@@ -176,6 +190,10 @@ impl State {
         } else if let Some(port) = text.strip_prefix(keys::RESOURCE_PORTS).and_then(|port| port.parse().ok())
         {
             insert(&mut self.resource_ports, port, text, value);
+        } else if text.starts_with(keys::MEASURED) {
+            insert(&mut self.measured, text.to_owned(), text, value);
+        } else if let Some(id) = text.strip_prefix(keys::MEASURED_VOLUMES).and_then(|id| id.parse().ok()) {
+            insert(&mut self.volumes_measured, id, text, value);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {
                 "resource" => {
@@ -186,6 +204,19 @@ impl State {
                     let Ok(org) = org.parse() else { return };
                     insert(&mut self.quotas, org, text, value);
                 }
+                "allocation" => {
+                    let (Ok(org), Ok(id)) = (org.parse(), last.parse()) else { return };
+                    insert(&mut self.allocations, (org, id), text, value);
+                }
+                "alert" => {
+                    let Ok(org) = org.parse() else { return };
+                    insert(&mut self.alerts, (org, last.to_owned()), text, value);
+                }
+                "alert-settings" => {
+                    let Ok(org) = org.parse() else { return };
+                    insert(&mut self.alert_settings, org, text, value);
+                }
+                "delivery" => insert(&mut self.deliveries, text.to_owned(), text, value),
                 "workload" => {
                     let Some(workload) = WorkloadKey::parse(org, last) else { return };
                     touched.workloads.insert(workload.clone());
@@ -268,6 +299,12 @@ impl State {
             text.strip_prefix(keys::RESOURCE_PORTS).and_then(|port| port.parse::<u16>().ok())
         {
             self.resource_ports.remove(&port);
+        } else if text.starts_with(keys::MEASURED) {
+            self.measured.remove(text);
+        } else if let Some(id) =
+            text.strip_prefix(keys::MEASURED_VOLUMES).and_then(|id| id.parse::<NodeId>().ok())
+        {
+            self.volumes_measured.remove(&id);
         } else if let Some((org, kind, last)) = keys::split(text) {
             match kind {
                 "resource" => {
@@ -277,6 +314,21 @@ impl State {
                 "quota" => {
                     let Ok(org) = org.parse::<Name>() else { return };
                     self.quotas.remove(&org);
+                }
+                "allocation" => {
+                    let (Ok(org), Ok(id)) = (org.parse::<Name>(), last.parse::<ResourceId>()) else { return };
+                    self.allocations.remove(&(org, id));
+                }
+                "alert" => {
+                    let Ok(org) = org.parse::<Name>() else { return };
+                    self.alerts.remove(&(org, last.to_owned()));
+                }
+                "alert-settings" => {
+                    let Ok(org) = org.parse::<Name>() else { return };
+                    self.alert_settings.remove(&org);
+                }
+                "delivery" => {
+                    self.deliveries.remove(text);
                 }
                 "workload" => {
                     let Some(workload) = WorkloadKey::parse(org, last) else { return };
@@ -350,6 +402,13 @@ impl State {
     /// The assignments on a node.
     pub fn assignments_on(&self, node: &NodeId) -> impl Iterator<Item = &Record<Assignment>> {
         self.by_node.get(node).into_iter().flatten().filter_map(|id| self.assignments.get(id))
+    }
+
+    /// What a node measured and what is not in the log of usage yet.
+    pub fn measured_by(&self, node: &NodeId) -> impl Iterator<Item = &Record<Measured>> {
+        let prefix = keys::measured_by(node);
+        let from = self.measured.range(prefix.clone()..);
+        from.take_while(move |(key, _)| key.starts_with(&prefix)).map(|(_, record)| record)
     }
 
     /// What a node has to do: its assignments with the specs of their revisions.

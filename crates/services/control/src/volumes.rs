@@ -148,6 +148,7 @@ impl State {
                 place: place.clone(),
                 node: node.clone(),
                 size: volume.size,
+                limit: volume.limit,
                 created_at: now,
                 removing: false,
             })
@@ -192,6 +193,8 @@ fn own<'a>(state: &'a State, caller: &'a Caller) -> impl Iterator<Item = &'a Rec
 
 fn view(state: &State, record: &Record<Volume>) -> VolumeView {
     let volume = Volume::clone(record);
+    let volume_node = volume.node.clone();
+    let at = keys::volume(&volume.org, &volume.workload, &volume.name, &volume.place);
     let state_now = match (volume.removing, state.is_used(&volume)) {
         (true, _) => VolumeState::Removing,
         (false, true) => VolumeState::InUse,
@@ -206,7 +209,11 @@ fn view(state: &State, record: &Record<Volume>) -> VolumeView {
         node_name: state.nodes.get(&volume.node).map(|node| node.name.clone()),
         node: volume.node,
         size: volume.size,
-        size_enforced: false,
+        limit: volume.limit.or(volume.size),
+        size_enforced: state
+            .volumes_measured
+            .get(&volume_node)
+            .is_some_and(|seen| seen.volumes.get(&at).is_some_and(|one| one.capacity.is_some())),
         state: state_now,
         revision: record.revision.0,
         created_at: volume.created_at,

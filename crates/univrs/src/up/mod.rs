@@ -27,9 +27,12 @@ use univrs_authz::Authorizer;
 use univrs_cli::UpArgs;
 use univrs_control::{
     Control, Inbox, LocalControlPlane, LocalSecrets, Mirror, NodeDrain, OperationRunner, Reconciler, Voting,
+    Watching,
 };
 use univrs_model::node::Role;
+use univrs_notify::Messenger;
 use univrs_ports::clock::{Clock, SystemClock};
+use univrs_ports::notify::Notifier;
 use univrs_ports::secrets::SecretSource;
 
 use crate::cluster::asking::RemoteSecrets;
@@ -132,6 +135,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         true => Arc::clone(&local_secrets) as _,
         false => Arc::new(RemoteSecrets(Arc::clone(&peers.asking))),
     };
+    let notifier: Arc<dyn Notifier> = Arc::new(Messenger { allow_private: args.allow_private_webhooks });
     let late =
         Late { control: control.clone(), secrets: is_validator.then_some(local_secrets), access: local };
     // Set once, here.
@@ -167,13 +171,16 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         tasks.spawn(
             univrs_control::ResourceWatcher::new(control.clone()).run(leading.clone(), shutdown.clone()),
         );
+        let watching = Watching::new(control.clone(), Arc::clone(&notifier));
+        tasks.spawn(watching.run(leading.clone(), shutdown.clone()));
         let voting = Voting::new(Arc::new(copy.clone()), mirror.clone());
         tasks.spawn(voting.run(leading, shutdown.clone()));
     }
 
     let control_plane =
         Arc::new(LocalControlPlane::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock)));
-    let counted = services::start(ingress, machine.gateway(), &mirror, &tasks, &shutdown).await;
+    let counted =
+        services::start(ingress, machine.gateway(), machine.network(), &mirror, &tasks, &shutdown).await;
     let mut measured = Metrics::default();
     if let Some(copy) = &state.copy {
         measured = measured.with(Box::new(metrics::OfStore(copy.clone())));
@@ -209,6 +216,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         images: machine.images(),
         mesh: place.face(),
         peers: others,
+        notifier,
         clock,
         metrics,
         elsewhere: parts::elsewhere(&standing, &peers),

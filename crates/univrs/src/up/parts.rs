@@ -23,7 +23,9 @@ use univrs_ports::images::{ImageLibrary, Images, SELF_TAG};
 use univrs_ports::network::Network;
 use univrs_ports::runtime::Runtime;
 use univrs_ports::secrets::SecretSource;
+use univrs_ports::volumes::{PlainVolumes, Volumes};
 use univrs_runtime::simulated::SimulatedRuntime;
+use univrs_runtime::volumes::SizedVolumes;
 
 use crate::cluster::forward::ToValidators;
 use crate::cluster::images::ClusterImages;
@@ -143,9 +145,23 @@ impl Machine {
             network: Arc::clone(&self.network),
             instances_dir: dir.instances(),
             volumes_dir: dir.volumes(),
+            volumes: self.volumes(dir),
             bind_paths: self.bind_paths.clone(),
             secrets,
         }))
+    }
+
+    /// What keeps volumes: with their sizes enforced where containers are real.
+    fn volumes(&self, dir: &DataDir) -> Arc<dyn Volumes> {
+        match self.kind() {
+            Some(RuntimeKind::Oci | RuntimeKind::Docker) => Arc::new(SizedVolumes::new(dir.volumes())),
+            Some(RuntimeKind::Simulated) | None => Arc::new(PlainVolumes { root: dir.volumes() }),
+        }
+    }
+
+    /// The network of its containers.
+    pub(super) fn network(&self) -> Arc<dyn Network> {
+        Arc::clone(&self.network)
     }
 
     /// Makes the image of the running program, if this node runs containers and nobody made one.

@@ -13,7 +13,7 @@ use univrs_network::dns::{DnsOptions, DnsServer};
 use univrs_network::ingress::{
     Ingress, IngressListener, IngressMetrics, IngressOptions, ServerConfig, server_config,
 };
-use univrs_ports::network::ServiceTable;
+use univrs_ports::network::{Network, ServiceTable};
 
 use crate::failure::Failure;
 
@@ -24,13 +24,14 @@ const DNS_PORT: u16 = 53;
 pub(super) async fn start(
     ingress: IngressSettings,
     gateway: Option<Ipv4Addr>,
+    network: Arc<dyn Network>,
     mirror: &Mirror,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Option<Arc<IngressMetrics>> {
     let gateway = gateway?;
     let (sender, table) = watch::channel(Arc::new(ServiceTable::default()));
-    tasks.spawn(shutdown.clone().run_until_cancelled_owned(feed(mirror.clone(), sender)));
+    tasks.spawn(shutdown.clone().run_until_cancelled_owned(feed(mirror.clone(), network, sender)));
     match DnsServer::bind(DnsOptions::new(SocketAddr::from((gateway, DNS_PORT))), table.clone()).await {
         Ok(server) => drop(tasks.spawn(server.run(shutdown.clone()))),
         Err(error) => tracing::warn!(%error, "containers will not find each other by name"),
@@ -89,11 +90,19 @@ impl IngressSettings {
 }
 
 /// Keeps the table in step with the state; it is sent on only when it differs.
-async fn feed(mirror: Mirror, table: watch::Sender<Arc<ServiceTable>>) {
+async fn feed(mirror: Mirror, network: Arc<dyn Network>, table: watch::Sender<Arc<ServiceTable>>) {
     let mut states = mirror.subscribe();
+    let mut separated = None;
     loop {
         let state = states.borrow_and_update().clone();
         let next = view::service_table(&state);
+        // Before names are known by which they could be reached.
+        if separated.as_ref() != Some(&next.homes) {
+            match network.separate(&next.homes).await {
+                Ok(()) => separated = Some(next.homes.clone()),
+                Err(error) => tracing::warn!(%error, "organisations cannot be kept apart as they are now"),
+            }
+        }
         table.send_if_modified(|known| {
             let differs = **known != next;
             if differs {

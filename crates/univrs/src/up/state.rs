@@ -145,7 +145,7 @@ impl Waiting {
 async fn write_cluster(store: &dyn StateStore, identity: &Identity) -> Result<(), Failure> {
     let name = Name::default_org();
     let org_at = keys::organisation(&name);
-    let org = Org { id: OrgId::from_bits(rand::random()), name, created_at: identity.created_at };
+    let org = Org { id: OrgId::from_bits(rand::random()), name, created_at: identity.created_at, tier: None };
     // What is there already makes the guard fail, and nothing is written.
     create(store, &org_at, &org).await?;
     let record = ClusterRecord { id: identity.cluster.clone(), created_at: identity.created_at };

@@ -28,7 +28,7 @@ pub(crate) fn obstacle() -> Option<&'static str> {
 }
 
 /// A `docker save` archive of one layer: busybox as `/bin/sh`.
-fn archive() -> Vec<u8> {
+pub(crate) fn archive() -> Vec<u8> {
     let mut layer = tar::Builder::new(Vec::new());
     layer.append_path_with_name(BUSYBOX, "bin/busybox").unwrap();
     for applet in ["sh", "sleep", "cat", "stat"] {
@@ -58,7 +58,7 @@ fn archive() -> Vec<u8> {
     archive.into_inner().unwrap()
 }
 
-fn exec(daemon: &Daemon, script: &str) -> String {
+pub(crate) fn exec(daemon: &Daemon, script: &str) -> String {
     let server = format!("http://127.0.0.1:{}", daemon.port);
     let output =
         univrs().args(["--server", &server, "exec", "box", "--", "/bin/sh", "-c", script]).output().unwrap();

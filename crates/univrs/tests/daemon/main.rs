@@ -22,3 +22,4 @@ mod preempting;
 mod resources;
 mod secrets;
 mod volumes;
+mod watching;

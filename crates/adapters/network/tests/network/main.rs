@@ -9,6 +9,7 @@ mod ingress;
 mod names;
 #[cfg(test)]
 mod node;
+mod separation;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

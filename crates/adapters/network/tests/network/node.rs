@@ -263,6 +263,10 @@ fn two_nodes_share_a_machine() {
         assert_eq!(fetch(at(Ipv4Addr::LOCALHOST, 8080)).unwrap(), "one 100.64.0.1");
         assert_eq!(fetch(at(Ipv4Addr::LOCALHOST, 8081)).unwrap(), "two 100.64.1.1");
         // Between nodes of the cluster instances keep their addresses.
+        let home = |address: Ipv4Addr| (address, "default".to_owned());
+        for network in &networks {
+            network.separate(&[home(first.address), home(second.address)].into()).await.unwrap();
+        }
         assert_eq!(one.inside(|| fetch(at(second.address, 80))).unwrap(), "two 100.64.0.2");
         assert_eq!(two.inside(|| fetch(at(first.address, 80))).unwrap(), "one 100.64.1.2");
         networks[0].purge().await.unwrap();

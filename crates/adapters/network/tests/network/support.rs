@@ -111,6 +111,10 @@ impl Netns {
     }
 
     pub(crate) fn request(&self, bits: u128, ports: &[(u16, u16)]) -> AttachRequest {
+        self.request_of("default", bits, ports)
+    }
+
+    pub(crate) fn request_of(&self, org: &str, bits: u128, ports: &[(u16, u16)]) -> AttachRequest {
         let ports = ports.iter().map(|&(host_port, container_port)| PublishedPort {
             host_port,
             container_port,
@@ -118,6 +122,7 @@ impl Netns {
         });
         AttachRequest {
             instance: InstanceId::from_bits(bits),
+            org: org.parse().unwrap(),
             netns: self.path.clone(),
             ports: ports.collect(),
         }

@@ -71,8 +71,12 @@ impl Face {
     pub(crate) async fn start() -> Self {
         let store = Arc::new(MemoryStore::new());
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_000_000).unwrap()));
-        let org =
-            Org { id: OrgId::from_bits(1), name: Name::default_org(), created_at: Timestamp::UNIX_EPOCH };
+        let org = Org {
+            id: OrgId::from_bits(1),
+            name: Name::default_org(),
+            created_at: Timestamp::UNIX_EPOCH,
+            tier: None,
+        };
         let at = Key::new(keys::organisation(&org.name)).unwrap();
         store.txn(Txn::create(at, serde_json::to_vec(&org).unwrap())).await.unwrap();
         let sealer = ValidatorSealer::new(NodeId::from_bits(1), &[7; 32]).unwrap();
@@ -98,6 +102,7 @@ impl Face {
         let control =
             Control::new(store.clone(), mirror, clock.clone(), access, Arc::new(sealer), authorizer);
         let app = |loopback| App {
+            notifier: Arc::new(univrs_notify::Messenger::default()),
             control: control.clone(),
             images: images.clone(),
             mesh: Arc::new(univrs_ports::mesh::NoMesh("this is a test".to_owned())),

@@ -29,7 +29,7 @@ fn filled(path: &str) -> String {
     let path = path.replace("{operation}", "op_none").replace("{plan}", "pl_none");
     let path = path.replace("{name}", "password").replace("{volume}", "web.data");
     let path = path.replace("{token_id}", "look").replace("{join_token}", "jt_none");
-    let path = path.replace("{resource}", "none");
+    let path = path.replace("{resource}", "none").replace("{alert}", "none");
     let path = path.replace("{template}", "redis-small").replace("{provider}", "none");
     assert!(!path.contains('{'), "say what {path} stands for");
     match path.as_str() {
@@ -53,6 +53,9 @@ fn body(method: &Method, path: &str) -> Value {
         "/api/secrets/{name}" if method == Method::PUT => json!({"value": "hidden"}),
         path if path.starts_with("/api/topologies/") => crate::topologies::small(),
         "/api/orgs/{org}/quota" => json!({"resources": 3}),
+        "/api/orgs/{org}" => json!({"tier": "pro"}),
+        "/api/alerts/settings" => json!({"monthly_cost": 10}),
+        "/api/alerts/{alert}/silence" => json!({"for": "1h"}),
         "/api/orgs" | "/api/tokens" => json!({"name": "new"}),
         _ if method == Method::GET || method == Method::DELETE => Value::Null,
         _ => json!({}),
@@ -93,8 +96,8 @@ async fn the_bodies_above_are_those_that_the_routes_take() {
     let face = Face::start().await;
     face.make_token("default", json!({"name": "look"})).await;
     for (method, path, action) in routes() {
-        // These need a running instance, a lost node, an earlier version, an operation under way, a plan, a volume or a resource.
-        let needs_more = ["/exec", "/proxy", "/rollback", "/cancel", "/{volume}"].iter().any(|end| path.ends_with(end))
+        // These need a running instance, a lost node, an earlier version, an operation under way, a plan, a volume, an alert or a resource.
+        let needs_more = ["/exec", "/proxy", "/rollback", "/cancel", "/{volume}", "/silence"].iter().any(|end| path.ends_with(end))
                 || path.starts_with("/ws/")
                 || path.starts_with("/api/plans")
                 // Nobody joins what has no authority.

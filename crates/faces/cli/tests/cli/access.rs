@@ -66,12 +66,22 @@ async fn a_token_is_revoked_after_a_question() {
 #[tokio::test]
 async fn organisations_are_made_and_listed() {
     let fake = Fake::start().await;
-    let acme = json!({"id": "og_a", "name": "acme", "revision": 3, "created_at": "2026-01-01T00:00:00Z",
+    let acme = json!({"id": "og_a", "name": "acme", "tier": "basic", "revision": 3, "created_at": "2026-01-01T00:00:00Z",
         "updated_at": "2026-01-01T00:00:00Z"});
     fake.on("POST /api/orgs", [Answer::json(201, &acme)]).on_json("GET /api/orgs", list(&[acme]));
     assert_eq!(fake.univrs("org create acme -q").await.out, "og_a\n");
     assert_eq!(fake.writes()[0].json(), json!({"name": "acme"}));
-    assert_eq!(fake.univrs("org ls").await.out, "NAME   AGE\nacme   60m\n");
+    assert_eq!(fake.univrs("org ls").await.out, "NAME   TIER    AGE\nacme   basic   60m\n");
+    fake.on(
+        "PUT /api/orgs/acme",
+        [Answer::json(
+            200,
+            &json!({"id": "og_a", "name": "acme", "tier": "pro", "revision": 4,
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"}),
+        )],
+    );
+    assert_eq!(fake.univrs("org tier acme pro -q").await.out, "og_a\n");
+    assert_eq!(fake.writes()[1].json(), json!({"tier": "pro"}));
 }
 
 #[tokio::test]

@@ -10,3 +10,4 @@ mod foreground;
 mod formats;
 mod harness;
 mod topologies;
+mod watching;

@@ -4,7 +4,10 @@ use univrs_model::caller::Caller;
 use univrs_model::ids::PlanId;
 use univrs_model::keys;
 use univrs_model::name::Name;
+use univrs_model::operation::Operation;
+use univrs_model::resource::{Deployment, Resource};
 use univrs_ports::store::{Consistency, Guard, Key, Op, Revision, StoredValue, Txn, TxnOutcome};
+use univrs_watch::price::{Quote, quote};
 
 use crate::error::Error;
 use crate::handle::{Control, Write};
@@ -12,6 +15,7 @@ use crate::plans::effect::{Effect, changes_of};
 use crate::plans::record::{self, PlannedOp, PlannedWrite};
 use crate::plans::{ChangeAction, LIFETIME, Plan, PlanStatus};
 use crate::record::{put, unchanged};
+use crate::resources::tier_of;
 
 /// How many plans of an organisation may wait at once.
 const WAITING: usize = 300;
@@ -73,6 +77,7 @@ impl Control {
         }
         let mut planned = self.planned_write(&write, effects, ops);
         planned.owner = owner.cloned();
+        planned.plan.price = self.price_of(&write);
         planned.plan.digest = planned.digest(&org);
         if makes_a_token(&planned.plan) {
             planned.plan.status = PlanStatus::ShowOnly;
@@ -85,6 +90,30 @@ impl Control {
         ops.push(put(at, &planned)?);
         self.store.txn(Txn { request: None, guards, ops }).await?;
         Err(Error::Planned(Box::new(planned.plan)))
+    }
+
+    /// What the resource costs that a write makes or gives another size.
+    fn price_of(&self, write: &Write) -> Option<Quote> {
+        let state = self.mirror.state();
+        let limits = write.ops.iter().find_map(|op| {
+            let Op::Put { key, value, .. } = op else { return None };
+            match keys::split(key.as_str())?.1 {
+                "resource" if write.guards.contains(&Guard::Absent(key.clone())) => {
+                    let made: Resource = serde_json::from_slice(value).ok()?;
+                    Some(made.deployment.footprint.limits)
+                }
+                "operation" => {
+                    let begun: Operation = serde_json::from_slice(value).ok()?;
+                    let after = begun.parameters.get("after")?.get("deployment")?;
+                    let after: Deployment = serde_json::from_value(after.clone()).ok()?;
+                    Some(after.footprint.limits)
+                }
+                _ => None,
+            }
+        })?;
+        let tiers = &self.resources.tiers;
+        let (id, tier) = tier_of(&state, tiers, &write.caller.org)?;
+        Some(quote(id, tier, &tiers.currency, &limits))
     }
 
     fn planned_write(&self, write: &Write, effects: Vec<Effect>, ops: Vec<PlannedOp>) -> PlannedWrite {
@@ -105,6 +134,7 @@ impl Control {
             expires_at: now.saturating_add(LIFETIME).unwrap_or(now),
             changes: whole.changes,
             blast_radius: whole.blast_radius,
+            price: None,
             summary: write.summary.clone(),
             status,
             approval_needed: whole.destroys,

@@ -36,6 +36,9 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// How many running instances it would touch.
     pub blast_radius: BlastRadius,
+    /// What a resource that it makes or resizes costs from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<univrs_watch::price::Quote>,
     /// The whole in a sentence.
     #[serde(default)]
     pub summary: String,

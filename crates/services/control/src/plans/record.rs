@@ -88,6 +88,7 @@ impl PlannedWrite {
             "expires_at": plan.expires_at,
             "parent_revision": plan.parent_revision,
             "changes": plan.changes,
+            "price": plan.price,
             "owner": self.owner,
             "action": self.action,
             "object": self.object,

@@ -10,6 +10,7 @@ use univrs_model::quantity::{Bytes, Cpu};
 use univrs_model::resource::{Amount, Deployment, Quota, Resource, ResourceStatus};
 use univrs_ports::provider::Provider;
 use univrs_template::Template;
+use univrs_watch::tiers::{Tier, Tiers};
 
 use crate::error::Error;
 use crate::handle::Control;
@@ -133,26 +134,51 @@ fn plus(a: Amount, b: Amount) -> Amount {
     }
 }
 
-/// Refuses what would go beyond the organisation's quota. `instead_of` is the resource that changes its size.
+/// Refuses what would go beyond the organisation's quota or tier. `instead_of` is the resource that changes its size.
 pub(super) fn check_quota(
     state: &State,
+    tiers: &Tiers,
     caller: &Caller,
     wanted: &Amount,
     instead_of: Option<&Resource>,
 ) -> Result<(), Error> {
-    let Some(quota) = state.quotas.get(&caller.org) else { return Ok(()) };
     let (count, sum) = used(state, &caller.org, instead_of);
-    let over = beyond(quota, count, &sum, wanted);
-    if over.is_empty() {
+    let org = &caller.org;
+    let mut faults = Vec::new();
+    if let Some(quota) = state.quotas.get(org) {
+        let hint = format!("remove a resource, choose a smaller size, or have the quota of {org} raised");
+        let over = beyond(quota, count, &sum, wanted);
+        faults.extend(over.into_iter().map(|detail| FieldError::new("quota", detail).hint(hint.clone())));
+    }
+    if let Some((id, tier)) = tier_of(state, tiers, org) {
+        let hint = format!("remove a resource, choose a smaller size, or give {org} a higher tier");
+        let over = beyond(&tier.quota(), count, &sum, wanted);
+        let said = over.into_iter().map(|detail| format!("tier {id}: {detail}"));
+        faults.extend(said.map(|detail| FieldError::new("tier", detail).hint(hint.clone())));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+}
+
+/// Refuses a template that the organisation's tier does not have.
+pub(super) fn check_template(
+    state: &State,
+    tiers: &Tiers,
+    caller: &Caller,
+    template: &str,
+) -> Result<(), Error> {
+    let Some((id, tier)) = tier_of(state, tiers, &caller.org) else { return Ok(()) };
+    if tier.allows(template) {
         return Ok(());
     }
-    let faults = over.into_iter().map(|detail| {
-        FieldError::new("quota", detail).hint(format!(
-            "remove a resource, choose a smaller size, or have the quota of {} raised",
-            caller.org
-        ))
-    });
-    Err(Error::Invalid(faults.collect()))
+    let has = tier.templates.as_deref().unwrap_or_default().join(", ");
+    let detail = format!("tier {id} of {} does not have {template}", caller.org);
+    Err(Error::field(FieldError::new("template", detail).hint(format!("it has {has}"))))
+}
+
+/// An organisation's tier with its id.
+pub(crate) fn tier_of<'a>(state: &State, tiers: &'a Tiers, org: &Name) -> Option<(&'a str, &'a Tier)> {
+    let known = state.orgs.get(org)?;
+    tiers.tiers.get_key_value(crate::orgs::tier_of(known)).map(|(id, tier)| (id.as_str(), tier))
 }
 
 fn beyond(quota: &Quota, count: u32, used: &Amount, wanted: &Amount) -> Vec<String> {

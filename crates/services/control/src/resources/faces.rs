@@ -150,6 +150,8 @@ impl Control {
             return Err(Error::field(FieldError::new("org", detail).hint("send `X-Univrs-Org`, or `?org=`")));
         }
         let from = self.resources.template(&spec.template).map_err(|error| as_field("template", &error))?;
+        let tiers = &self.resources.tiers;
+        admit::check_template(&self.mirror.state(), tiers, caller, &from.id)?;
         let id = ResourceId::from_bits(rand::random());
         let here = self.images_here(from).await;
         let context = Context { id: &id, org: &caller.org, name: &spec.name, here: &here };
@@ -160,7 +162,7 @@ impl Control {
         if state.resources.contains_key(&at) {
             return Err(Error::Exists { kind: "resource", name: at.name });
         }
-        admit::check_quota(&state, caller, &deployment.footprint.limits, None)?;
+        admit::check_quota(&state, tiers, caller, &deployment.footprint.limits, None)?;
         let provider = self
             .choose_provider(spec.provider.as_deref(), &deployment.footprint.requests)
             .await
@@ -198,6 +200,11 @@ impl Control {
             let quota_at = keys::resource_quota(&caller.org);
             guards.push(unchanged(quota_at.clone(), Some(quota.revision))?);
             ops.push(put(quota_at, &*quota.value)?);
+        } else if let Some(org) = state.orgs.get(&caller.org).filter(|org| org.tier.is_some()) {
+            // The same for what its tier leaves.
+            let org_at = keys::organisation(&caller.org);
+            guards.push(unchanged(org_at.clone(), Some(org.revision))?);
+            ops.push(put(org_at, &*org.value)?);
         }
         self.remember(&caller.org, options.idempotency.as_ref(), spec.name.as_str(), &mut guards, &mut ops)?;
         let outcome = self
@@ -284,7 +291,8 @@ impl Control {
         let here = self.images_here(from).await;
         let context = Context { id: &resource.id, org: &resource.org, name: &resource.name, here: &here };
         let (deployment, after) = compile(from, &given, &context).map_err(Error::Invalid)?;
-        admit::check_quota(&state, caller, &deployment.footprint.limits, Some(&resource))?;
+        let tiers = &self.resources.tiers;
+        admit::check_quota(&state, tiers, caller, &deployment.footprint.limits, Some(&resource))?;
         let mut parameters = Map::new();
         let faulty = |source| Error::Unreadable { key: format!("resource/{}", resource.name), source };
         let before = json!({"parameters": resource.parameters, "deployment": serde_json::to_value(&resource.deployment).map_err(faulty)?});

@@ -29,6 +29,7 @@ use univrs_ports::images::Images;
 use univrs_ports::provider::{Provider, ResourceRef};
 use univrs_ports::store::{Consistency, Op, Txn, TxnOutcome};
 use univrs_template::Template;
+use univrs_watch::tiers::Tiers;
 
 use crate::error::Error;
 use crate::handle::Control;
@@ -43,12 +44,15 @@ pub use mesh::MeshProvider;
 pub use view::{TemplateView, view as view_of};
 pub use watch::ResourceWatcher;
 
+pub(crate) use admit::tier_of;
+
 /// What resources are made of and with.
 #[derive(Clone)]
 pub struct Resources {
     templates: Arc<BTreeMap<String, Template>>,
     providers: Arc<Vec<Arc<dyn Provider>>>,
     images: Option<Arc<dyn Images>>,
+    pub(crate) tiers: Arc<Tiers>,
 }
 
 impl Default for Resources {
@@ -66,7 +70,13 @@ impl Resources {
         images: Option<Arc<dyn Images>>,
     ) -> Self {
         let templates = templates.into_iter().map(|template| (template.id.clone(), template)).collect();
-        Self { templates: Arc::new(templates), providers: Arc::new(providers), images }
+        let tiers = Arc::new(Tiers::builtin());
+        Self { templates: Arc::new(templates), providers: Arc::new(providers), images, tiers }
+    }
+
+    /// How often a template says that its resources are backed up.
+    pub(crate) fn backup_schedule(&self, template: &str) -> Option<&str> {
+        self.templates.get(template)?.backup.as_ref().map(|rule| rule.schedule.as_str())
     }
 
     fn template(&self, wanted: &str) -> Result<&Template, Error> {

@@ -8,3 +8,4 @@ mod mesh;
 mod mortal;
 mod planning;
 mod resources;
+mod watching;

@@ -52,6 +52,7 @@ async fn the_mesh_provider_conforms() {
         network: Arc::new(SimulatedNetwork::new(range)),
         instances_dir: dir.path().join("instances"),
         volumes_dir: dir.path().join("volumes"),
+        volumes: Arc::new(univrs_ports::volumes::PlainVolumes { root: dir.path().join("volumes") }),
         bind_paths: Vec::new(),
         secrets: Secrets { source, node: id.clone(), dir: None },
     };

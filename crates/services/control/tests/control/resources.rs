@@ -295,7 +295,7 @@ async fn a_quota_holds_for_what_is_made_and_what_grows() {
     let (store, provider) = world(Script::default());
     let node = ControlNode::start(&store, &provider).await;
     let admin = Caller::local_admin();
-    let org = univrs_model::org::OrgSpec { name: "acme".parse().unwrap() };
+    let org = univrs_model::org::OrgSpec { name: "acme".parse().unwrap(), tier: None };
     node.control.create_org(&admin, &org, &WriteOptions::default()).await.unwrap();
     let caller = Caller { org: org.name.clone(), ..admin.clone() };
     let quota: Quota = serde_json::from_value(json!({"resources": 1, "cpu": "1500m"})).unwrap();

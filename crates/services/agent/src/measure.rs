@@ -1,0 +1,229 @@
+//! Reads what the instances of resources use, and how full volumes are; tells it seldom.
+//!
+//! What is told of a window grows with each telling and takes the place of what was told before, so that nothing is
+//! lost or counted twice when a telling fails or the process ends in between.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use tokio::time::MissedTickBehavior;
+use univrs_model::Timestamp;
+use univrs_model::ids::{InstanceId, NodeId, ResourceId};
+use univrs_model::instance::InstanceOrder;
+use univrs_model::keys;
+use univrs_model::resource::RESOURCE_LABEL;
+use univrs_model::usage::{Measured, Measures, Reading, VolumeMeasured, VolumesMeasured, window_of};
+use univrs_model::volume::{path, place};
+use univrs_ports::clock::Clock;
+use univrs_ports::control_plane::ControlPlane;
+use univrs_ports::network::Traffic;
+use univrs_ports::runtime::{ContainerId, ContainerPhase};
+use univrs_watch::meter::{Look, look};
+
+use crate::agent::Machine;
+
+/// How often counters are read.
+const LOOK: Duration = Duration::from_secs(10);
+/// How often what they said is told, in looks: once a minute.
+const TELL: u32 = 6;
+/// The name of the network's reading.
+const NETWORK: &str = "network";
+/// By how much a volume must change to be told before its turn: a fiftieth of it.
+const NOTEWORTHY: u64 = 50;
+
+/// The loop that measures.
+pub(crate) struct Measuring {
+    pub(crate) node: NodeId,
+    pub(crate) machine: Machine,
+    pub(crate) control: Arc<dyn ControlPlane>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// What is known so far.
+#[derive(Default)]
+struct Known {
+    open: BTreeMap<InstanceId, Measured>,
+    closed: Vec<Measured>,
+    volumes: VolumesMeasured,
+    told: Option<VolumesMeasured>,
+}
+
+impl Measuring {
+    /// Measures for as long as it is polled.
+    pub(crate) async fn run(self) {
+        let mut due = tokio::time::interval(LOOK);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut known = None;
+        for turn in (0..TELL).cycle() {
+            due.tick().await;
+            let known = match &mut known {
+                Some(known) => known,
+                None => match self.control.measured_before(&self.node).await {
+                    Ok(before) => known.insert(Known {
+                        open: before.into_iter().map(|one| (one.instance.clone(), one)).collect(),
+                        ..Known::default()
+                    }),
+                    Err(error) => {
+                        tracing::debug!(%error, "cannot see yet what was measured");
+                        continue;
+                    }
+                },
+            };
+            self.look(known).await;
+            self.tell(known, turn == 0).await;
+        }
+    }
+
+    async fn look(&self, known: &mut Known) {
+        let Some(orders) = self.control.orders(&self.node).next().await else { return };
+        let traffic = match self.machine.network.traffic().await {
+            Ok(traffic) => traffic,
+            Err(error) => {
+                tracing::debug!(%error, "the network's counters cannot be read");
+                BTreeMap::new()
+            }
+        };
+        let mut open = std::mem::take(&mut known.open);
+        let mut volumes = VolumesMeasured::default();
+        for order in &orders {
+            let resource = order.spec.labels.get(RESOURCE_LABEL).and_then(|id| id.parse::<ResourceId>().ok());
+            let storage = self.volumes_of(order, resource.as_ref(), &mut volumes).await;
+            let Some(resource) = resource else { continue };
+            let id = order.assignment.id.clone();
+            let now = self.clock.now();
+            let Some(seen) = self.seen(order, traffic.get(&id), storage, now).await else { continue };
+            let mut measured = open.remove(&id).unwrap_or_else(|| fresh(order, resource, now));
+            known.closed.extend(look(&mut measured, &seen));
+            known.open.insert(id, measured);
+        }
+        // Those of which nothing runs any more.
+        known.closed.extend(open.into_values().map(|gone| Measured {
+            closed: true,
+            readings: BTreeMap::new(),
+            ..gone
+        }));
+        known.volumes = volumes;
+    }
+
+    /// What an instance uses now; nothing when none of its containers runs.
+    async fn seen(
+        &self,
+        order: &InstanceOrder,
+        traffic: Option<&Traffic>,
+        storage: u64,
+        now: Timestamp,
+    ) -> Option<Look> {
+        let mut readings = BTreeMap::new();
+        let mut memory = 0;
+        for container in order.spec.containers() {
+            let id = ContainerId { instance: order.assignment.id.clone(), container: container.name };
+            let Ok(Some(state)) = self.machine.runtime.inspect(&id).await else { continue };
+            if state.phase != ContainerPhase::Running {
+                continue;
+            }
+            let Ok(usage) = self.machine.runtime.usage(&id).await else { continue };
+            memory += usage.memory;
+            let reading = Reading {
+                since: state.started_at,
+                cpu_micros: usage.cpu_micros,
+                network_in: 0,
+                network_out: 0,
+            };
+            readings.insert(format!("container/{}", id.container), reading);
+        }
+        if readings.is_empty() {
+            return None;
+        }
+        if let Some(traffic) = traffic {
+            let reading = Reading {
+                since: Timestamp::UNIX_EPOCH,
+                cpu_micros: 0,
+                network_in: traffic.received,
+                network_out: traffic.sent,
+            };
+            readings.insert(NETWORK.to_owned(), reading);
+        }
+        Some(Look { at: now, readings, memory, storage })
+    }
+
+    /// Looks at an instance's volumes; answers how much they hold together.
+    async fn volumes_of(
+        &self,
+        order: &InstanceOrder,
+        resource: Option<&ResourceId>,
+        all: &mut VolumesMeasured,
+    ) -> u64 {
+        let assignment = &order.assignment;
+        let Some(place) = place(assignment, &order.spec) else { return 0 };
+        let mut sum = 0;
+        for volume in order.spec.local_volumes() {
+            let at = path(&assignment.org, &assignment.workload, &volume.name, &place);
+            // Counting what a directory holds takes time; for resources it is worth it.
+            let Ok(seen) = self.machine.volumes.usage(&at, resource.is_some()).await else { continue };
+            sum += seen.used;
+            if seen.capacity.is_some() || resource.is_some() {
+                let key = keys::volume(&assignment.org, &assignment.workload, &volume.name, &place);
+                let one =
+                    VolumeMeasured { resource: resource.cloned(), used: seen.used, capacity: seen.capacity };
+                all.volumes.insert(key, one);
+            }
+        }
+        sum
+    }
+
+    /// Tells what is over at once, the rest when it is its turn.
+    async fn tell(&self, known: &mut Known, turn: bool) {
+        let volumes_differ = known.told.as_ref().is_none_or(|told| match turn {
+            true => *told != known.volumes,
+            false => is_noteworthy(told, &known.volumes),
+        });
+        let mut instances = known.closed.clone();
+        if turn {
+            instances.extend(known.open.values().cloned());
+        }
+        let volumes = volumes_differ.then(|| known.volumes.clone());
+        if instances.is_empty() && volumes.is_none() {
+            return;
+        }
+        match self.control.measured(&self.node, Measures { instances, volumes: volumes.clone() }).await {
+            Ok(()) => {
+                known.closed.clear();
+                known.told = volumes.or_else(|| known.told.take());
+            }
+            Err(error) => tracing::debug!(%error, "what was measured is told later"),
+        }
+    }
+}
+
+fn fresh(order: &InstanceOrder, resource: ResourceId, now: Timestamp) -> Measured {
+    Measured {
+        instance: order.assignment.id.clone(),
+        resource,
+        org: order.assignment.org.clone(),
+        window: window_of(now),
+        through: now,
+        closed: false,
+        cpu_micros: 0,
+        memory_byte_millis: 0,
+        storage_byte_millis: 0,
+        network_in: 0,
+        network_out: 0,
+        memory: 0,
+        cpu_millicores: 0,
+        readings: BTreeMap::new(),
+    }
+}
+
+/// Whether a volume came, went, or changed by more than a little.
+fn is_noteworthy(told: &VolumesMeasured, now: &VolumesMeasured) -> bool {
+    if told.volumes.len() != now.volumes.len() {
+        return true;
+    }
+    now.volumes.iter().any(|(key, seen)| {
+        let Some(before) = told.volumes.get(key) else { return true };
+        let bound = seen.capacity.unwrap_or(u64::MAX) / NOTEWORTHY;
+        before.capacity != seen.capacity || before.used.abs_diff(seen.used) > bound
+    })
+}
