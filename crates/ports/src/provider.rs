@@ -12,7 +12,7 @@
 
 pub mod conformance;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -185,4 +185,22 @@ pub trait Provider: Send + Sync + 'static {
     /// # Errors
     /// When that cannot be found out.
     async fn owned(&self, resource: &ResourceRef) -> Result<Vec<String>, ProviderError>;
+
+    /// Ports of the machine that others have already, of those that resources may be given: they are left out when a
+    /// resource is given its own.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    async fn taken_ports(&self) -> Result<BTreeSet<u16>, ProviderError> {
+        Ok(BTreeSet::new())
+    }
+
+    /// Which of several that are called by this provider's id it is, such as one engine among those of several
+    /// machines; empty where there is one only. What was made in one place can be changed there only.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    async fn place(&self) -> Result<String, ProviderError> {
+        Ok(String::new())
+    }
 }

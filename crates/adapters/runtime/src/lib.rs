@@ -32,7 +32,7 @@ pub mod simulated;
 mod spec;
 mod sys;
 mod teardown;
-mod users;
+
 
 pub use docker::{DockerOptions, DockerRuntime};
 pub use oci::{OciOptions, OciRuntime};

@@ -1,0 +1,210 @@
+//! The provider `docker`: resources as containers of a Docker Engine of this machine.
+//!
+//! Everything is found by its labels and nothing is remembered here, so any process may go on where another stopped.
+//! Each organisation has a network of its own, which goes with the last thing in it.
+
+mod desired;
+mod jobs;
+mod replica;
+mod standing;
+mod things;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use univrs_docker::engine::Engine;
+use univrs_model::quantity::{Bytes, Cpu};
+use univrs_model::resource::Amount;
+use univrs_model::workload::{OnChange, WorkloadSpec};
+use univrs_ports::provider::{
+    JobOutcome, Order, Provider, ProviderError, ProviderView, ResourceRef, Standing,
+};
+
+pub use crate::engine::EngineOptions;
+use crate::engine::copies::Copies;
+use crate::engine::link::Link;
+use crate::engine::{labels, secret_files};
+
+use desired::is_job;
+
+/// Its id.
+const ID: &str = "docker";
+
+/// Makes resources in a Docker Engine.
+pub struct DockerProvider {
+    options: EngineOptions,
+    link: Link,
+    copies: Copies,
+    /// Held while something joins a network, and alone by who removes one that nothing is in.
+    networks: tokio::sync::RwLock<()>,
+}
+
+impl DockerProvider {
+    /// A provider that asks the engine when it is first needed.
+    pub fn new(options: EngineOptions) -> Self {
+        let (link, copies) = (Link::new(options.socket.clone()), Copies::new(options.images.clone()));
+        Self { options, link, copies, networks: tokio::sync::RwLock::default() }
+    }
+
+    /// Makes a workload like the order.
+    async fn apply(&self, engine: &Engine, order: &Order, spec: &WorkloadSpec) -> Result<(), ProviderError> {
+        possible(spec)?;
+        self.shrink(engine, order, spec).await?;
+        for index in 0..replicas(spec) {
+            self.replica(engine, &desired::Replica { order, spec, index }).await?;
+        }
+        Ok(())
+    }
+}
+
+/// How many of a workload there are; this machine is the only node.
+fn replicas(spec: &WorkloadSpec) -> u32 {
+    if is_job(spec) { 1 } else { spec.replicas }
+}
+
+/// Refuses what an engine cannot do, before anything is made.
+fn possible(spec: &WorkloadSpec) -> Result<(), ProviderError> {
+    secret_files::refuse_variables(spec)?;
+    if let Some(volume) = spec.volumes.iter().find(|volume| volume.host_path.is_some()) {
+        return Err(ProviderError::lasting(format!(
+            "the volume `{}` of `{}` is a directory of a node, which only the provider `mesh` can give",
+            volume.name, spec.name
+        )));
+    }
+    if replicas(spec) > 1 && !spec.requests().host_ports.is_empty() {
+        return Err(ProviderError::lasting(format!(
+            "`{}` has {} replicas and a port of the host, and Docker can give that to one only",
+            spec.name, spec.replicas
+        )));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Provider for DockerProvider {
+    fn id(&self) -> &'static str {
+        ID
+    }
+
+    async fn describe(&self) -> ProviderView {
+        let description = "a Docker Engine of this machine".to_owned();
+        let view = ProviderView { id: ID.to_owned(), description, available: false, message: String::new(), room: None };
+        match self.room().await {
+            Ok(room) => ProviderView { available: true, room: Some(room), ..view },
+            Err(error) => ProviderView { message: error.to_string(), ..view },
+        }
+    }
+
+    async fn deploy(&self, order: &Order) -> Result<(), ProviderError> {
+        let engine = self.link.engine().await?;
+        for spec in &order.workloads {
+            self.apply(&engine, order, spec).await?;
+        }
+        Ok(())
+    }
+
+    async fn status(&self, resource: &ResourceRef) -> Result<Standing, ProviderError> {
+        self.standing(resource).await
+    }
+
+    async fn rotate(&self, order: &Order) -> Result<(), ProviderError> {
+        let engine = self.link.engine().await?;
+        for spec in &order.workloads {
+            self.apply(&engine, order, spec).await?;
+            let changes = spec.secrets.iter().map(|uses| uses.on_change);
+            let (mut restart, mut signal) = (false, false);
+            for change in changes {
+                restart |= change == OnChange::Restart;
+                signal |= change == OnChange::Signal;
+            }
+            if restart || signal {
+                self.tell(&engine, &order.resource, &spec.name, restart).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn run_job(&self, order: &Order) -> Result<JobOutcome, ProviderError> {
+        let [job] = order.workloads.as_slice() else {
+            return Err(ProviderError::lasting("a job is one workload"));
+        };
+        let engine = self.link.engine().await?;
+        self.job(&engine, order, job).await
+    }
+
+    async fn destroy(&self, resource: &ResourceRef) -> Result<(), ProviderError> {
+        let engine = self.link.engine().await?;
+        things::remove_containers(&engine, resource, |_| true).await?;
+        things::remove_volumes(&engine, resource).await?;
+        secret_files::remove(&self.options.secrets, resource, None)?;
+        {
+            let _alone = self.networks.write().await;
+            things::remove_network_if_empty(&engine, &resource.org).await?;
+        }
+        // Images are shared; one that cannot go now goes the next time.
+        if let Err(error) = self.copies.sweep(&engine).await {
+            tracing::debug!(%error, "copies of images in Docker were not swept");
+        }
+        Ok(())
+    }
+
+    async fn logs(&self, resource: &ResourceRef, lines: usize) -> Result<Vec<String>, ProviderError> {
+        let engine = self.link.engine().await?;
+        let mut all = Vec::new();
+        for thing in things::containers(&engine, resource).await? {
+            if thing.labels.contains_key(labels::CONTAINER) {
+                all.extend(things::last_lines(&engine, &thing.id, lines).await?);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn owned(&self, resource: &ResourceRef) -> Result<Vec<String>, ProviderError> {
+        let engine = self.link.engine().await?;
+        let containers = things::containers(&engine, resource).await?;
+        let mut names: Vec<String> =
+            containers.into_iter().map(|thing| format!("container/{}", thing.name)).collect();
+        let volumes = things::volumes(&engine, resource).await?;
+        names.extend(volumes.into_iter().map(|volume| format!("volume/{volume}")));
+        let secrets = secret_files::of_resource(&self.options.secrets, resource);
+        if secrets.exists() {
+            names.push("secrets".to_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    async fn taken_ports(&self) -> Result<BTreeSet<u16>, ProviderError> {
+        let engine = self.link.engine().await?;
+        let mut taken = crate::engine::ports::listening();
+        taken.extend(things::published(&engine).await?);
+        Ok(taken)
+    }
+
+    async fn place(&self) -> Result<String, ProviderError> {
+        let (_, info) = self.link.greet().await?;
+        Ok(format!("{} on {}", info.id.unwrap_or_default(), info.name.unwrap_or_default()))
+    }
+}
+
+impl DockerProvider {
+    /// What is left of the machine, by what resources in the engine have set aside.
+    async fn room(&self) -> Result<Amount, ProviderError> {
+        let (engine, info) = self.link.greet().await?;
+        let number = |value: Option<i64>| u64::try_from(value.unwrap_or(0)).unwrap_or(0);
+        let (mut cpu, mut memory) = (number(info.ncpu) * 1000, number(info.mem_total));
+        let root = info.docker_root_dir.unwrap_or_default();
+        let mut disk = nix::sys::statvfs::statvfs(root.as_str())
+            .map_or(0, |found| u64::from(found.blocks_available()) * u64::from(found.fragment_size()));
+        for labels in things::all_labels(&engine).await? {
+            let parts: Vec<u64> =
+                labels::label(&labels, labels::SET_ASIDE).split('/').filter_map(|part| part.parse().ok()).collect();
+            if let [its_cpu, its_memory, its_disk] = parts.as_slice() {
+                cpu = cpu.saturating_sub(*its_cpu);
+                memory = memory.saturating_sub(*its_memory);
+                disk = disk.saturating_sub(*its_disk);
+            }
+        }
+        Ok(Amount { cpu: Cpu::millicores(cpu), memory: Bytes::new(memory), storage: Bytes::new(disk) })
+    }
+}

@@ -1,0 +1,110 @@
+//! How a resource is doing, read off the engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bollard::query_parameters::InspectContainerOptions;
+use univrs_docker::engine::{Engine, NOT_FOUND, unless};
+use univrs_model::workload::HealthCheck;
+use univrs_ports::provider::{ProviderError, ResourceRef, Standing};
+
+use super::things::{self, Thing};
+use super::DockerProvider;
+use crate::engine::link::failed;
+use crate::engine::{labels, probe};
+
+impl DockerProvider {
+    /// How the services of a resource are doing. An engine that is away is why it does not serve.
+    pub(super) async fn standing(&self, resource: &ResourceRef) -> Result<Standing, ProviderError> {
+        let engine = match self.link.engine().await {
+            Ok(engine) => engine,
+            Err(error) => return Ok(Standing::Waiting { reason: error.to_string() }),
+        };
+        let things = match things::containers(&engine, resource).await {
+            Ok(things) => things,
+            Err(error @ ProviderError::Temporary { .. }) => {
+                return Ok(Standing::Waiting { reason: error.to_string() });
+            }
+            Err(error) => return Err(error),
+        };
+        let services: Vec<Thing> =
+            things.into_iter().filter(|thing| thing.label(labels::KIND) == "service").collect();
+        if services.is_empty() {
+            return Ok(Standing::Absent);
+        }
+        if let Some(reason) = lacking(&services).or_else(|| services.iter().find_map(unwell)) {
+            return Ok(Standing::Waiting { reason });
+        }
+        for thing in services.iter().filter(|thing| thing.labels.contains_key(labels::CHECK)) {
+            if let Err(reason) = check(&engine, thing).await? {
+                return Ok(Standing::Waiting { reason: format!("{}: {reason}", called(thing)) });
+            }
+        }
+        Ok(Standing::Serving { host: self.options.host.clone() })
+    }
+}
+
+/// What people call a container.
+fn called(thing: &Thing) -> String {
+    let workload = thing.label(labels::WORKLOAD);
+    match thing.label(labels::CONTAINER) {
+        "" => workload.to_owned(),
+        container => format!("{workload}/{container}"),
+    }
+}
+
+/// What there should be and is not.
+fn lacking(services: &[Thing]) -> Option<String> {
+    let mut wanted: BTreeSet<&str> = BTreeSet::new();
+    // Of each workload: what there should be, as containers and replicas; what there is.
+    let mut counts: BTreeMap<&str, (Option<(usize, usize)>, usize, usize)> = BTreeMap::new();
+    for thing in services {
+        let (should, containers, replicas) = counts.entry(thing.label(labels::WORKLOAD)).or_default();
+        if thing.labels.contains_key(labels::CONTAINER) {
+            *containers += 1;
+            continue;
+        }
+        *replicas += 1;
+        wanted.extend(thing.label(labels::WORKLOADS).split(','));
+        let parts = thing.label(labels::PARTS).split_once('/');
+        *should = parts.and_then(|(one, other)| Some((one.parse().ok()?, other.parse().ok()?))).or(*should);
+    }
+    for workload in wanted {
+        let Some((should, containers, replicas)) = counts.get(workload) else {
+            return Some(format!("{workload} is not there"));
+        };
+        let (each, number) = should.unwrap_or((0, 1));
+        if *replicas < number || *containers < each * number {
+            return Some(format!(
+                "{workload}: {containers} of {} containers are there, {replicas} of {number} replicas",
+                each * number
+            ));
+        }
+    }
+    counts.iter().find(|(_, (should, ..))| should.is_none()).map(|(workload, _)| format!("{workload} has lost its network"))
+}
+
+/// Why a container does not serve, by what the engine says of it.
+fn unwell(thing: &Thing) -> Option<String> {
+    if !thing.runs() {
+        return Some(format!("{} does not run: {}", called(thing), thing.status));
+    }
+    if thing.status.contains("(health: starting)") {
+        return Some(format!("{} is starting", called(thing)));
+    }
+    thing.status.contains("(unhealthy)").then(|| format!("{} does not pass its check of health", called(thing)))
+}
+
+/// Makes the check that the engine cannot make.
+async fn check(engine: &Engine, thing: &Thing) -> Result<Result<(), String>, ProviderError> {
+    let Ok(check) = serde_json::from_str::<HealthCheck>(thing.label(labels::CHECK)) else { return Ok(Ok(())) };
+    let found = engine.docker().inspect_container(&thing.id, None::<InspectContainerOptions>).await;
+    let found = unless(&[NOT_FOUND], found).map_err(failed(engine, "look at a container"))?;
+    let pid = found.and_then(|found| found.state?.pid).and_then(|pid| i32::try_from(pid).ok());
+    let Some(pid) = pid.filter(|pid| *pid > 0) else { return Ok(Err("it has just ended".to_owned())) };
+    // The process is about to be used as one of this machine: it must be the one that Docker means.
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    if !groups.contains(&thing.id) {
+        return Ok(Err("Docker runs on another machine, where this check cannot be made".to_owned()));
+    }
+    Ok(probe::probe(pid, check).await)
+}
