@@ -54,7 +54,7 @@ impl DockerProvider {
             last_lines.extend(things::last_lines(engine, &name, LINES).await?);
         }
         things::remove_containers(engine, &order.resource, of_it).await?;
-        secret_files::remove(&self.options.secrets, &order.resource, Some(&spec.name))?;
+        secret_files::remove(&self.options.files(), &order.resource, Some(&spec.name))?;
         Ok(JobOutcome { succeeded, last_lines })
     }
 }

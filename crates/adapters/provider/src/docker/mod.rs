@@ -136,7 +136,7 @@ impl Provider for DockerProvider {
         let engine = self.link.engine().await?;
         things::remove_containers(&engine, resource, |_| true).await?;
         things::remove_volumes(&engine, resource).await?;
-        secret_files::remove(&self.options.secrets, resource, None)?;
+        secret_files::remove(&self.options.files(), resource, None)?;
         {
             let _alone = self.networks.write().await;
             things::remove_network_if_empty(&engine, &resource.org).await?;
@@ -166,7 +166,7 @@ impl Provider for DockerProvider {
             containers.into_iter().map(|thing| format!("container/{}", thing.name)).collect();
         let volumes = things::volumes(&engine, resource).await?;
         names.extend(volumes.into_iter().map(|volume| format!("volume/{volume}")));
-        let secrets = secret_files::of_resource(&self.options.secrets, resource);
+        let secrets = secret_files::of_resource(&self.options.files(), resource);
         if secrets.exists() {
             names.push("secrets".to_owned());
         }
@@ -190,6 +190,9 @@ impl Provider for DockerProvider {
 impl DockerProvider {
     /// What is left of the machine, by what resources in the engine have set aside.
     async fn room(&self) -> Result<Amount, ProviderError> {
+        if let Some(obstacle) = &self.options.obstacle {
+            return Err(ProviderError::lasting(obstacle.clone()));
+        }
         let (engine, info) = self.link.greet().await?;
         let number = |value: Option<i64>| u64::try_from(value.unwrap_or(0)).unwrap_or(0);
         let (mut cpu, mut memory) = (number(info.ncpu) * 1000, number(info.mem_total));

@@ -62,13 +62,14 @@ impl DockerProvider {
         let pause = self.copies.ensure_pause(engine).await?;
         let _joining = self.networks.read().await;
         network(engine, &wanted.order.resource.org).await?;
+        let secrets = self.options.open_files()?;
         let mut joined = Vec::new();
         for container in &containers {
             let copy = &copies[&container.image];
             let user = user_of(container, copy)?;
             volumes(engine, wanted, container, &user).await?;
             let files = secret_files::write(
-                &self.options.secrets,
+                &secrets,
                 wanted.order,
                 wanted.spec,
                 wanted.index,

@@ -54,7 +54,14 @@ impl World {
     pub(crate) fn options_through(&self, socket: PathBuf) -> EngineOptions {
         let secrets = self.dir.path().join("secrets");
         std::fs::create_dir_all(&secrets).unwrap();
-        EngineOptions { socket, images: self.images.clone(), secrets, host: "127.0.0.1".to_owned() }
+        EngineOptions {
+            socket,
+            images: self.images.clone(),
+            secrets,
+            open_secrets: |_| Ok(()),
+            host: "127.0.0.1".to_owned(),
+            obstacle: None,
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -76,7 +83,7 @@ impl World {
                 left.push(format!("{path}: {body}"));
             }
         }
-        let secrets = std::fs::read_dir(self.dir.path().join("secrets")).into_iter().flatten();
+        let secrets = std::fs::read_dir(self.dir.path().join("secrets/resources")).into_iter().flatten();
         left.extend(secrets.filter_map(Result::ok).map(|entry| entry.path().display().to_string()));
         left
     }
