@@ -6,3 +6,4 @@
 pub mod docker;
 mod engine;
 pub mod simulated;
+pub mod swarm;

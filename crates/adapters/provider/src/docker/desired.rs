@@ -28,7 +28,7 @@ const PIDS: i64 = 4096;
 /// The same for what holds a network; the engine's own start needs some.
 const PIDS_OF_START: i64 = 64;
 /// What programs may do beyond their user; the `oci` runtime grants the same.
-const CAPABILITIES: [&str; 13] = [
+pub(crate) const CAPABILITIES: [&str; 13] = [
     "AUDIT_WRITE",
     "CHOWN",
     "DAC_OVERRIDE",

@@ -10,9 +10,9 @@ use univrs_model::workload::WorkloadSpec;
 use univrs_ports::provider::{JobOutcome, Order, ProviderError};
 
 use super::desired::Replica;
-use super::things::{self, Thing};
-use super::{DockerProvider, possible};
+use super::{DockerProvider, ID, possible};
 use crate::engine::link::failed;
+use crate::engine::things::{self, Thing};
 use crate::engine::{labels, secret_files};
 
 /// How long a job may take.
@@ -35,8 +35,8 @@ impl DockerProvider {
         let of_it = |thing: &Thing| thing.label(labels::WORKLOAD) == spec.name.as_str();
         let earlier = |thing: &Thing| of_it(thing) && thing.label(OPERATION_LABEL) != operation;
         // What an earlier operation left, because it was stopped, is no job of this one.
-        things::remove_containers(engine, &order.resource, earlier).await?;
-        let known = things::containers(engine, &order.resource).await?;
+        things::remove_containers(engine, ID, &order.resource, earlier).await?;
+        let known = things::containers(engine, ID, &order.resource).await?;
         let all = spec.containers().len();
         // One that was begun and not all of it made is begun anew; what has ended is not run a second time.
         let whole = |thing: &&Thing| {
@@ -53,7 +53,7 @@ impl DockerProvider {
             succeeded &= ended(engine, &name).await? == 0;
             last_lines.extend(things::last_lines(engine, &name, LINES).await?);
         }
-        things::remove_containers(engine, &order.resource, of_it).await?;
+        things::remove_containers(engine, ID, &order.resource, of_it).await?;
         secret_files::remove(&self.options.files(), &order.resource, Some(&spec.name))?;
         Ok(JobOutcome { succeeded, last_lines })
     }

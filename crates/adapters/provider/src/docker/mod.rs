@@ -7,13 +7,11 @@ mod desired;
 mod jobs;
 mod replica;
 mod standing;
-mod things;
 
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use univrs_docker::engine::Engine;
-use univrs_model::quantity::{Bytes, Cpu};
 use univrs_model::resource::Amount;
 use univrs_model::workload::{OnChange, WorkloadSpec};
 use univrs_ports::provider::{
@@ -23,9 +21,9 @@ use univrs_ports::provider::{
 pub use crate::engine::EngineOptions;
 use crate::engine::copies::Copies;
 use crate::engine::link::Link;
-use crate::engine::{labels, secret_files};
+use crate::engine::{labels, secret_files, things};
 
-use desired::is_job;
+pub(crate) use desired::{CAPABILITIES, health, is_job, nano_cpus, nanoseconds};
 
 /// Its id.
 const ID: &str = "docker";
@@ -134,12 +132,15 @@ impl Provider for DockerProvider {
 
     async fn destroy(&self, resource: &ResourceRef) -> Result<(), ProviderError> {
         let engine = self.link.engine().await?;
-        things::remove_containers(&engine, resource, |_| true).await?;
-        things::remove_volumes(&engine, resource).await?;
+        things::remove_containers(&engine, ID, resource, |_| true).await?;
+        things::remove_volumes(&engine, ID, resource).await?;
         secret_files::remove(&self.options.files(), resource, None)?;
         {
             let _alone = self.networks.write().await;
-            things::remove_network_if_empty(&engine, &resource.org).await?;
+            if !things::has_containers(&engine, ID, &resource.org).await? {
+                // What somebody else has put into it keeps it.
+                things::remove_network(&engine, ID, &labels::network(&resource.org)).await?;
+            }
         }
         // Images are shared; one that cannot go now goes the next time.
         if let Err(error) = self.copies.sweep(&engine).await {
@@ -151,7 +152,7 @@ impl Provider for DockerProvider {
     async fn logs(&self, resource: &ResourceRef, lines: usize) -> Result<Vec<String>, ProviderError> {
         let engine = self.link.engine().await?;
         let mut all = Vec::new();
-        for thing in things::containers(&engine, resource).await? {
+        for thing in things::containers(&engine, ID, resource).await? {
             if thing.labels.contains_key(labels::CONTAINER) {
                 all.extend(things::last_lines(&engine, &thing.id, lines).await?);
             }
@@ -161,10 +162,10 @@ impl Provider for DockerProvider {
 
     async fn owned(&self, resource: &ResourceRef) -> Result<Vec<String>, ProviderError> {
         let engine = self.link.engine().await?;
-        let containers = things::containers(&engine, resource).await?;
+        let containers = things::containers(&engine, ID, resource).await?;
         let mut names: Vec<String> =
             containers.into_iter().map(|thing| format!("container/{}", thing.name)).collect();
-        let volumes = things::volumes(&engine, resource).await?;
+        let volumes = things::volumes(&engine, ID, resource).await?;
         names.extend(volumes.into_iter().map(|volume| format!("volume/{volume}")));
         let secrets = secret_files::of_resource(&self.options.files(), resource);
         if secrets.exists() {
@@ -194,20 +195,7 @@ impl DockerProvider {
             return Err(ProviderError::lasting(obstacle.clone()));
         }
         let (engine, info) = self.link.greet().await?;
-        let number = |value: Option<i64>| u64::try_from(value.unwrap_or(0)).unwrap_or(0);
-        let (mut cpu, mut memory) = (number(info.ncpu) * 1000, number(info.mem_total));
-        let root = info.docker_root_dir.unwrap_or_default();
-        let mut disk = nix::sys::statvfs::statvfs(root.as_str())
-            .map_or(0, |found| u64::from(found.blocks_available()) * u64::from(found.fragment_size()));
-        for labels in things::all_labels(&engine).await? {
-            let parts: Vec<u64> =
-                labels::label(&labels, labels::SET_ASIDE).split('/').filter_map(|part| part.parse().ok()).collect();
-            if let [its_cpu, its_memory, its_disk] = parts.as_slice() {
-                cpu = cpu.saturating_sub(*its_cpu);
-                memory = memory.saturating_sub(*its_memory);
-                disk = disk.saturating_sub(*its_disk);
-            }
-        }
-        Ok(Amount { cpu: Cpu::millicores(cpu), memory: Bytes::new(memory), storage: Bytes::new(disk) })
+        let known = things::all_labels(&engine, ID).await?;
+        Ok(things::room(&info, known.iter().map(|known| labels::label(known, labels::SET_ASIDE))))
     }
 }

@@ -5,23 +5,20 @@
 
 use std::collections::BTreeMap;
 
-use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, KillContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
     RestartContainerOptions, StartContainerOptions,
 };
 use jiff::Timestamp;
 use univrs_docker::engine::{CONFLICT, Engine, NOT_FOUND, unless};
-use univrs_docker::users::{self, User};
 use univrs_model::name::Name;
-use univrs_model::workload::{ContainerSpec, WorkloadSpec};
+use univrs_model::workload::WorkloadSpec;
 use univrs_ports::provider::{Order, ProviderError, ResourceRef};
 
 use super::desired::{Replica, Wanted};
-use super::{DockerProvider, ID, replicas, things};
-use crate::engine::copies::Copy;
+use super::{DockerProvider, ID, replicas};
 use crate::engine::link::failed;
-use crate::engine::{labels, secret_files};
+use crate::engine::{labels, secret_files, things};
 
 /// How often something that others make at the same time is looked for again.
 const TRIES: usize = 5;
@@ -47,7 +44,7 @@ impl DockerProvider {
             thing.label(labels::WORKLOAD) == spec.name.as_str()
                 && thing.label(labels::INDEX).parse::<u32>().is_ok_and(|index| index >= wanted)
         };
-        things::remove_containers(engine, &order.resource, beyond).await
+        things::remove_containers(engine, ID, &order.resource, beyond).await
     }
 
     /// Makes a replica, or makes what is there like it.
@@ -61,13 +58,17 @@ impl DockerProvider {
         }
         let pause = self.copies.ensure_pause(engine).await?;
         let _joining = self.networks.read().await;
-        network(engine, &wanted.order.resource.org).await?;
+        let (resource, org) = (&wanted.order.resource, &wanted.order.resource.org);
+        things::network(engine, ID, org, &labels::network(org), "bridge").await?;
         let secrets = self.options.open_files()?;
         let mut joined = Vec::new();
         for container in &containers {
             let copy = &copies[&container.image];
-            let user = user_of(container, copy)?;
-            volumes(engine, wanted, container, &user).await?;
+            let user = things::user_of(container, copy)?;
+            for mount in &container.mounts {
+                let name = wanted.volume(mount.volume.as_str());
+                things::volume(engine, ID, resource, &name, wanted.labels(), &user).await?;
+            }
             let files = secret_files::write(
                 &secrets,
                 wanted.order,
@@ -78,7 +79,6 @@ impl DockerProvider {
             )?;
             joined.push((container, copy, files));
         }
-        let resource = &wanted.order.resource;
         let holder = self.put(engine, resource, wanted.holder(&pause), Some(wanted)).await?;
         if holder.made {
             // Whatever is left of it is in a network that is gone.
@@ -103,7 +103,7 @@ impl DockerProvider {
     /// Removes the containers of a replica that join its network.
     async fn clear(&self, engine: &Engine, wanted: &Replica<'_>) -> Result<(), ProviderError> {
         let (workload, index) = (wanted.spec.name.as_str(), wanted.index.to_string());
-        for thing in things::containers(engine, &wanted.order.resource).await? {
+        for thing in things::containers(engine, ID, &wanted.order.resource).await? {
             let of_it = thing.label(labels::WORKLOAD) == workload && thing.label(labels::INDEX) == index;
             if of_it && thing.labels.contains_key(labels::CONTAINER) {
                 things::end(engine, &thing.id).await?;
@@ -161,7 +161,7 @@ impl DockerProvider {
         workload: &Name,
         by_restart: bool,
     ) -> Result<(), ProviderError> {
-        for thing in things::containers(engine, resource).await? {
+        for thing in things::containers(engine, ID, resource).await? {
             let joined = thing.labels.contains_key(labels::CONTAINER);
             if thing.label(labels::WORKLOAD) != workload.as_str() || !joined || !thing.runs() {
                 continue;
@@ -187,78 +187,4 @@ async fn start(engine: &Engine, id: &str) -> Result<(), ProviderError> {
 async fn restart(engine: &Engine, id: &str) -> Result<(), ProviderError> {
     let restarted = engine.docker().restart_container(id, None::<RestartContainerOptions>).await;
     restarted.map_err(failed(engine, "start a container again"))
-}
-
-/// Makes the organisation's network, if there is none.
-async fn network(engine: &Engine, org: &Name) -> Result<(), ProviderError> {
-    let name = labels::network(org);
-    for _ in 0..TRIES {
-        let found = engine.docker().inspect_network(&name, None::<InspectNetworkOptions>).await;
-        if let Some(found) = unless(&[NOT_FOUND], found).map_err(failed(engine, "look at a network"))? {
-            let known = found.labels.unwrap_or_default();
-            if labels::label(&known, labels::PROVIDER) == ID && labels::label(&known, labels::ORG) == org.as_str() {
-                return Ok(());
-            }
-            return Err(ProviderError::lasting(format!(
-                "Docker has a network `{name}` that was not made for the organisation; remove it"
-            )));
-        }
-        let request = NetworkCreateRequest {
-            name: name.clone(),
-            driver: Some("bridge".to_owned()),
-            labels: Some(
-                [(labels::PROVIDER, ID.to_owned()), (labels::ORG, org.to_string())]
-                    .map(|(key, value)| (key.to_owned(), value))
-                    .into(),
-            ),
-            ..NetworkCreateRequest::default()
-        };
-        let made = engine.docker().create_network(request).await;
-        if unless(&[CONFLICT], made).map_err(failed(engine, "make a network"))?.is_some() {
-            return Ok(());
-        }
-    }
-    Err(ProviderError::temporary(format!("the network `{name}` comes and goes")))
-}
-
-/// Makes the volumes of a container, each the property of the container's user while it is empty.
-async fn volumes(
-    engine: &Engine,
-    wanted: &Replica<'_>,
-    container: &ContainerSpec,
-    user: &User,
-) -> Result<(), ProviderError> {
-    for mount in &container.mounts {
-        let name = wanted.volume(mount.volume.as_str());
-        let found = unless(&[NOT_FOUND], engine.docker().inspect_volume(&name).await)
-            .map_err(failed(engine, "look at a volume"))?;
-        let volume = match found {
-            Some(found) => found,
-            None => {
-                let request = VolumeCreateRequest {
-                    name: Some(name.clone()),
-                    driver: Some("local".to_owned()),
-                    labels: Some(wanted.labels()),
-                    ..VolumeCreateRequest::default()
-                };
-                engine.docker().create_volume(request).await.map_err(failed(engine, "make a volume"))?
-            }
-        };
-        labels::own(ID, &wanted.order.resource, &name, &volume.labels)?;
-        let given = users::give_if_empty(std::path::Path::new(&volume.mountpoint), user);
-        given.map_err(|error| {
-            ProviderError::lasting(format!(
-                "the volume {name} at {} cannot be given to its user: {error}; the engine has to run on this machine",
-                volume.mountpoint
-            ))
-        })?;
-    }
-    Ok(())
-}
-
-/// Whom a container runs as.
-fn user_of(container: &ContainerSpec, copy: &Copy) -> Result<User, ProviderError> {
-    let wanted = container.user.as_deref().unwrap_or(&copy.image.config.user);
-    users::look_up_in_layers(&copy.image.layers, wanted)
-        .map_err(|reason| ProviderError::lasting(format!("container {}: {reason}", container.name)))
 }

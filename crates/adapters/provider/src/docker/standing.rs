@@ -7,9 +7,9 @@ use univrs_docker::engine::{Engine, NOT_FOUND, unless};
 use univrs_model::workload::HealthCheck;
 use univrs_ports::provider::{ProviderError, ResourceRef, Standing};
 
-use super::things::{self, Thing};
-use super::DockerProvider;
+use super::{DockerProvider, ID};
 use crate::engine::link::failed;
+use crate::engine::things::{self, Thing};
 use crate::engine::{labels, probe};
 
 impl DockerProvider {
@@ -19,7 +19,7 @@ impl DockerProvider {
             Ok(engine) => engine,
             Err(error) => return Ok(Standing::Waiting { reason: error.to_string() }),
         };
-        let things = match things::containers(&engine, resource).await {
+        let things = match things::containers(&engine, ID, resource).await {
             Ok(things) => things,
             Err(error @ ProviderError::Temporary { .. }) => {
                 return Ok(Standing::Waiting { reason: error.to_string() });

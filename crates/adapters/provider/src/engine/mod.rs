@@ -1,5 +1,5 @@
 //! What the providers `docker` and `swarm` share: the engine that they ask (`link.rs`), names and labels (`labels.rs`),
-//! copies of images in it (`copies.rs`), files of secrets in memory (`secret_files.rs`), checks of health that the
+//! what is in it (`things.rs`), copies of images in it (`copies.rs`), files of secrets in memory (`secret_files.rs`), checks of health that the
 //! engine cannot make itself (`probe.rs`), and ports that others have (`ports.rs`).
 
 pub(crate) mod copies;
@@ -8,6 +8,7 @@ pub(crate) mod link;
 pub(crate) mod ports;
 pub(crate) mod probe;
 pub(crate) mod secret_files;
+pub(crate) mod things;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -6,4 +6,5 @@ mod docker;
 mod dockerd;
 mod proxy;
 mod simulated;
+mod swarm;
 mod world;
