@@ -123,6 +123,19 @@ pub struct ProviderView {
     /// The largest resource that fits now, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<Amount>,
+    /// How much of processor time or memory is set aside, whichever is more, in percent, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100)]
+    pub used: Option<u8>,
+    /// The region it is in, if it is in one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub region: String,
+}
+
+/// How much of what there is is taken, in percent, rounded up.
+pub fn percent(taken: u64, of: u64) -> u8 {
+    let percent = taken.saturating_mul(100).div_ceil(of.max(1));
+    u8::try_from(percent.min(100)).unwrap_or(100)
 }
 
 /// Makes resources real.
@@ -202,5 +215,10 @@ pub trait Provider: Send + Sync + 'static {
     /// When that cannot be found out.
     async fn place(&self) -> Result<String, ProviderError> {
         Ok(String::new())
+    }
+
+    /// Whether [`Provider::deploy`] may bring back what stopped serving and does not by itself.
+    fn mends(&self) -> bool {
+        false
     }
 }

@@ -7,6 +7,7 @@ use univrs_cli::UpArgs;
 use univrs_control::{Control, MeshProvider, Resources};
 use univrs_ports::provider::Provider;
 use univrs_provider::docker::{DockerProvider, EngineOptions};
+use univrs_provider::swarm::SwarmProvider;
 use univrs_runtime::docker::DEFAULT_SOCKET;
 use univrs_template::{Template, builtin};
 
@@ -28,8 +29,11 @@ pub(super) fn equip(
         templates.extend(read(dir)?);
     }
     let engine = engine(args, dir, identity, machine);
-    let providers: Vec<Arc<dyn Provider>> =
-        vec![Arc::new(MeshProvider::new(control.clone())), Arc::new(DockerProvider::new(engine))];
+    let providers: Vec<Arc<dyn Provider>> = vec![
+        Arc::new(MeshProvider::new(control.clone())),
+        Arc::new(DockerProvider::new(engine.clone())),
+        Arc::new(SwarmProvider::new(engine)),
+    ];
     let resources = Resources::new(templates, providers, Some(machine.images_of_containers()));
     Ok(control.with_resources(resources))
 }

@@ -35,13 +35,15 @@ pub struct DockerProvider {
     copies: Copies,
     /// Held while something joins a network, and alone by who removes one that nothing is in.
     networks: tokio::sync::RwLock<()>,
+    /// Which engine it is; another one does not come to listen at the same socket meanwhile.
+    place: tokio::sync::OnceCell<String>,
 }
 
 impl DockerProvider {
     /// A provider that asks the engine when it is first needed.
     pub fn new(options: EngineOptions) -> Self {
         let (link, copies) = (Link::new(options.socket.clone()), Copies::new(options.images.clone()));
-        Self { options, link, copies, networks: tokio::sync::RwLock::default() }
+        Self { options, link, copies, networks: tokio::sync::RwLock::default(), place: tokio::sync::OnceCell::new() }
     }
 
     /// Makes a workload like the order.
@@ -86,9 +88,9 @@ impl Provider for DockerProvider {
 
     async fn describe(&self) -> ProviderView {
         let description = "a Docker Engine of this machine".to_owned();
-        let view = ProviderView { id: ID.to_owned(), description, available: false, message: String::new(), room: None };
+        let view = ProviderView { id: ID.to_owned(), description, available: false, message: String::new(), room: None, used: None, region: String::new() };
         match self.room().await {
-            Ok(room) => ProviderView { available: true, room: Some(room), ..view },
+            Ok((room, used)) => ProviderView { available: true, room: Some(room), used: Some(used), ..view },
             Err(error) => ProviderView { message: error.to_string(), ..view },
         }
     }
@@ -175,6 +177,10 @@ impl Provider for DockerProvider {
         Ok(names)
     }
 
+    fn mends(&self) -> bool {
+        true
+    }
+
     async fn taken_ports(&self) -> Result<BTreeSet<u16>, ProviderError> {
         let engine = self.link.engine().await?;
         let mut taken = crate::engine::ports::listening();
@@ -183,14 +189,17 @@ impl Provider for DockerProvider {
     }
 
     async fn place(&self) -> Result<String, ProviderError> {
-        let (_, info) = self.link.greet().await?;
-        Ok(format!("{} on {}", info.id.unwrap_or_default(), info.name.unwrap_or_default()))
+        let place = self.place.get_or_try_init(async || {
+            let (_, info) = self.link.greet().await?;
+            Ok(format!("{} on {}", info.id.unwrap_or_default(), info.name.unwrap_or_default()))
+        });
+        place.await.cloned()
     }
 }
 
 impl DockerProvider {
-    /// What is left of the machine, by what resources in the engine have set aside.
-    async fn room(&self) -> Result<Amount, ProviderError> {
+    /// What is left of the machine, by what resources in the engine have set aside, and how much that is.
+    async fn room(&self) -> Result<(Amount, u8), ProviderError> {
         if let Some(obstacle) = &self.options.obstacle {
             return Err(ProviderError::lasting(obstacle.clone()));
         }

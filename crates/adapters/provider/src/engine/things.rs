@@ -19,7 +19,7 @@ use univrs_model::name::Name;
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_model::resource::Amount;
 use univrs_model::workload::ContainerSpec;
-use univrs_ports::provider::{ProviderError, ResourceRef};
+use univrs_ports::provider::{ProviderError, ResourceRef, percent};
 
 use super::copies::Copy;
 use super::labels::{self, Labels};
@@ -272,10 +272,11 @@ pub(crate) fn user_of(container: &ContainerSpec, copy: &Copy) -> Result<User, Pr
         .map_err(|reason| ProviderError::lasting(format!("container {}: {reason}", container.name)))
 }
 
-/// What is left of the machine, when so much of it is set aside.
-pub(crate) fn room<'a>(info: &SystemInfo, set_aside: impl Iterator<Item = &'a str>) -> Amount {
+/// What is left of the machine, when so much of it is set aside, and how much that is in percent.
+pub(crate) fn room<'a>(info: &SystemInfo, set_aside: impl Iterator<Item = &'a str>) -> (Amount, u8) {
     let number = |value: Option<i64>| u64::try_from(value.unwrap_or(0)).unwrap_or(0);
-    let (mut cpu, mut memory) = (number(info.ncpu) * 1000, number(info.mem_total));
+    let (all_cpu, all_memory) = (number(info.ncpu) * 1000, number(info.mem_total));
+    let (mut cpu, mut memory) = (all_cpu, all_memory);
     let root = info.docker_root_dir.as_deref().unwrap_or("/");
     let mut disk = nix::sys::statvfs::statvfs(root)
         .map_or(0, |found| found.blocks_available().saturating_mul(found.fragment_size()));
@@ -287,7 +288,8 @@ pub(crate) fn room<'a>(info: &SystemInfo, set_aside: impl Iterator<Item = &'a st
             disk = disk.saturating_sub(*its_disk);
         }
     }
-    Amount { cpu: Cpu::millicores(cpu), memory: Bytes::new(memory), storage: Bytes::new(disk) }
+    let used = percent(all_cpu - cpu, all_cpu).max(percent(all_memory - memory, all_memory));
+    (Amount { cpu: Cpu::millicores(cpu), memory: Bytes::new(memory), storage: Bytes::new(disk) }, used)
 }
 
 /// The last lines that a container wrote, oldest first.

@@ -21,7 +21,7 @@ use crate::engine::labels::{self, Labels};
 const VERSION: u32 = 1;
 /// How many processes and threads a container may have.
 const PIDS: i64 = 4096;
-/// The longest name of a service.
+/// The longest name of a service or network.
 const LONGEST: usize = 63;
 /// How long the swarm waits before it starts what has ended again.
 const RESTART_DELAY: i64 = 500_000_000;
@@ -50,12 +50,16 @@ pub(super) struct Wanted<'a> {
 
 /// The network of an organisation.
 pub(super) fn network(org: &Name) -> String {
-    format!("univrs-swarm.{org}")
+    fitting(format!("univrs_swarm_{org}"))
 }
 
 /// The name of a service: names of organisations and workloads have no underscore, so no two are the same.
 pub(super) fn service(org: &Name, workload: &Name) -> String {
-    let name = format!("univrs_{org}_{workload}");
+    fitting(format!("univrs_{org}_{workload}"))
+}
+
+/// A name that the swarm takes: one that is too long becomes its digest.
+fn fitting(name: String) -> String {
     if name.len() <= LONGEST { name } else { format!("univrs_{}", labels::digest(&name)) }
 }
 

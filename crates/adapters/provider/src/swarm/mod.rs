@@ -43,13 +43,15 @@ pub struct SwarmProvider {
     copies: Copies,
     /// Held while something joins a network, and alone by who removes one that nothing is in.
     networks: tokio::sync::RwLock<()>,
+    /// Which node of a swarm it is.
+    place: tokio::sync::OnceCell<String>,
 }
 
 impl SwarmProvider {
     /// A provider that asks the engine when it is first needed.
     pub fn new(options: EngineOptions) -> Self {
         let (link, copies) = (Link::new(options.socket.clone()), Copies::new(options.images.clone()));
-        Self { options, link, copies, networks: tokio::sync::RwLock::default() }
+        Self { options, link, copies, networks: tokio::sync::RwLock::default(), place: tokio::sync::OnceCell::new() }
     }
 
     /// The engine, if it manages a swarm, and this machine's id in it.
@@ -230,7 +232,7 @@ impl Provider for SwarmProvider {
 
     async fn describe(&self) -> ProviderView {
         let description = "a swarm that the Docker Engine of this machine manages".to_owned();
-        let view = ProviderView { id: ID.to_owned(), description, available: false, message: String::new(), room: None };
+        let view = ProviderView { id: ID.to_owned(), description, available: false, message: String::new(), room: None, used: None, region: String::new() };
         let room = async {
             let (engine, info, _) = self.manager().await?;
             let filters = HashMap::from([("label", vec![format!("{}={ID}", labels::PROVIDER)])]);
@@ -241,7 +243,7 @@ impl Provider for SwarmProvider {
             Ok(things::room(&info, known.iter().map(|known| labels::label(known, labels::SET_ASIDE))))
         };
         match room.await {
-            Ok(room) => ProviderView { available: true, room: Some(room), ..view },
+            Ok((room, used)) => ProviderView { available: true, room: Some(room), used: Some(used), ..view },
             Err::<_, ProviderError>(error) => ProviderView { message: error.to_string(), ..view },
         }
     }
@@ -318,6 +320,10 @@ impl Provider for SwarmProvider {
         Ok(names)
     }
 
+    fn mends(&self) -> bool {
+        true
+    }
+
     async fn taken_ports(&self) -> Result<BTreeSet<u16>, ProviderError> {
         let engine = self.link.engine().await?;
         let mut taken = crate::engine::ports::listening();
@@ -326,7 +332,10 @@ impl Provider for SwarmProvider {
     }
 
     async fn place(&self) -> Result<String, ProviderError> {
-        let (_, info, node) = self.manager().await?;
-        Ok(format!("{node} on {}", info.name.unwrap_or_default()))
+        let place = self.place.get_or_try_init(async || {
+            let (_, info, node) = self.manager().await?;
+            Ok(format!("{node} on {}", info.name.unwrap_or_default()))
+        });
+        place.await.cloned()
     }
 }

@@ -121,7 +121,7 @@ impl Control {
     ) -> Result<Vec<String>, Error> {
         self.allow(caller, Action::WorkloadLogs, &format!("resource/{wanted}"))?;
         let resource = find(&self.mirror.state(), caller, wanted)?;
-        let provider = self.resources.provider(&resource.provider)?;
+        let provider = self.resources.provider_of(&resource)?;
         provider.logs(&reference(&resource), lines).await.map_err(|error| Error::Conflict {
             what: format!("the logs of resource `{}` cannot be read", resource.name),
             reason: error.to_string(),
@@ -168,6 +168,11 @@ impl Control {
             Error::NotFound { .. } => as_field("provider", &error),
             other => other,
         })?;
+        let place = provider.place().await.map_err(|error| Error::Conflict {
+            what: format!("the provider {} cannot be used", provider.id()),
+            reason: error.to_string(),
+            hint: None,
+        })?;
         let mut resource = Resource {
             id,
             org: caller.org.clone(),
@@ -175,6 +180,7 @@ impl Control {
             template: from.id.clone(),
             template_version: from.version,
             provider: provider.id().to_owned(),
+            place,
             parameters,
             status: ResourceStatus::Provisioning,
             message: "it is being made".to_owned(),
