@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bollard::query_parameters::InspectContainerOptions;
+use futures::future::try_join_all;
+use jiff::Timestamp;
 use univrs_docker::engine::{Engine, NOT_FOUND, unless};
 use univrs_model::workload::HealthCheck;
 use univrs_ports::provider::{ProviderError, ResourceRef, Standing};
@@ -34,8 +36,12 @@ impl DockerProvider {
         if let Some(reason) = lacking(&services).or_else(|| services.iter().find_map(unwell)) {
             return Ok(Standing::Waiting { reason });
         }
-        for thing in services.iter().filter(|thing| thing.labels.contains_key(labels::CHECK)) {
-            if let Err(reason) = check(&engine, thing).await? {
+        let lives = try_join_all(services.iter().map(|thing| life(&engine, thing))).await?;
+        if let Some(reason) = cut_off(&services, &lives) {
+            return Ok(Standing::Waiting { reason });
+        }
+        for (thing, life) in services.iter().zip(&lives).filter(|(thing, _)| thing.labels.contains_key(labels::CHECK)) {
+            if let Err(reason) = check(thing, life.pid).await {
                 return Ok(Standing::Waiting { reason: format!("{}: {reason}", called(thing)) });
             }
         }
@@ -94,17 +100,43 @@ fn unwell(thing: &Thing) -> Option<String> {
     thing.status.contains("(unhealthy)").then(|| format!("{} does not pass its check of health", called(thing)))
 }
 
-/// Makes the check that the engine cannot make.
-async fn check(engine: &Engine, thing: &Thing) -> Result<Result<(), String>, ProviderError> {
-    let Ok(check) = serde_json::from_str::<HealthCheck>(thing.label(labels::CHECK)) else { return Ok(Ok(())) };
+/// What the engine knows of a container that runs.
+#[derive(Default)]
+struct Life {
+    pid: Option<i32>,
+    started: Option<Timestamp>,
+}
+
+async fn life(engine: &Engine, thing: &Thing) -> Result<Life, ProviderError> {
     let found = engine.docker().inspect_container(&thing.id, None::<InspectContainerOptions>).await;
     let found = unless(&[NOT_FOUND], found).map_err(failed(engine, "look at a container"))?;
-    let pid = found.and_then(|found| found.state?.pid).and_then(|pid| i32::try_from(pid).ok());
-    let Some(pid) = pid.filter(|pid| *pid > 0) else { return Ok(Err("it has just ended".to_owned())) };
+    let Some(state) = found.and_then(|found| found.state) else { return Ok(Life::default()) };
+    let pid = state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
+    Ok(Life { pid, started: state.started_at.and_then(|text| text.parse().ok()) })
+}
+
+/// A container that joined a network before what holds it now was started: the network it is in is gone.
+fn cut_off(services: &[Thing], lives: &[Life]) -> Option<String> {
+    let replica = |thing: &Thing| (thing.label(labels::WORKLOAD).to_owned(), thing.label(labels::INDEX).to_owned());
+    let all = || services.iter().zip(lives);
+    let holders: BTreeMap<_, _> = all()
+        .filter(|(thing, _)| !thing.labels.contains_key(labels::CONTAINER))
+        .map(|(thing, life)| (replica(thing), life.started))
+        .collect();
+    let early = |(thing, life): &(&Thing, &Life)| {
+        holders.get(&replica(thing)).is_some_and(|held| life.started < *held)
+    };
+    all().find(early).map(|(thing, _)| format!("{} has lost its network", called(thing)))
+}
+
+/// Makes the check that the engine cannot make.
+async fn check(thing: &Thing, pid: Option<i32>) -> Result<(), String> {
+    let Ok(check) = serde_json::from_str::<HealthCheck>(thing.label(labels::CHECK)) else { return Ok(()) };
+    let pid = pid.ok_or("it has just ended")?;
     // The process is about to be used as one of this machine: it must be the one that Docker means.
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     if !groups.contains(&thing.id) {
-        return Ok(Err("Docker runs on another machine, where this check cannot be made".to_owned()));
+        return Err("Docker runs on another machine, where this check cannot be made".to_owned());
     }
-    Ok(probe::probe(pid, check).await)
+    probe::probe(pid, check).await
 }

@@ -20,12 +20,7 @@ async fn the_swarm_provider_conforms_and_keeps_organisations_apart() {
     let provider = SwarmProvider::new(world.options());
     let said = provider.describe().await;
     assert!(!said.available && said.message.contains("docker swarm init"), "{said:?}");
-    let host = format!("unix://{}", world.engine.socket().display());
-    let begun = std::process::Command::new("docker")
-        .args(["-H", &host, "swarm", "init", "--advertise-addr", "127.0.0.1"])
-        .output()
-        .unwrap();
-    assert!(begun.status.success(), "{}", String::from_utf8_lossy(&begun.stderr));
+    world.begin_swarm();
     let said = provider.describe().await;
     assert!(said.available && said.room.is_some(), "{said:?}");
     check(&provider, &subject()).await;

@@ -64,6 +64,17 @@ impl World {
         }
     }
 
+    /// Makes the engine the manager of a swarm of one.
+    pub(crate) fn begin_swarm(&self) {
+        let host = format!("unix://{}", self.engine.socket().display());
+        let begun = std::process::Command::new("docker")
+            .args(["-H", &host, "swarm", "init", "--advertise-addr", "127.0.0.1"])
+            .output()
+            .unwrap();
+        assert!(begun.status.success(), "{}", String::from_utf8_lossy(&begun.stderr));
+    }
+
+    #[allow(dead_code, reason = "not every test has a proxy")]
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -90,6 +101,7 @@ impl World {
 }
 
 /// A program of the small shell.
+#[allow(dead_code, reason = "not every test runs the suite")]
 pub(crate) fn shell(script: &str) -> Program {
     Program {
         image: IMAGE.to_owned(),
@@ -97,6 +109,7 @@ pub(crate) fn shell(script: &str) -> Program {
     }
 }
 
+#[allow(dead_code, reason = "not every test runs the suite")]
 pub(crate) fn subject() -> Subject {
     Subject {
         serve: shell("trap 'exit 0' TERM; echo up; while :; do busybox sleep 1; done"),

@@ -1,8 +1,13 @@
-//! The control plane over a store in memory, with a clock that is set by hand: no node, no network.
+//! The control plane over a store in memory: no node, no network; most of it with a clock that is set by hand.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "../../../../adapters/runtime/tests/runtime/dockerd.rs"]
+mod dockerd;
+mod engines;
 mod harness;
 mod mesh;
 mod mortal;
 mod planning;
 mod resources;
+#[path = "../../../../adapters/provider/tests/provider/world.rs"]
+mod world;
