@@ -33,7 +33,6 @@ mod spec;
 mod sys;
 mod teardown;
 
-
 pub use docker::{DockerOptions, DockerRuntime};
 pub use oci::{OciOptions, OciRuntime};
 pub use simulated::SimulatedRuntime;

@@ -200,7 +200,11 @@ pub async fn changes_its_size(provider: &dyn Provider, subject: &Subject) {
     done(provider.scale(&order).await);
     done(provider.scale(&order).await);
     until_serving(provider, &order).await;
-    assert_eq!(done(provider.owned(&order.resource).await).len(), owned.len(), "another size made something more");
+    assert_eq!(
+        done(provider.owned(&order.resource).await).len(),
+        owned.len(),
+        "another size made something more"
+    );
     done(provider.destroy(&order.resource).await);
     assert_eq!(done(provider.owned(&order.resource).await), Vec::<String>::new());
 }
@@ -227,7 +231,11 @@ pub async fn gives_secrets(provider: &dyn Provider, subject: &Subject) {
     done(provider.rotate(&order).await);
     until_it_says(provider, &order, &(reader.fingerprint)(renewed.as_bytes())).await;
     until_serving(provider, &order).await;
-    assert_eq!(done(provider.owned(&order.resource).await).len(), owned.len(), "new secrets made something more");
+    assert_eq!(
+        done(provider.owned(&order.resource).await).len(),
+        owned.len(),
+        "new secrets made something more"
+    );
     let shown = format!(
         "{:?} {:?} {:?}",
         done(provider.logs(&order.resource, 100).await),
@@ -242,7 +250,11 @@ pub async fn gives_secrets(provider: &dyn Provider, subject: &Subject) {
 async fn until_it_says(provider: &dyn Provider, order: &Order, line: &str) {
     let said = async {
         // Its log may not be there yet.
-        while !provider.logs(&order.resource, 3).await.is_ok_and(|lines| lines.last().is_some_and(|last| last == line)) {
+        while !provider
+            .logs(&order.resource, 3)
+            .await
+            .is_ok_and(|lines| lines.last().is_some_and(|last| last == line))
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };

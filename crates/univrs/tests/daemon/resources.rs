@@ -314,7 +314,11 @@ impl Docked {
     }
 
     async fn connection(&self) -> String {
-        let known = self.daemon.get("/api/resources/db/credentials").await.body;
+        self.connection_of("db").await
+    }
+
+    async fn connection_of(&self, resource: &str) -> String {
+        let known = self.daemon.get(&format!("/api/resources/{resource}/credentials")).await.body;
         known["connectionString"].as_str().unwrap_or_default().to_owned()
     }
 
@@ -352,18 +356,22 @@ async fn a_real_database_lives_in_docker_and_goes_without_a_trace() {
     let swarm = daemon.get("/api/providers/swarm").await.body;
     assert!(swarm["message"].as_str().unwrap().contains("docker swarm init"), "{swarm}");
 
-    // The images are in the engine then, as they are from the second database on.
-    for reference in ["univrs/postgres:15", "univrs/pgbouncer:1"] {
-        daemon.post("/api/images/pull", &json!({"reference": reference}).to_string()).await;
+    // The first is made while the images are copied into the engine, the second when they are there.
+    for (name, images) in [("first", "copied on the way"), ("db", "there")] {
+        let wanted = json!({
+            "name": name, "template": "postgres-small", "provider": "docker", "parameters": {"storage": "1Gi"},
+        });
+        let began = std::time::Instant::now();
+        let made = change(daemon, Method::POST, "/api/resources", wanted).await;
+        assert_eq!(made["status"], "succeeded", "{made}");
+        let active = began.elapsed().as_secs_f64();
+        let connection = docked.connection_of(name).await;
+        daemon.until("it answers", async || docked.sql(&connection, "select 1") == Ok("1".into())).await;
+        let answered = began.elapsed().as_secs_f64();
+        eprintln!("docker, images {images}: request to ACTIVE {active:.1} s, to SELECT 1 {answered:.1} s");
     }
-    let wanted = json!({"name": "db", "template": "postgres-small", "provider": "docker", "parameters": {"storage": "1Gi"}});
-    let began = std::time::Instant::now();
-    let made = change(daemon, Method::POST, "/api/resources", wanted).await;
-    assert_eq!(made["status"], "succeeded", "{made}");
-    let active = began.elapsed();
-    docked.until_it_says("it answers", "select 1", "1").await;
-    let (active, answered) = (active.as_secs_f64(), began.elapsed().as_secs_f64());
-    eprintln!("docker, images copied first: request to ACTIVE {active:.1} s, to SELECT 1 {answered:.1} s");
+    let removed = change(daemon, Method::DELETE, "/api/resources/first", Value::Null).await;
+    assert_eq!(removed["status"], "succeeded", "{removed}");
     let connection = docked.connection().await;
     let filled = docked.sql(&connection, "create table t (n int); insert into t values (7); select n from t");
     assert_eq!(filled, Ok("7".into()));

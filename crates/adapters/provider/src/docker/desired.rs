@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount as DockerMount,
-    MountBindOptions, MountBindOptionsPropagationEnum, MountType, MountVolumeOptions, NetworkingConfig,
-    PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig,
+    Mount as DockerMount, MountBindOptions, MountBindOptionsPropagationEnum, MountType, MountVolumeOptions,
+    NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use univrs_docker::pause;
 use univrs_model::policy::RestartWhen;
@@ -94,7 +94,8 @@ impl Replica<'_> {
         let mut ports = HashMap::new();
         for port in containers.iter().flat_map(|container| &container.ports) {
             let Some(host_port) = port.host_port else { continue };
-            let binding = PortBinding { host_ip: Some("0.0.0.0".to_owned()), host_port: Some(host_port.to_string()) };
+            let binding =
+                PortBinding { host_ip: Some("0.0.0.0".to_owned()), host_port: Some(host_port.to_string()) };
             ports.insert(format!("{}/{}", port.container_port, word(port.protocol)), Some(vec![binding]));
         }
         let parts = format!("{}/{}", containers.len(), self.spec.replicas);
@@ -103,7 +104,8 @@ impl Replica<'_> {
         let mut sorted: Vec<_> = ports.keys().cloned().collect();
         sorted.sort();
         let host_ports = &requests.host_ports;
-        let digest = labels::digest(&(VERSION, image, &network, &workloads, &parts, &set_aside, sorted, host_ports));
+        let digest =
+            labels::digest(&(VERSION, image, &network, &workloads, &parts, &set_aside, sorted, host_ports));
         let mut with = self.labels();
         with.insert(labels::WORKLOADS.to_owned(), workloads.join(","));
         with.insert(labels::PARTS.to_owned(), parts);
@@ -130,7 +132,9 @@ impl Replica<'_> {
                 security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
                 ..HostConfig::default()
             }),
-            networking_config: Some(NetworkingConfig { endpoints_config: Some([(network, endpoint)].into()) }),
+            networking_config: Some(NetworkingConfig {
+                endpoints_config: Some([(network, endpoint)].into()),
+            }),
             ..ContainerCreateBody::default()
         };
         Wanted { name: self.name(), digest, body }
@@ -146,7 +150,8 @@ impl Replica<'_> {
     ) -> Wanted {
         let check = container.health.as_ref().filter(|check| check.exec.is_none());
         let paths: Vec<&str> = files.iter().map(|file| file.target.as_str()).collect();
-        let digest = labels::digest(&(VERSION, container, image, &paths, &self.spec.volumes, &self.spec.restart));
+        let digest =
+            labels::digest(&(VERSION, container, image, &paths, &self.spec.volumes, &self.spec.restart));
         let mut with = self.labels();
         with.insert(labels::CONTAINER.to_owned(), container.name.to_string());
         with.insert(labels::DIGEST.to_owned(), digest.clone());
@@ -154,7 +159,8 @@ impl Replica<'_> {
         if let Some(check) = check.and_then(|check| serde_json::to_string(check).ok()) {
             with.insert(labels::CHECK.to_owned(), check);
         }
-        let memory = container.resources.memory_limit.map(|limit| i64::try_from(limit.get()).unwrap_or(i64::MAX));
+        let memory =
+            container.resources.memory_limit.map(|limit| i64::try_from(limit.get()).unwrap_or(i64::MAX));
         let cpu = container.resources.cpu_limit.map(|limit| nano_cpus(limit.as_millicores()));
         let shares = container.resources.cpu.as_millicores().saturating_mul(1024) / 1000;
         let mounts = container.mounts.iter().map(|mount| self.mount(mount)).chain(files.iter().map(secret));

@@ -43,7 +43,13 @@ impl DockerProvider {
     /// A provider that asks the engine when it is first needed.
     pub fn new(options: EngineOptions) -> Self {
         let (link, copies) = (Link::new(options.socket.clone()), Copies::new(options.images.clone()));
-        Self { options, link, copies, networks: tokio::sync::RwLock::default(), place: tokio::sync::OnceCell::new() }
+        Self {
+            options,
+            link,
+            copies,
+            networks: tokio::sync::RwLock::default(),
+            place: tokio::sync::OnceCell::new(),
+        }
     }
 
     /// Makes a workload like the order.
@@ -88,7 +94,15 @@ impl Provider for DockerProvider {
 
     async fn describe(&self) -> ProviderView {
         let description = "a Docker Engine of this machine".to_owned();
-        let view = ProviderView { id: ID.to_owned(), description, available: false, message: String::new(), room: None, used: None, region: String::new() };
+        let view = ProviderView {
+            id: ID.to_owned(),
+            description,
+            available: false,
+            message: String::new(),
+            room: None,
+            used: None,
+            region: String::new(),
+        };
         match self.room().await {
             Ok((room, used)) => ProviderView { available: true, room: Some(room), used: Some(used), ..view },
             Err(error) => ProviderView { message: error.to_string(), ..view },

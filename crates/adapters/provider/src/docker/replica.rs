@@ -122,7 +122,8 @@ impl DockerProvider {
         holds: Option<&Replica<'_>>,
     ) -> Result<Placed, ProviderError> {
         for _ in 0..TRIES {
-            let found = engine.docker().inspect_container(&wanted.name, None::<InspectContainerOptions>).await;
+            let found =
+                engine.docker().inspect_container(&wanted.name, None::<InspectContainerOptions>).await;
             let found = unless(&[NOT_FOUND], found).map_err(failed(engine, "look at a container"))?;
             let Some(found) = found else {
                 let options = CreateContainerOptionsBuilder::new().name(&wanted.name).build();

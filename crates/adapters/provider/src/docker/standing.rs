@@ -40,7 +40,9 @@ impl DockerProvider {
         if let Some(reason) = cut_off(&services, &lives) {
             return Ok(Standing::Waiting { reason });
         }
-        for (thing, life) in services.iter().zip(&lives).filter(|(thing, _)| thing.labels.contains_key(labels::CHECK)) {
+        for (thing, life) in
+            services.iter().zip(&lives).filter(|(thing, _)| thing.labels.contains_key(labels::CHECK))
+        {
             if let Err(reason) = check(thing, life.pid).await {
                 return Ok(Standing::Waiting { reason: format!("{}: {reason}", called(thing)) });
             }
@@ -86,7 +88,10 @@ fn lacking(services: &[Thing]) -> Option<String> {
             ));
         }
     }
-    counts.iter().find(|(_, (should, ..))| should.is_none()).map(|(workload, _)| format!("{workload} has lost its network"))
+    counts
+        .iter()
+        .find(|(_, (should, ..))| should.is_none())
+        .map(|(workload, _)| format!("{workload} has lost its network"))
 }
 
 /// Why a container does not serve, by what the engine says of it.
@@ -97,7 +102,10 @@ fn unwell(thing: &Thing) -> Option<String> {
     if thing.status.contains("(health: starting)") {
         return Some(format!("{} is starting", called(thing)));
     }
-    thing.status.contains("(unhealthy)").then(|| format!("{} does not pass its check of health", called(thing)))
+    thing
+        .status
+        .contains("(unhealthy)")
+        .then(|| format!("{} does not pass its check of health", called(thing)))
 }
 
 /// What the engine knows of a container that runs.
@@ -117,7 +125,8 @@ async fn life(engine: &Engine, thing: &Thing) -> Result<Life, ProviderError> {
 
 /// A container that joined a network before what holds it now was started: the network it is in is gone.
 fn cut_off(services: &[Thing], lives: &[Life]) -> Option<String> {
-    let replica = |thing: &Thing| (thing.label(labels::WORKLOAD).to_owned(), thing.label(labels::INDEX).to_owned());
+    let replica =
+        |thing: &Thing| (thing.label(labels::WORKLOAD).to_owned(), thing.label(labels::INDEX).to_owned());
     let all = || services.iter().zip(lives);
     let holders: BTreeMap<_, _> = all()
         .filter(|(thing, _)| !thing.labels.contains_key(labels::CONTAINER))

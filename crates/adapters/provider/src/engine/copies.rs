@@ -70,8 +70,7 @@ impl Copies {
         let name = format!("{REPOSITORY}:{PAUSE}");
         let _one = self.loading.lock().await;
         if !images::is_there(engine, &name).await.map_err(failed(engine, "look for an image"))? {
-            let archive =
-                pause::archive(&name).map_err(|error| ProviderError::lasting(error.to_string()))?;
+            let archive = pause::archive(&name).map_err(|error| ProviderError::lasting(error.to_string()))?;
             let bytes = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(archive))]);
             images::load(engine, bytes).await.map_err(failed(engine, "take an image in"))?;
         }
@@ -87,7 +86,9 @@ impl Copies {
         let filters = HashMap::from([("reference", vec![REPOSITORY])]);
         let options = ListImagesOptionsBuilder::new().filters(&filters).build();
         let listed = engine.docker().list_images(Some(options)).await;
-        for name in listed.map_err(failed(engine, "list images"))?.into_iter().flat_map(|image| image.repo_tags) {
+        for name in
+            listed.map_err(failed(engine, "list images"))?.into_iter().flat_map(|image| image.repo_tags)
+        {
             let Some(tag) = name.strip_prefix(REPOSITORY).and_then(|rest| rest.strip_prefix(':')) else {
                 continue;
             };

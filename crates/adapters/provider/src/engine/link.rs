@@ -81,8 +81,12 @@ fn taken_port(message: &str) -> Option<&str> {
 
 /// Whether a container will not start the same way again.
 fn is_its_own_fault(message: &str) -> bool {
-    const SIGNS: [&str; 4] =
-        ["executable file not found", "exec format error", "unable to find user", "no such file or directory: unknown"];
+    const SIGNS: [&str; 4] = [
+        "executable file not found",
+        "exec format error",
+        "unable to find user",
+        "no such file or directory: unknown",
+    ];
     SIGNS.iter().any(|sign| message.contains(sign))
 }
 

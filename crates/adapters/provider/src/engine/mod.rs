@@ -45,7 +45,10 @@ impl EngineOptions {
             return Err(ProviderError::lasting(obstacle.clone()));
         }
         (self.open_secrets)(&self.secrets).map_err(|error| {
-            ProviderError::lasting(format!("there is no memory for secrets at {}: {error}", self.secrets.display()))
+            ProviderError::lasting(format!(
+                "there is no memory for secrets at {}: {error}",
+                self.secrets.display()
+            ))
         })?;
         Ok(self.files())
     }

@@ -8,7 +8,10 @@ const LISTENING: &str = "0A";
 /// The ports that programs of this machine listen at over TCP; none where that cannot be read.
 pub(crate) fn listening() -> BTreeSet<u16> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-    tables.iter().flat_map(|path| std::fs::read_to_string(path).map(|text| ports(&text)).unwrap_or_default()).collect()
+    tables
+        .iter()
+        .flat_map(|path| std::fs::read_to_string(path).map(|text| ports(&text)).unwrap_or_default())
+        .collect()
 }
 
 fn ports(table: &str) -> Vec<u16> {

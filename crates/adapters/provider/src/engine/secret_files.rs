@@ -57,11 +57,17 @@ pub(crate) fn write(
     for (number, uses) in spec.secrets.iter().enumerate() {
         let Some(target) = &uses.file else { continue };
         let value = order.secrets.get(&uses.name).ok_or_else(|| {
-            ProviderError::lasting(format!("`{}` uses the secret `{}`, which there is none of", spec.name, uses.name))
+            ProviderError::lasting(format!(
+                "`{}` uses the secret `{}`, which there is none of",
+                spec.name, uses.name
+            ))
         })?;
         let host = folder.join(number.to_string());
         put(&folder, &host, value.expose(), user).map_err(|error| {
-            ProviderError::temporary(format!("the file of a secret, {}, cannot be written: {error}", host.display()))
+            ProviderError::temporary(format!(
+                "the file of a secret, {}, cannot be written: {error}",
+                host.display()
+            ))
         })?;
         files.push(SecretFile { host, target: target.clone() });
     }
@@ -93,7 +99,11 @@ fn put(folder: &Path, path: &Path, value: &[u8], user: &User) -> io::Result<()> 
 }
 
 /// Removes the files of a workload, or of the whole resource.
-pub(crate) fn remove(dir: &Path, resource: &ResourceRef, workload: Option<&Name>) -> Result<(), ProviderError> {
+pub(crate) fn remove(
+    dir: &Path,
+    resource: &ResourceRef,
+    workload: Option<&Name>,
+) -> Result<(), ProviderError> {
     let mut path = of_resource(dir, resource);
     if let Some(workload) = workload {
         path.push(workload.as_str());

@@ -9,8 +9,8 @@ use bollard::models::{
     VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    InspectNetworkOptions, ListContainersOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveVolumeOptionsBuilder, StopContainerOptions,
+    InspectNetworkOptions, ListContainersOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StopContainerOptions,
 };
 use futures::StreamExt as _;
 use univrs_docker::engine::{CONFLICT, Engine, NOT_FOUND, status, unless};
@@ -91,10 +91,14 @@ pub(crate) async fn all_labels(engine: &Engine, provider: &str) -> Result<Vec<La
 
 /// The ports of the host that containers have, ours and others.
 pub(crate) async fn published(engine: &Engine) -> Result<BTreeSet<u16>, ProviderError> {
-    let listed = engine.docker().list_containers(Some(ListContainersOptionsBuilder::new().all(true).build())).await;
+    let listed =
+        engine.docker().list_containers(Some(ListContainersOptionsBuilder::new().all(true).build())).await;
     let listed = listed.map_err(failed(engine, "list containers"))?;
     let ports = listed.into_iter().flat_map(|one| one.ports.unwrap_or_default());
-    Ok(ports.filter(|port| port.typ == Some(PortSummaryTypeEnum::TCP)).filter_map(|port| port.public_port).collect())
+    Ok(ports
+        .filter(|port| port.typ == Some(PortSummaryTypeEnum::TCP))
+        .filter_map(|port| port.public_port)
+        .collect())
 }
 
 /// Removes the resource's containers that are one of `chosen`, those that hold a network last, and what the image gave
@@ -129,10 +133,7 @@ pub(crate) async fn remove(engine: &Engine, id: &str) -> Result<(), ProviderErro
         match unless(&[NOT_FOUND], engine.docker().remove_container(id, Some(options)).await) {
             Ok(_) => return Ok(()),
             // It is being removed already.
-            Err(error)
-                if status(&error) == Some(CONFLICT)
-                    && tokio::time::Instant::now() < until =>
-            {
+            Err(error) if status(&error) == Some(CONFLICT) && tokio::time::Instant::now() < until => {
                 tokio::time::sleep(LOOK).await;
             }
             Err(error) => return Err(failed(engine, "remove a container")(error)),
@@ -207,12 +208,15 @@ pub(crate) async fn network(
 }
 
 /// Removes the network `name`, if this provider made it. Answers whether it has gone.
-pub(crate) async fn remove_network(engine: &Engine, provider: &str, name: &str) -> Result<bool, ProviderError> {
+pub(crate) async fn remove_network(
+    engine: &Engine,
+    provider: &str,
+    name: &str,
+) -> Result<bool, ProviderError> {
     let found = engine.docker().inspect_network(name, None::<InspectNetworkOptions>).await;
     let found = unless(&[NOT_FOUND], found).map_err(failed(engine, "look at a network"))?;
-    let ours = found.is_some_and(|found| {
-        labels::label(&found.labels.unwrap_or_default(), labels::PROVIDER) == provider
-    });
+    let ours = found
+        .is_some_and(|found| labels::label(&found.labels.unwrap_or_default(), labels::PROVIDER) == provider);
     if !ours {
         return Ok(true);
     }
@@ -226,7 +230,11 @@ pub(crate) async fn remove_network(engine: &Engine, provider: &str, name: &str) 
 }
 
 /// Whether this provider has containers in an organisation.
-pub(crate) async fn has_containers(engine: &Engine, provider: &str, org: &Name) -> Result<bool, ProviderError> {
+pub(crate) async fn has_containers(
+    engine: &Engine,
+    provider: &str,
+    org: &Name,
+) -> Result<bool, ProviderError> {
     let options =
         ListContainersOptionsBuilder::new().all(true).filters(&labels::filter_org(provider, org)).build();
     let left = engine.docker().list_containers(Some(options)).await;
@@ -293,7 +301,11 @@ pub(crate) fn room<'a>(info: &SystemInfo, set_aside: impl Iterator<Item = &'a st
 }
 
 /// The last lines that a container wrote, oldest first.
-pub(crate) async fn last_lines(engine: &Engine, id: &str, lines: usize) -> Result<Vec<String>, ProviderError> {
+pub(crate) async fn last_lines(
+    engine: &Engine,
+    id: &str,
+    lines: usize,
+) -> Result<Vec<String>, ProviderError> {
     let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
     let mut messages = std::pin::pin!(engine.docker().logs(id, Some(options)));
     let mut text = Vec::new();

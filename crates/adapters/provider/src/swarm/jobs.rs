@@ -37,8 +37,8 @@ impl SwarmProvider {
         if let Some(known) = &of_it {
             labels::own(super::ID, resource, &name, known)?;
         }
-        let earlier = of_it
-            .is_some_and(|known| labels::label(&known, OPERATION_LABEL) != order.operation.as_str());
+        let earlier =
+            of_it.is_some_and(|known| labels::label(&known, OPERATION_LABEL) != order.operation.as_str());
         if earlier {
             // What an earlier operation left, because it was stopped, is no job of this one.
             remove(engine, &name).await?;
@@ -50,7 +50,9 @@ impl SwarmProvider {
         let task = ended(engine, &name).await?;
         let container = task.status.as_ref().and_then(|status| status.container_status.as_ref());
         let mut last_lines = Vec::new();
-        if let Some(id) = container.and_then(|container| container.container_id.as_deref()).filter(|id| !id.is_empty()) {
+        if let Some(id) =
+            container.and_then(|container| container.container_id.as_deref()).filter(|id| !id.is_empty())
+        {
             last_lines = things::last_lines(engine, id, LINES).await?;
         }
         let succeeded = state(&task) == Some(TaskState::COMPLETE);

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::models::{Service, SystemInfo};
-use bollard::query_parameters::{InspectServiceOptions, ListServicesOptionsBuilder, UpdateServiceOptionsBuilder};
+use bollard::query_parameters::{
+    InspectServiceOptions, ListServicesOptionsBuilder, UpdateServiceOptionsBuilder,
+};
 use univrs_docker::engine::{CONFLICT, Engine, NOT_FOUND, unless};
 use univrs_model::resource::OPERATION_LABEL;
 use univrs_model::workload::WorkloadSpec;
@@ -22,8 +24,8 @@ use univrs_ports::provider::{
 };
 
 use crate::engine::copies::Copies;
-use crate::engine::link::{Link, failed};
 use crate::engine::labels::{self, Labels};
+use crate::engine::link::{Link, failed};
 use crate::engine::{EngineOptions, secret_files, things};
 use desired::Wanted;
 
@@ -51,7 +53,13 @@ impl SwarmProvider {
     /// A provider that asks the engine when it is first needed.
     pub fn new(options: EngineOptions) -> Self {
         let (link, copies) = (Link::new(options.socket.clone()), Copies::new(options.images.clone()));
-        Self { options, link, copies, networks: tokio::sync::RwLock::default(), place: tokio::sync::OnceCell::new() }
+        Self {
+            options,
+            link,
+            copies,
+            networks: tokio::sync::RwLock::default(),
+            place: tokio::sync::OnceCell::new(),
+        }
     }
 
     /// The engine, if it manages a swarm, and this machine's id in it.
@@ -111,7 +119,8 @@ impl SwarmProvider {
         let until = tokio::time::Instant::now() + REMOVAL;
         loop {
             let left = things::containers(engine, ID, resource).await?;
-            let counts = |thing: &things::Thing| workload.is_none_or(|name| thing.label(labels::WORKLOAD) == name);
+            let counts =
+                |thing: &things::Thing| workload.is_none_or(|name| thing.label(labels::WORKLOAD) == name);
             if !left.iter().any(counts) {
                 return Ok(());
             }
@@ -201,7 +210,8 @@ async fn put(engine: &Engine, wanted: &Wanted<'_>) -> Result<(), ProviderError> 
             return Ok(());
         }
         let version = found.version.and_then(|version| version.index).unwrap_or(0);
-        let options = UpdateServiceOptionsBuilder::new().version(i32::try_from(version).unwrap_or(i32::MAX)).build();
+        let options =
+            UpdateServiceOptionsBuilder::new().version(i32::try_from(version).unwrap_or(i32::MAX)).build();
         // The operation that made it stays its label.
         let spec = wanted.service(labels::label(&known, OPERATION_LABEL));
         match engine.docker().update_service(&name, spec, options, None).await {
@@ -232,7 +242,15 @@ impl Provider for SwarmProvider {
 
     async fn describe(&self) -> ProviderView {
         let description = "a swarm that the Docker Engine of this machine manages".to_owned();
-        let view = ProviderView { id: ID.to_owned(), description, available: false, message: String::new(), room: None, used: None, region: String::new() };
+        let view = ProviderView {
+            id: ID.to_owned(),
+            description,
+            available: false,
+            message: String::new(),
+            room: None,
+            used: None,
+            region: String::new(),
+        };
         let room = async {
             let (engine, info, _) = self.manager().await?;
             let filters = HashMap::from([("label", vec![format!("{}={ID}", labels::PROVIDER)])]);

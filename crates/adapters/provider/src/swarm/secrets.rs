@@ -31,12 +31,20 @@ pub(super) async fn ensure(
     for uses in &spec.secrets {
         let Some(target) = &uses.file else { continue };
         let value = order.secrets.get(&uses.name).ok_or_else(|| {
-            ProviderError::lasting(format!("`{}` uses the secret `{}`, which there is none of", spec.name, uses.name))
+            ProviderError::lasting(format!(
+                "`{}` uses the secret `{}`, which there is none of",
+                spec.name, uses.name
+            ))
         })?;
         // A value cannot be read back, so its name tells whether it is the same.
         let name = format!(
             "univrs_{}",
-            labels::digest(&(order.resource.id.as_str(), uses.name.as_str(), spec.name.as_str(), value.expose()))
+            labels::digest(&(
+                order.resource.id.as_str(),
+                uses.name.as_str(),
+                spec.name.as_str(),
+                value.expose()
+            ))
         );
         let id = match find(engine, &order.resource, &name).await? {
             Some(id) => id,
@@ -77,7 +85,9 @@ pub(super) async fn sweep(
     for secret in list(engine, resource).await? {
         let Some(id) = secret.id else { continue };
         let of = secret.spec.and_then(|spec| spec.labels).unwrap_or_default();
-        if kept.contains(&id) || workload.is_some_and(|workload| labels::label(&of, labels::WORKLOAD) != workload) {
+        if kept.contains(&id)
+            || workload.is_some_and(|workload| labels::label(&of, labels::WORKLOAD) != workload)
+        {
             continue;
         }
         match unless(&[NOT_FOUND], engine.docker().delete_secret(&id).await) {

@@ -16,7 +16,9 @@ impl SwarmProvider {
     /// How the services of a resource are doing. An engine that is away is why it does not serve.
     pub(super) async fn standing(&self, resource: &ResourceRef) -> Result<Standing, ProviderError> {
         match self.look(resource).await {
-            Err(error @ ProviderError::Temporary { .. }) => Ok(Standing::Waiting { reason: error.to_string() }),
+            Err(error @ ProviderError::Temporary { .. }) => {
+                Ok(Standing::Waiting { reason: error.to_string() })
+            }
             other => other,
         }
     }
@@ -33,7 +35,8 @@ impl SwarmProvider {
             let name = labels::label(&known, labels::WORKLOAD).to_owned();
             wanted.extend(labels::label(&known, labels::WORKLOADS).split(',').map(str::to_owned));
             there.insert(name.clone());
-            let replicas = service.spec.as_ref().and_then(|spec| spec.mode.as_ref()?.replicated.as_ref()?.replicas);
+            let replicas =
+                service.spec.as_ref().and_then(|spec| spec.mode.as_ref()?.replicated.as_ref()?.replicas);
             let latest = labels::label(&known, labels::DIGEST);
             let tasks = tasks(&engine, service.id.as_deref().unwrap_or_default()).await?;
             let running: Vec<&Task> =
@@ -85,9 +88,14 @@ pub(super) fn state(task: &Task) -> Option<TaskState> {
 
 /// Why a service does not run: the newest failure, or what it is doing.
 fn why(tasks: &[Task]) -> String {
-    let said = |task: &Task| task.status.as_ref().and_then(|status| status.err.clone()).filter(|err| !err.is_empty());
+    let said = |task: &Task| {
+        task.status.as_ref().and_then(|status| status.err.clone()).filter(|err| !err.is_empty())
+    };
     match tasks.iter().find_map(said) {
         Some(error) => error,
-        None => tasks.first().and_then(state).map_or("waiting for the swarm".to_owned(), |state| state.to_string()),
+        None => tasks
+            .first()
+            .and_then(state)
+            .map_or("waiting for the swarm".to_owned(), |state| state.to_string()),
     }
 }

@@ -37,7 +37,10 @@ async fn the_docker_provider_conforms_keeps_organisations_apart_and_makes_nothin
     assert_eq!(world.left(), Vec::<String>::new());
     world.engine.stop();
     let standing = provider.status(&order(&subject(), 9, "away").resource).await.unwrap();
-    assert!(matches!(&standing, Standing::Waiting { reason } if reason.contains("does not answer")), "{standing:?}");
+    assert!(
+        matches!(&standing, Standing::Waiting { reason } if reason.contains("does not answer")),
+        "{standing:?}"
+    );
     let away = provider.describe().await;
     assert!(!away.available && away.message.contains("does not answer"), "{away:?}");
 }
@@ -48,7 +51,12 @@ fn in_org(mut order: Order, org: &str) -> Order {
 }
 
 /// Runs a job of the order's organisation. Answers whether it ended well, and what it said.
-pub(crate) async fn try_in(provider: &dyn Provider, org: &str, number: u128, script: &str) -> (bool, Vec<String>) {
+pub(crate) async fn try_in(
+    provider: &dyn Provider,
+    org: &str,
+    number: u128,
+    script: &str,
+) -> (bool, Vec<String>) {
     let mut wanted = in_org(order(&subject(), number, "visitor"), org);
     wanted.operation = OperationId::from_bits(number);
     let spec = &mut wanted.workloads[0];
@@ -112,14 +120,17 @@ async fn keeps_apart(provider: &dyn Provider) {
 /// used.
 async fn publishes_ports(world: &World, provider: &dyn Provider) {
     let mut web = server(81, "acme");
-    web.workloads[0].containers[0].ports =
-        serde_json::from_value(serde_json::json!([{"name": "web", "container_port": 8080, "host_port": 19001}]))
-            .unwrap();
+    web.workloads[0].containers[0].ports = serde_json::from_value(
+        serde_json::json!([{"name": "web", "container_port": 8080, "host_port": 19001}]),
+    )
+    .unwrap();
     provider.deploy(&web).await.unwrap();
     serves(provider, &web.resource).await;
     let reached = || {
         let mut client = world.engine.beside("busybox");
-        client.args(["timeout", "5", "busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:19001/address"]).stderr(Stdio::null());
+        client
+            .args(["timeout", "5", "busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:19001/address"])
+            .stderr(Stdio::null());
         client.output().unwrap().status.success()
     };
     assert!(reached());
@@ -127,7 +138,11 @@ async fn publishes_ports(world: &World, provider: &dyn Provider) {
     let mut second = server(82, "other");
     second.workloads[0].containers[0].ports = web.workloads[0].containers[0].ports.clone();
     let refused = provider.deploy(&second).await.unwrap_err();
-    assert!(refused.to_string().contains("port 19001") && matches!(refused, univrs_ports::provider::ProviderError::Lasting { .. }), "{refused}");
+    assert!(
+        refused.to_string().contains("port 19001")
+            && matches!(refused, univrs_ports::provider::ProviderError::Lasting { .. }),
+        "{refused}"
+    );
     provider.destroy(&second.resource).await.unwrap();
     assert!(reached());
     provider.destroy(&web.resource).await.unwrap();

@@ -50,13 +50,7 @@ impl Proxy {
 }
 
 /// Carries one connection, on which one request follows the answer to the one before.
-async fn carry(
-    client: UnixStream,
-    server: UnixStream,
-    counter: Arc<AtomicUsize>,
-    number: usize,
-    loss: Loss,
-) {
+async fn carry(client: UnixStream, server: UnixStream, counter: Arc<AtomicUsize>, number: usize, loss: Loss) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let (mut up, mut down) = (vec![0; 1 << 16], vec![0; 1 << 16]);

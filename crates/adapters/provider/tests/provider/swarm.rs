@@ -6,7 +6,7 @@ use univrs_ports::provider::Provider as _;
 use univrs_ports::provider::conformance::{check, order};
 use univrs_provider::swarm::SwarmProvider;
 
-use crate::docker::{fetch, serves, server, try_in};
+use crate::docker::{fetch, server, serves, try_in};
 use crate::proxy::{Loss, Proxy};
 use crate::world::{World, obstacle, subject};
 
@@ -28,9 +28,10 @@ async fn the_swarm_provider_conforms_and_keeps_organisations_apart() {
 
     // Organisations are apart, and a port of the host leads to its service.
     let mut web = server(71, "acme");
-    web.workloads[0].containers[0].ports =
-        serde_json::from_value(serde_json::json!([{"name": "web", "container_port": 8080, "host_port": 19001}]))
-            .unwrap();
+    web.workloads[0].containers[0].ports = serde_json::from_value(
+        serde_json::json!([{"name": "web", "container_port": 8080, "host_port": 19001}]),
+    )
+    .unwrap();
     provider.deploy(&web).await.unwrap();
     serves(&provider, &web.resource).await;
     let mut client = world.engine.beside("busybox");

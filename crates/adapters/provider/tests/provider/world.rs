@@ -103,10 +103,7 @@ impl World {
 /// A program of the small shell.
 #[allow(dead_code, reason = "not every test runs the suite")]
 pub(crate) fn shell(script: &str) -> Program {
-    Program {
-        image: IMAGE.to_owned(),
-        command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
-    }
+    Program { image: IMAGE.to_owned(), command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec() }
 }
 
 #[allow(dead_code, reason = "not every test runs the suite")]

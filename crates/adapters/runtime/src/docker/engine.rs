@@ -27,9 +27,7 @@ impl Engine {
     /// [`RuntimeError::Unusable`] with what is missing.
     pub(super) async fn connect(socket: &Path) -> Result<Self, RuntimeError> {
         let connected = univrs_docker::engine::Engine::connect(socket).await;
-        connected
-            .map(Self)
-            .map_err(|reason| RuntimeError::Unusable { kind: RuntimeKind::Docker, reason })
+        connected.map(Self).map_err(|reason| RuntimeError::Unusable { kind: RuntimeKind::Docker, reason })
     }
 
     /// For `map_err`: a failure in `step`.

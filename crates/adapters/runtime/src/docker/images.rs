@@ -73,7 +73,9 @@ impl Copies {
         if !is_there(engine, id, &name).await? {
             let archive = pause::archive(&name).map_err(failed(id, "make the image of its sandbox"))?;
             let bytes = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(archive))]);
-            archives::load(engine, bytes).await.map_err(engine.failed(id, "load the image of its sandbox"))?;
+            archives::load(engine, bytes)
+                .await
+                .map_err(engine.failed(id, "load the image of its sandbox"))?;
         }
         Ok(name)
     }

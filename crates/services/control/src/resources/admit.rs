@@ -45,7 +45,8 @@ impl Control {
             }
         };
         let said = futures::future::join_all(providers.iter().map(|provider| provider.describe())).await;
-        let candidates: Vec<Candidate> = said.into_iter().map(|said| Candidate { said, price: None }).collect();
+        let candidates: Vec<Candidate> =
+            said.into_iter().map(|said| Candidate { said, price: None }).collect();
         let refusals = match choose(wanted, None, &candidates) {
             Ok(place) => return Ok(Arc::clone(&providers[place])),
             Err(refusals) => refusals,

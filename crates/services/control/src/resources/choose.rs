@@ -18,8 +18,13 @@ pub(super) struct Candidate {
 ///
 /// What cannot be used or has no room is out. Of the rest, those in the wanted region come first, then those that are
 /// used less, then those that cost less (an unknown price counts as more than any), then those that come first.
-pub(super) fn choose(wanted: &Amount, region: Option<&str>, candidates: &[Candidate]) -> Result<usize, Vec<String>> {
-    let refusals: Vec<Option<String>> = candidates.iter().map(|candidate| refusal(wanted, &candidate.said)).collect();
+pub(super) fn choose(
+    wanted: &Amount,
+    region: Option<&str>,
+    candidates: &[Candidate],
+) -> Result<usize, Vec<String>> {
+    let refusals: Vec<Option<String>> =
+        candidates.iter().map(|candidate| refusal(wanted, &candidate.said)).collect();
     let fitting = candidates.iter().enumerate().filter(|(place, _)| refusals[*place].is_none());
     let best = fitting.min_by_key(|(place, candidate)| {
         let elsewhere = region.is_some_and(|region| candidate.said.region != region);
@@ -60,7 +65,13 @@ mod tests {
         Amount { cpu: Cpu::millicores(cpu), memory: Bytes::mebibytes(64), storage: Bytes::new(0) }
     }
 
-    fn candidate(id: &str, room: Option<u64>, used: Option<u8>, region: &str, price: Option<u64>) -> Candidate {
+    fn candidate(
+        id: &str,
+        room: Option<u64>,
+        used: Option<u8>,
+        region: &str,
+        price: Option<u64>,
+    ) -> Candidate {
         let said = ProviderView {
             id: id.to_owned(),
             description: String::new(),
@@ -75,12 +86,18 @@ mod tests {
 
     #[test]
     fn what_fits_then_the_region_then_the_least_used_then_the_price_then_the_order() {
-        let chosen = |region, all: &[Candidate]| choose(&amount(500), region, all).map(|place| all[place].said.id.clone());
-        let (small, busy) = (candidate("small", Some(400), Some(0), "", None), candidate("busy", Some(900), Some(80), "", None));
+        let chosen = |region, all: &[Candidate]| {
+            choose(&amount(500), region, all).map(|place| all[place].said.id.clone())
+        };
+        let (small, busy) = (
+            candidate("small", Some(400), Some(0), "", None),
+            candidate("busy", Some(900), Some(80), "", None),
+        );
         let idle = candidate("idle", Some(900), Some(10), "", None);
         let far = candidate("far", Some(900), Some(0), "us", None);
         let near = candidate("near", None, Some(90), "eu", None);
-        let (dear, cheap) = (candidate("dear", None, Some(10), "", Some(9)), candidate("cheap", None, Some(10), "", Some(3)));
+        let (dear, cheap) =
+            (candidate("dear", None, Some(10), "", Some(9)), candidate("cheap", None, Some(10), "", Some(3)));
         for (region, all, expected) in [
             (None, vec![small.clone(), busy.clone(), idle.clone()], "idle"),
             (Some("eu"), vec![far.clone(), near.clone()], "near"),
@@ -95,7 +112,10 @@ mod tests {
         away.said.message = "it does not answer".to_owned();
         let refused = chosen(None, &[small, away]).unwrap_err();
         assert_eq!(refused.len(), 2);
-        assert!(refused[0].contains("it needs cpu 500m") && refused[1] == "idle: it does not answer", "{refused:?}");
+        assert!(
+            refused[0].contains("it needs cpu 500m") && refused[1] == "idle: it does not answer",
+            "{refused:?}"
+        );
         assert_eq!(chosen(None, &[]), Err(Vec::new()));
     }
 
