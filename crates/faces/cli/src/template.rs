@@ -25,7 +25,7 @@ pub(crate) enum TemplateVerb {
 /// Providers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProviderVerb {
-    /// List providers, in the order in which they are chosen
+    /// List providers, how much of each is used, and why one cannot be
     Ls,
     /// Show a provider and the room it has
     Get {

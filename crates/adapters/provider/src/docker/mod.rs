@@ -35,6 +35,8 @@ pub struct DockerProvider {
     copies: Copies,
     /// Held while something joins a network, and alone by who removes one that nothing is in.
     networks: tokio::sync::RwLock<()>,
+    /// Held by who makes a network: Docker would make two of one name.
+    making: tokio::sync::Mutex<()>,
     /// Which engine it is; another one does not come to listen at the same socket meanwhile.
     place: tokio::sync::OnceCell<String>,
 }
@@ -48,6 +50,7 @@ impl DockerProvider {
             link,
             copies,
             networks: tokio::sync::RwLock::default(),
+            making: tokio::sync::Mutex::default(),
             place: tokio::sync::OnceCell::new(),
         }
     }

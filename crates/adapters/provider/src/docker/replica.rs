@@ -59,7 +59,10 @@ impl DockerProvider {
         let pause = self.copies.ensure_pause(engine).await?;
         let _joining = self.networks.read().await;
         let (resource, org) = (&wanted.order.resource, &wanted.order.resource.org);
-        things::network(engine, ID, org, &labels::network(org), "bridge").await?;
+        {
+            let _one = self.making.lock().await;
+            things::network(engine, ID, org, &labels::network(org), "bridge").await?;
+        }
         let secrets = self.options.open_files()?;
         let mut joined = Vec::new();
         for container in &containers {

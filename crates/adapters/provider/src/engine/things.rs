@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerSummary, ContainerSummaryStateEnum, NetworkCreateRequest, PortSummaryTypeEnum, SystemInfo,
-    VolumeCreateRequest,
+    ContainerSummary, ContainerSummaryStateEnum, Network, NetworkCreateRequest, PortSummaryTypeEnum,
+    SystemInfo, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    InspectNetworkOptions, ListContainersOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
     RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StopContainerOptions,
 };
 use futures::StreamExt as _;
@@ -176,16 +176,24 @@ pub(crate) async fn network(
     driver: &str,
 ) -> Result<(), ProviderError> {
     for _ in 0..TRIES {
-        let found = engine.docker().inspect_network(name, None::<InspectNetworkOptions>).await;
-        if let Some(found) = unless(&[NOT_FOUND], found).map_err(failed(engine, "look at a network"))? {
-            let known = found.labels.unwrap_or_default();
+        let found = networks(engine, name).await?;
+        if let Some(first) = found.first() {
+            let known = first.labels.clone().unwrap_or_default();
             let ours = labels::label(&known, labels::PROVIDER) == provider;
-            if ours && labels::label(&known, labels::ORG) == org.as_str() {
+            if !ours || labels::label(&known, labels::ORG) != org.as_str() {
+                return Err(ProviderError::lasting(format!(
+                    "Docker has a network `{name}` that was not made for the organisation; remove it"
+                )));
+            }
+            if found.len() == 1 {
                 return Ok(());
             }
-            return Err(ProviderError::lasting(format!(
-                "Docker has a network `{name}` that was not made for the organisation; remove it"
-            )));
+            // Docker makes two of one name when it is asked at once, and then finds neither by it.
+            for other in &found[1..] {
+                let removed = engine.docker().remove_network(other.id.as_deref().unwrap_or_default()).await;
+                unless(&[NOT_FOUND], removed).map_err(failed(engine, "remove a second network"))?;
+            }
+            continue;
         }
         let request = NetworkCreateRequest {
             name: name.to_owned(),
@@ -200,11 +208,21 @@ pub(crate) async fn network(
             ..NetworkCreateRequest::default()
         };
         let made = engine.docker().create_network(request).await;
-        if unless(&[CONFLICT], made).map_err(failed(engine, "make a network"))?.is_some() {
-            return Ok(());
-        }
+        unless(&[CONFLICT], made).map_err(failed(engine, "make a network"))?;
     }
     Err(ProviderError::temporary(format!("the network `{name}` comes and goes")))
+}
+
+/// The networks of this very name, the oldest first.
+async fn networks(engine: &Engine, name: &str) -> Result<Vec<Network>, ProviderError> {
+    let filters = std::collections::HashMap::from([("name", vec![name])]);
+    let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+    let listed = engine.docker().list_networks(Some(options)).await;
+    let mut found = listed.map_err(failed(engine, "list networks"))?;
+    // The filter takes parts of names as well.
+    found.retain(|network| network.name.as_deref() == Some(name));
+    found.sort_by(|one, other| (&one.created, &one.id).cmp(&(&other.created, &other.id)));
+    Ok(found)
 }
 
 /// Removes the network `name`, if this provider made it. Answers whether it has gone.
@@ -213,20 +231,19 @@ pub(crate) async fn remove_network(
     provider: &str,
     name: &str,
 ) -> Result<bool, ProviderError> {
-    let found = engine.docker().inspect_network(name, None::<InspectNetworkOptions>).await;
-    let found = unless(&[NOT_FOUND], found).map_err(failed(engine, "look at a network"))?;
-    let ours = found
-        .is_some_and(|found| labels::label(&found.labels.unwrap_or_default(), labels::PROVIDER) == provider);
-    if !ours {
-        return Ok(true);
+    for network in networks(engine, name).await? {
+        if labels::label(&network.labels.unwrap_or_default(), labels::PROVIDER) != provider {
+            continue;
+        }
+        let removed = engine.docker().remove_network(network.id.as_deref().unwrap_or_default()).await;
+        match unless(&[NOT_FOUND], removed) {
+            Ok(_) => {}
+            // Something is in it still: refused, with one code or another.
+            Err(error) if matches!(status(&error), Some(400 | 403 | CONFLICT)) => return Ok(false),
+            Err(error) => return Err(failed(engine, "remove a network")(error)),
+        }
     }
-    let removed = engine.docker().remove_network(name).await;
-    match unless(&[NOT_FOUND], removed) {
-        Ok(_) => Ok(true),
-        // Something is in it still: refused, with one code or another.
-        Err(error) if matches!(status(&error), Some(400 | 403 | CONFLICT)) => Ok(false),
-        Err(error) => Err(failed(engine, "remove a network")(error)),
-    }
+    Ok(true)
 }
 
 /// Whether this provider has containers in an organisation.

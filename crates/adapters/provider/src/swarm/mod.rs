@@ -45,6 +45,8 @@ pub struct SwarmProvider {
     copies: Copies,
     /// Held while something joins a network, and alone by who removes one that nothing is in.
     networks: tokio::sync::RwLock<()>,
+    /// Held by who makes a network: Docker would make two of one name.
+    making: tokio::sync::Mutex<()>,
     /// Which node of a swarm it is.
     place: tokio::sync::OnceCell<String>,
 }
@@ -58,6 +60,7 @@ impl SwarmProvider {
             link,
             copies,
             networks: tokio::sync::RwLock::default(),
+            making: tokio::sync::Mutex::default(),
             place: tokio::sync::OnceCell::new(),
         }
     }
@@ -95,7 +98,10 @@ impl SwarmProvider {
         let user = things::user_of(container, &copy)?;
         let resource = &order.resource;
         let _joining = self.networks.read().await;
-        things::network(engine, ID, &resource.org, &desired::network(&resource.org), "overlay").await?;
+        {
+            let _one = self.making.lock().await;
+            things::network(engine, ID, &resource.org, &desired::network(&resource.org), "overlay").await?;
+        }
         for slot in 1..=desired::replicas(spec) {
             for mount in &container.mounts {
                 let name = desired::volume(&resource.org, &spec.name, &slot.to_string(), &mount.volume);

@@ -66,7 +66,7 @@ impl Control {
         self.resources.template(wanted).map(template)
     }
 
-    /// The providers, in the order in which they are chosen.
+    /// The providers, and what they say of themselves now.
     ///
     /// # Errors
     /// When the caller may not read them.

@@ -61,8 +61,8 @@ impl Default for Resources {
 }
 
 impl Resources {
-    /// Resources of these templates; a later one takes the place of an earlier one with its id. Providers come in the
-    /// order in which they are chosen when nobody names one. `images` says which images are here.
+    /// Resources of these templates; a later one takes the place of an earlier one with its id. Of
+    /// providers that are equally good, the first is chosen when nobody names one. `images` says which images are here.
     pub fn new(
         templates: Vec<Template>,
         providers: Vec<Arc<dyn Provider>>,

@@ -78,7 +78,10 @@ async fn crash(provider: &Arc<dyn Provider>, writes: u64) -> (bool, bool) {
         });
         first.crash().await;
         let second = node(&store, provider).await;
-        assert_eq!(second.ended(&id).await, OperationStatus::Succeeded, "{create} after {writes} writes");
+        let ended = second.ended(&id).await;
+        let state = second.control.mirror().state();
+        let error = &state.operations[&id].error;
+        assert_eq!(ended, OperationStatus::Succeeded, "{create} after {writes} writes: {error:?}");
         let reference = ResourceRef {
             id: resource,
             org: admin.org.clone(),
