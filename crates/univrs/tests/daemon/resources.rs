@@ -387,8 +387,9 @@ async fn a_real_database_lives_in_docker_and_goes_without_a_trace() {
 
     // Killed from outside, and what holds its network as well.
     for container in ["univrs.default.db.0.postgres", "univrs.default.db.0"] {
-        let pid = docked.docker(&["inspect", "-f", "{{.State.Pid}}", container]);
-        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        let pid = docked.docker(&["inspect", "-f", "{{.State.Pid}}", container]).parse().unwrap();
+        let pid = nix::unistd::Pid::from_raw(pid);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
         docked.until_it_says("its rows are there again", "select n from t", "7").await;
         daemon.until("it is active again", async || status(daemon, "db").await == "ACTIVE").await;
     }

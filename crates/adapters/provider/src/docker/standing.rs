@@ -63,35 +63,42 @@ fn called(thing: &Thing) -> String {
 /// What there should be and is not.
 fn lacking(services: &[Thing]) -> Option<String> {
     let mut wanted: BTreeSet<&str> = BTreeSet::new();
-    // Of each workload: what there should be, as containers and replicas; what there is.
-    let mut counts: BTreeMap<&str, (Option<(usize, usize)>, usize, usize)> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, Count> = BTreeMap::new();
     for thing in services {
-        let (should, containers, replicas) = counts.entry(thing.label(labels::WORKLOAD)).or_default();
+        let count = counts.entry(thing.label(labels::WORKLOAD)).or_default();
         if thing.labels.contains_key(labels::CONTAINER) {
-            *containers += 1;
+            count.containers += 1;
             continue;
         }
-        *replicas += 1;
+        count.replicas += 1;
         wanted.extend(thing.label(labels::WORKLOADS).split(','));
         let parts = thing.label(labels::PARTS).split_once('/');
-        *should = parts.and_then(|(one, other)| Some((one.parse().ok()?, other.parse().ok()?))).or(*should);
+        count.should =
+            parts.and_then(|(one, other)| Some((one.parse().ok()?, other.parse().ok()?))).or(count.should);
     }
     for workload in wanted {
-        let Some((should, containers, replicas)) = counts.get(workload) else {
-            return Some(format!("{workload} is not there"));
-        };
-        let (each, number) = should.unwrap_or((0, 1));
-        if *replicas < number || *containers < each * number {
+        let Some(count) = counts.get(workload) else { return Some(format!("{workload} is not there")) };
+        let (each, number) = count.should.unwrap_or((0, 1));
+        if count.replicas < number || count.containers < each * number {
             return Some(format!(
-                "{workload}: {containers} of {} containers are there, {replicas} of {number} replicas",
-                each * number
+                "{workload}: {} of {} containers are there, {} of {number} replicas",
+                count.containers,
+                each * number,
+                count.replicas
             ));
         }
     }
-    counts
-        .iter()
-        .find(|(_, (should, ..))| should.is_none())
-        .map(|(workload, _)| format!("{workload} has lost its network"))
+    let lost = counts.iter().find(|(_, count)| count.should.is_none());
+    lost.map(|(workload, _)| format!("{workload} has lost its network"))
+}
+
+/// What there is of a workload.
+#[derive(Default)]
+struct Count {
+    /// Containers of each replica and replicas that there should be; unknown when nothing holds its network.
+    should: Option<(usize, usize)>,
+    containers: usize,
+    replicas: usize,
 }
 
 /// Why a container does not serve, by what the engine says of it.

@@ -165,8 +165,9 @@ async fn comes_back(world: &mut World, provider: &DockerProvider) {
     let lives = || docker(&["exec", "univrs.default.lasting.0.app", "busybox", "wc", "-l", "/data/lives"]);
     assert_eq!(lives(), "1 /data/lives");
     // Not by the engine's own command, after which it would not start it again.
-    let pid = docker(&["inspect", "-f", "{{.State.Pid}}", "univrs.default.lasting.0.app"]);
-    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    let pid = docker(&["inspect", "-f", "{{.State.Pid}}", "univrs.default.lasting.0.app"]).parse().unwrap();
+    let pid = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     for _ in 0..1200 {
         if lives() == "2 /data/lives" {
             break;
