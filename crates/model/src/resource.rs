@@ -83,6 +83,10 @@ pub struct Resource {
     pub template_version: u32,
     /// Id of its provider.
     pub provider: String,
+    /// Which of several that are called by the provider's id has it, such as one machine's engine; empty where there
+    /// is one only.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
     /// The parameters with their defaults.
     #[serde(default)]
     pub parameters: serde_json::Map<String, serde_json::Value>,

@@ -12,7 +12,7 @@
 
 pub mod conformance;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -123,6 +123,19 @@ pub struct ProviderView {
     /// The largest resource that fits now, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<Amount>,
+    /// How much of processor time or memory is set aside, whichever is more, in percent, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100)]
+    pub used: Option<u8>,
+    /// The region it is in, if it is in one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub region: String,
+}
+
+/// How much of what there is is taken, in percent, rounded up.
+pub fn percent(taken: u64, of: u64) -> u8 {
+    let percent = taken.saturating_mul(100).div_ceil(of.max(1));
+    u8::try_from(percent.min(100)).unwrap_or(100)
 }
 
 /// Makes resources real.
@@ -185,4 +198,27 @@ pub trait Provider: Send + Sync + 'static {
     /// # Errors
     /// When that cannot be found out.
     async fn owned(&self, resource: &ResourceRef) -> Result<Vec<String>, ProviderError>;
+
+    /// Ports of the machine that others have already, of those that resources may be given: they are left out when a
+    /// resource is given its own.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    async fn taken_ports(&self) -> Result<BTreeSet<u16>, ProviderError> {
+        Ok(BTreeSet::new())
+    }
+
+    /// Which of several that are called by this provider's id it is, such as one engine among those of several
+    /// machines; empty where there is one only. What was made in one place can be changed there only.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    async fn place(&self) -> Result<String, ProviderError> {
+        Ok(String::new())
+    }
+
+    /// Whether [`Provider::deploy`] may bring back what stopped serving and does not by itself.
+    fn mends(&self) -> bool {
+        false
+    }
 }

@@ -142,6 +142,8 @@ impl Provider for SimulatedProvider {
             available: true,
             message: String::new(),
             room: None,
+            used: None,
+            region: String::new(),
         }
     }
 

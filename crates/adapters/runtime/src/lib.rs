@@ -32,7 +32,6 @@ pub mod simulated;
 mod spec;
 mod sys;
 mod teardown;
-mod users;
 pub mod volumes;
 
 pub use docker::{DockerOptions, DockerRuntime};

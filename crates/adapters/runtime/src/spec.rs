@@ -11,7 +11,7 @@ use univrs_ports::runtime::{Mount, MountSource};
 use crate::cgroup::Cgroups;
 use crate::layout;
 use crate::record::Plan;
-use crate::users::User;
+use univrs_docker::users::User;
 
 /// Where programs are looked for when the container does not say.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -97,7 +97,7 @@ async fn template(
     Ok(Reply(app.control.get_template(&caller, &template)?))
 }
 
-/// The providers that resources are deployed through, in the order in which they are chosen.
+/// The providers that resources are deployed through, and what they say of themselves now.
 #[utoipa::path(get, path = "/api/providers", tag = "resources", responses((status = OK, body = Page<ProviderView>),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn providers(

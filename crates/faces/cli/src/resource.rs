@@ -86,7 +86,7 @@ pub(crate) struct CreateArgs {
     /// Name of the resource
     #[arg(long)]
     name: Name,
-    /// Id of the provider; the first that has room when absent
+    /// Id of the provider; the least used that has room when absent
     #[arg(long, value_name = "ID")]
     provider: Option<String>,
     /// Parameter of the template; may be repeated

@@ -25,7 +25,7 @@ pub(crate) enum TemplateVerb {
 /// Providers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProviderVerb {
-    /// List providers, in the order in which they are chosen
+    /// List providers, how much of each is used, and why one cannot be
     Ls,
     /// Show a provider and the room it has
     Get {
@@ -106,12 +106,13 @@ impl ProviderVerb {
                     cells: vec![
                         text(&provider["id"]).into(),
                         text(&provider["available"]).into(),
+                        used(provider).into(),
                         text(&provider["description"]).into(),
                         text(&provider["message"]).into(),
                     ],
                 };
                 let rows = reply.value()?.items.iter().map(row).collect();
-                let columns = ["ID", "AVAILABLE", "DESCRIPTION", "MESSAGE"].map(column).to_vec();
+                let columns = ["ID", "AVAILABLE", "USED", "DESCRIPTION", "MESSAGE"].map(column).to_vec();
                 Table { columns, rows }.print(context, reply.body())?;
             }
             Self::Get { id } => {
@@ -134,10 +135,16 @@ impl ProviderVerb {
                     ("available", text(&known["available"])),
                     ("message", text(&known["message"])),
                     ("room", room),
+                    ("used", used(&known)),
                 ];
                 show::details(context, reply.body(), (&id, &id), &facts)?;
             }
         }
         Ok(Exit::Ok)
     }
+}
+
+/// How much of a provider is set aside; nothing where that is not known.
+fn used(provider: &Value) -> String {
+    provider["used"].as_u64().map(|percent| format!("{percent} %")).unwrap_or_default()
 }

@@ -27,7 +27,21 @@ pub struct Subject {
     pub failing_job: Program,
     /// The last line that `job` writes; absent where programs are not real and write nothing.
     pub says: Option<String>,
+    /// Absent where programs are not real and read nothing.
+    pub reader: Option<Reader>,
 }
+
+/// A program that runs until it is ended and again and again writes what its secret is, without showing it.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    /// The program; its secret is the file [`SECRET_FILE`].
+    pub program: Program,
+    /// What the program writes for a value, as a whole line.
+    pub fingerprint: fn(&[u8]) -> String,
+}
+
+/// Where the secret of a [`Reader`] is.
+pub const SECRET_FILE: &str = "/run/secrets/password";
 
 /// Something that a provider can run.
 #[derive(Clone, Debug)]
@@ -110,6 +124,8 @@ pub async fn check(provider: &dyn Provider, subject: &Subject) {
     deploys_once(provider, subject).await;
     takes_nothing_of_others(provider, subject).await;
     runs_jobs(provider, subject).await;
+    changes_its_size(provider, subject).await;
+    gives_secrets(provider, subject).await;
     destroys_what_is_not_there(provider, subject).await;
 }
 
@@ -170,6 +186,81 @@ pub async fn runs_jobs(provider: &dyn Provider, subject: &Subject) {
     until_serving(provider, &order).await;
     done(provider.destroy(&order.resource).await);
     assert_eq!(done(provider.owned(&order.resource).await), Vec::<String>::new());
+}
+
+/// Another size makes nothing twice and leaves nothing of the old one.
+pub async fn changes_its_size(provider: &dyn Provider, subject: &Subject) {
+    let mut order = order(subject, 51, "sized");
+    done(provider.deploy(&order).await);
+    until_serving(provider, &order).await;
+    let owned = done(provider.owned(&order.resource).await);
+    for container in order.workloads.iter_mut().flat_map(|spec| &mut spec.containers) {
+        container.resources.memory_limit = Some(univrs_model::quantity::Bytes::mebibytes(48));
+    }
+    done(provider.scale(&order).await);
+    done(provider.scale(&order).await);
+    until_serving(provider, &order).await;
+    assert_eq!(
+        done(provider.owned(&order.resource).await).len(),
+        owned.len(),
+        "another size made something more"
+    );
+    done(provider.destroy(&order.resource).await);
+    assert_eq!(done(provider.owned(&order.resource).await), Vec::<String>::new());
+}
+
+/// Programs have their secrets, and the new ones while they run; nothing shows the values.
+pub async fn gives_secrets(provider: &dyn Provider, subject: &Subject) {
+    let Some(reader) = &subject.reader else { return };
+    let mut order = order(&Subject { serve: reader.program.clone(), ..subject.clone() }, 61, "reader");
+    for spec in &mut order.workloads {
+        spec.secrets = vec![univrs_model::workload::SecretUse {
+            name: name("password"),
+            env: None,
+            file: Some(SECRET_FILE.to_owned()),
+            on_change: univrs_model::workload::OnChange::Signal,
+        }];
+    }
+    done(provider.deploy(&order).await);
+    until_serving(provider, &order).await;
+    until_it_says(provider, &order, &(reader.fingerprint)(CANARY.as_bytes())).await;
+    let owned = done(provider.owned(&order.resource).await);
+    let renewed = format!("{CANARY}-and-longer");
+    order.secrets = [(name("password"), SecretValue::new(renewed.clone().into()))].into();
+    done(provider.rotate(&order).await);
+    done(provider.rotate(&order).await);
+    until_it_says(provider, &order, &(reader.fingerprint)(renewed.as_bytes())).await;
+    until_serving(provider, &order).await;
+    assert_eq!(
+        done(provider.owned(&order.resource).await).len(),
+        owned.len(),
+        "new secrets made something more"
+    );
+    let shown = format!(
+        "{:?} {:?} {:?}",
+        done(provider.logs(&order.resource, 100).await),
+        done(provider.owned(&order.resource).await),
+        done(provider.status(&order.resource).await)
+    );
+    assert!(!shown.contains(CANARY), "a secret is shown: {shown}");
+    done(provider.destroy(&order.resource).await);
+    assert_eq!(done(provider.owned(&order.resource).await), Vec::<String>::new());
+}
+
+async fn until_it_says(provider: &dyn Provider, order: &Order, line: &str) {
+    let said = async {
+        // Its log may not be there yet.
+        while !provider
+            .logs(&order.resource, 3)
+            .await
+            .is_ok_and(|lines| lines.last().is_some_and(|last| last == line))
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, said).await.is_err() {
+        panic!("it does not have its secret: {:?}", provider.logs(&order.resource, 5).await);
+    }
 }
 
 /// PRO-2 for what never was.

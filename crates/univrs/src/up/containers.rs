@@ -103,6 +103,14 @@ pub(crate) async fn connect(
     Ok(DockerRuntime::connect(options).await?)
 }
 
+/// The engine that resources may be made in: that of the node's containers, or the one that `DOCKER_HOST` names.
+pub(super) fn engine_of_resources(identity: &Identity) -> Result<PathBuf, Failure> {
+    match &identity.docker {
+        Some(socket) => Ok(socket.clone()),
+        None => socket(std::env::var("DOCKER_HOST").ok().as_deref()),
+    }
+}
+
 /// The engine's socket as `DOCKER_HOST` gives it.
 fn socket(host: Option<&str>) -> Result<PathBuf, Failure> {
     let Some(host) = host.filter(|host| !host.is_empty()) else { return Ok(DEFAULT_SOCKET.into()) };

@@ -125,7 +125,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         Some(copy) => control.with_members(Arc::new(copy.clone()), identity.node.clone()),
         None => control.with_node(identity.node.clone()),
     };
-    let control = resources::equip(control, &args, &machine)?;
+    let control = resources::equip(control, &args, &dir, &identity, &machine)?;
     if !standing.joined {
         founding::found(&args, &identity, &standing, &control, &peers.trust, address, now).await?;
     }

@@ -6,20 +6,58 @@ use std::sync::Arc;
 use univrs_cli::UpArgs;
 use univrs_control::{Control, MeshProvider, Resources};
 use univrs_ports::provider::Provider;
+use univrs_provider::docker::{DockerProvider, EngineOptions};
+use univrs_provider::swarm::SwarmProvider;
+use univrs_runtime::docker::DEFAULT_SOCKET;
 use univrs_template::{Template, builtin};
 
 use crate::failure::Failure;
+use crate::identity::{DataDir, Identity};
+use crate::up::containers;
 use crate::up::parts::Machine;
 
 /// The control plane with what it needs to make resources.
-pub(super) fn equip(control: Control, args: &UpArgs, machine: &Machine) -> Result<Control, Failure> {
+pub(super) fn equip(
+    control: Control,
+    args: &UpArgs,
+    dir: &DataDir,
+    identity: &Identity,
+    machine: &Machine,
+) -> Result<Control, Failure> {
     let mut templates = builtin();
     if let Some(dir) = &args.template_dir {
         templates.extend(read(dir)?);
     }
-    let providers: Vec<Arc<dyn Provider>> = vec![Arc::new(MeshProvider::new(control.clone()))];
+    let engine = engine(args, dir, identity, machine);
+    let providers: Vec<Arc<dyn Provider>> = vec![
+        Arc::new(MeshProvider::new(control.clone())),
+        Arc::new(DockerProvider::new(engine.clone())),
+        Arc::new(SwarmProvider::new(engine)),
+    ];
     let resources = Resources::new(templates, providers, Some(machine.images_of_containers()));
     Ok(control.with_resources(resources))
+}
+
+/// The Docker Engine of this machine, which may be away now and there later.
+fn engine(args: &UpArgs, dir: &DataDir, identity: &Identity, machine: &Machine) -> EngineOptions {
+    let (socket, misnamed) = match containers::engine_of_resources(identity) {
+        Ok(socket) => (socket, None),
+        Err(failure) => (DEFAULT_SOCKET.into(), Some(failure.explain())),
+    };
+    let powerless = (!nix::unistd::geteuid().is_root())
+        .then(|| "the daemon has to be run as root, to give containers their secrets and volumes".to_owned());
+    let host = match args.api.ip() {
+        ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+        ip => ip.to_string(),
+    };
+    EngineOptions {
+        socket,
+        images: machine.images(),
+        secrets: dir.secrets(&identity.node),
+        open_secrets: univrs_runtime::memory::open,
+        host,
+        obstacle: misnamed.or(powerless),
+    }
 }
 
 /// The templates in a folder, by the names of their files. A faulty one stops the start: a template that is silently

@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::dockerd::{self, Dockerd};
 use crate::harness::Daemon;
 use crate::secrets::holding;
 
@@ -216,7 +217,10 @@ async fn sql(daemon: &Daemon, resource: &str, statement: &str) -> Result<String,
 }
 
 fn query(connection: &str, statement: &str) -> Result<String, String> {
-    let mut command = Command::new("psql");
+    query_with(Command::new("psql"), connection, statement)
+}
+
+fn query_with(mut command: Command, connection: &str, statement: &str) -> Result<String, String> {
     command
         .args(["-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", connection, "-c", statement])
         .env("PGCONNECT_TIMEOUT", "5");
@@ -296,4 +300,118 @@ async fn a_real_database_is_backed_up_damaged_and_restored() {
     assert_eq!(removed["status"], "succeeded", "{removed}");
     nothing_is_left(&daemon).await;
     assert!(query(&old, "select 1").is_err());
+}
+
+/// A daemon beside an engine of its own, whose ports of the host are in the engine's network.
+struct Docked {
+    daemon: Daemon,
+    engine: Dockerd,
+}
+
+impl Docked {
+    fn sql(&self, connection: &str, statement: &str) -> Result<String, String> {
+        query_with(self.engine.beside("psql"), connection, statement)
+    }
+
+    async fn connection(&self) -> String {
+        self.connection_of("db").await
+    }
+
+    async fn connection_of(&self, resource: &str) -> String {
+        let known = self.daemon.get(&format!("/api/resources/{resource}/credentials")).await.body;
+        known["connectionString"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a query is answered so.
+    async fn until_it_says(&self, what: &str, statement: &str, expected: &str) {
+        let connection = self.connection().await;
+        let says = async || self.sql(&connection, statement) == Ok(expected.to_owned());
+        self.daemon.until(what, says).await;
+    }
+
+    fn docker(&self, arguments: &[&str]) -> String {
+        let host = format!("unix://{}", self.engine.socket().display());
+        let done = Command::new("docker").args(["-H", &host]).args(arguments).output().unwrap();
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    }
+}
+
+/// The same life with the provider `docker`: made, used through the pooler's port of the host, killed, backed up,
+/// restored, rotated, mended and removed with all it held.
+#[tokio::test]
+async fn a_real_database_lives_in_docker_and_goes_without_a_trace() {
+    if let Some(obstacle) = obstacle().or_else(dockerd::obstacle) {
+        eprintln!("NOT RUN: {obstacle}");
+        return;
+    }
+    let images = images();
+    let engine = tokio::task::spawn_blocking(Dockerd::start_networked).await.unwrap();
+    let host = format!("unix://{}", engine.socket().display());
+    let arguments = ["--runtime", "oci", "--image-dir", images.to_str().unwrap()];
+    let daemon = Daemon::start_under(vec![("DOCKER_HOST", host)], &arguments).await;
+    let docked = Docked { daemon, engine };
+    let daemon = &docked.daemon;
+    let docker = daemon.get("/api/providers/docker").await.body;
+    assert_eq!(docker["available"], true, "{docker}");
+    let swarm = daemon.get("/api/providers/swarm").await.body;
+    assert!(swarm["message"].as_str().unwrap().contains("docker swarm init"), "{swarm}");
+
+    // The first is made while the images are copied into the engine, the second when they are there.
+    for (name, images) in [("first", "copied on the way"), ("db", "there")] {
+        let wanted = json!({
+            "name": name, "template": "postgres-small", "provider": "docker", "parameters": {"storage": "1Gi"},
+        });
+        let began = std::time::Instant::now();
+        let made = change(daemon, Method::POST, "/api/resources", wanted).await;
+        assert_eq!(made["status"], "succeeded", "{made}");
+        let active = began.elapsed().as_secs_f64();
+        let connection = docked.connection_of(name).await;
+        daemon.until("it answers", async || docked.sql(&connection, "select 1") == Ok("1".into())).await;
+        let answered = began.elapsed().as_secs_f64();
+        eprintln!("docker, images {images}: request to ACTIVE {active:.1} s, to SELECT 1 {answered:.1} s");
+    }
+    let removed = change(daemon, Method::DELETE, "/api/resources/first", Value::Null).await;
+    assert_eq!(removed["status"], "succeeded", "{removed}");
+    let connection = docked.connection().await;
+    let filled = docked.sql(&connection, "create table t (n int); insert into t values (7); select n from t");
+    assert_eq!(filled, Ok("7".into()));
+
+    // What Docker shows of the containers holds no password.
+    let known = daemon.get("/api/resources/db/credentials").await.body;
+    let password = known["password"].as_str().unwrap();
+    let names = docked.docker(&["ps", "-a", "--format", "{{.Names}}"]);
+    assert_eq!(names.lines().count(), 3, "{names}");
+    let arguments: Vec<&str> = std::iter::once("inspect").chain(names.lines()).collect();
+    let shown = docked.docker(&arguments);
+    assert!(shown.contains("univrs.default.db.0.postgres") && !shown.contains(password));
+
+    // Killed from outside, and what holds its network as well.
+    for container in ["univrs.default.db.0.postgres", "univrs.default.db.0"] {
+        let pid = docked.docker(&["inspect", "-f", "{{.State.Pid}}", container]).parse().unwrap();
+        let pid = nix::unistd::Pid::from_raw(pid);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        docked.until_it_says("its rows are there again", "select n from t", "7").await;
+        daemon.until("it is active again", async || status(daemon, "db").await == "ACTIVE").await;
+    }
+
+    let saved = change(daemon, Method::POST, "/api/resources/db/backups", json!({})).await;
+    assert_eq!(saved["status"], "succeeded", "{saved}");
+    docked.sql(&connection, "update t set n = 8").unwrap();
+    let restored = change(daemon, Method::POST, "/api/resources/db/restore", json!({})).await;
+    assert_eq!(restored["status"], "succeeded", "{restored}");
+    docked.until_it_says("it holds what was saved", "select n from t", "7").await;
+
+    let rotated = change(daemon, Method::POST, "/api/resources/db/rotate", json!({})).await;
+    assert_eq!(rotated["status"], "succeeded", "{rotated}");
+    docked.until_it_says("the new credentials are good", "select n from t", "7").await;
+    assert_ne!(docked.connection().await, connection);
+    daemon.until("the old credentials end", async || docked.sql(&connection, "select 1").is_err()).await;
+
+    let removed = change(daemon, Method::DELETE, "/api/resources/db", Value::Null).await;
+    assert_eq!(removed["status"], "succeeded", "{removed}");
+    nothing_is_left(daemon).await;
+    for path in ["/containers/json?all=1", "/volumes", "/networks"] {
+        let answer = docked.engine.get(path).unwrap();
+        assert!(!answer.contains("dev.univrs.") && !answer.contains("Mountpoint"), "{path}: {answer}");
+    }
 }

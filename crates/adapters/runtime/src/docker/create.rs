@@ -8,11 +8,11 @@ use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount as DockerMount,
     MountBindOptions, MountBindOptionsPropagationEnum, MountType, RestartPolicy, RestartPolicyNameEnum,
 };
+use univrs_docker::pause;
 use univrs_model::ids::InstanceId;
 use univrs_ports::runtime::{ContainerSpec, Limits, LogLimits, Mount, MountSource};
 
 use super::names::Names;
-use super::pause;
 use crate::spec::{CAPABILITIES, MASKED, READ_ONLY, cpu_quota, cpu_shares};
 
 /// How many threads a sandbox may have. The program that holds it has one, but the engine's own start runs in

@@ -2,25 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
-use bollard::errors::Error;
-use bollard::query_parameters::{
-    ImportImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
-};
+use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptions};
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _};
 use tokio_util::io::ReaderStream;
+use univrs_docker::{images as archives, pause};
 use univrs_ports::images::{ArchiveFormat, ImageLibrary, PreparedImage};
 use univrs_ports::runtime::{ContainerId, RuntimeError};
 
 use super::engine::{CONFLICT, Engine, NOT_FOUND, unless};
 use super::names::Names;
-use super::pause;
 use crate::calls::failed;
-
-/// How long the engine may take to take an image in.
-const LOAD_LIMIT: Duration = Duration::from_secs(1800);
 
 /// Our images in the engine.
 pub(super) struct Copies {
@@ -57,16 +49,13 @@ impl Copies {
             .export(&image.digest, ArchiveFormat::DockerArchive)
             .await
             .map_err(failed(id, "copy its image to Docker"))?;
-        let loaded = load(engine, ReaderStream::new(archive))
+        let loaded = archives::load(engine, ReaderStream::new(archive))
             .await
             .map_err(engine.failed(id, "copy its image to Docker"))?;
         let loaded = loaded
             .ok_or_else(|| failed(id, "copy its image to Docker")("Docker did not say what it took in"))?;
-        let tag = TagImageOptionsBuilder::new()
-            .repo(&names.repository())
-            .tag(Names::image_tag(&image.digest))
-            .build();
-        let tagged = engine.docker().tag_image(&loaded, Some(tag)).await;
+        let tag = Names::image_tag(&image.digest);
+        let tagged = archives::name(engine, &loaded, &names.repository(), tag).await;
         tagged.map_err(engine.failed(id, "name the copy of its image"))?;
         let millis = began.elapsed().as_millis();
         tracing::info!(image = image.reference, digest = image.digest, millis, "copied an image to Docker");
@@ -84,7 +73,9 @@ impl Copies {
         if !is_there(engine, id, &name).await? {
             let archive = pause::archive(&name).map_err(failed(id, "make the image of its sandbox"))?;
             let bytes = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(archive))]);
-            load(engine, bytes).await.map_err(engine.failed(id, "load the image of its sandbox"))?;
+            archives::load(engine, bytes)
+                .await
+                .map_err(engine.failed(id, "load the image of its sandbox"))?;
         }
         Ok(name)
     }
@@ -115,33 +106,7 @@ impl Copies {
 }
 
 async fn is_there<I: std::fmt::Display>(engine: &Engine, id: &I, name: &str) -> Result<bool, RuntimeError> {
-    let found = unless(&[NOT_FOUND], engine.docker().inspect_image(name).await);
-    Ok(found.map_err(engine.failed(id, "look for its image in Docker"))?.is_some())
-}
-
-/// Loads an archive. Answers the name or the id of what it held.
-async fn load<E>(
-    engine: &Engine,
-    archive: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
-) -> Result<Option<String>, Error>
-where
-    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
-{
-    let docker = engine.docker().clone().with_timeout(LOAD_LIMIT);
-    let options = ImportImageOptionsBuilder::new().quiet(true).build();
-    let mut said = std::pin::pin!(docker.import_image_stream(options, archive, None));
-    let mut loaded = None;
-    while let Some(line) = said.next().await {
-        let text = line?.stream.unwrap_or_default();
-        loaded = loaded_name(&text).map(str::to_owned).or(loaded);
-    }
-    Ok(loaded)
-}
-
-/// What a line says was loaded: `Loaded image ID: sha256:…` or `Loaded image: web:1`.
-fn loaded_name(line: &str) -> Option<&str> {
-    let rest = line.trim().strip_prefix("Loaded image")?;
-    rest.strip_prefix(" ID:").or_else(|| rest.strip_prefix(':')).map(str::trim)
+    archives::is_there(engine, name).await.map_err(engine.failed(id, "look for its image in Docker"))
 }
 
 /// The names of all our copies.
@@ -158,16 +123,4 @@ async fn remove(engine: &Engine, names: &Names, name: &str) -> Result<(), Runtim
     let removed = engine.docker().remove_image(name, None::<RemoveImageOptions>, None).await;
     let removed = unless(&[NOT_FOUND, CONFLICT], removed);
     removed.map(drop).map_err(engine.failed(names.node(), "remove the copy of an image"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::loaded_name;
-
-    #[test]
-    fn what_was_loaded_is_read_off_the_answer() {
-        assert_eq!(loaded_name("Loaded image ID: sha256:ab\n"), Some("sha256:ab"));
-        assert_eq!(loaded_name("Loaded image: web:1\n"), Some("web:1"));
-        assert_eq!(loaded_name("Loading layer"), None);
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! The engine makes and keeps the containers; everything is read off it again, so a daemon that starts anew finds
 //! what it left (`names` tells what is ours). Images come from the node's own store (`images`), and the network
-//! is the node's own too: each instance has a container that holds its network namespace (`pause`), into which
+//! is the node's own too: each instance has a container that holds its network namespace (`univrs_docker::pause`), into which
 //! the node lays a link, and which the instance's containers join.
 
 mod create;
@@ -13,7 +13,6 @@ mod images;
 mod lines;
 mod logs;
 mod names;
-mod pause;
 mod sandbox;
 mod start;
 mod state;

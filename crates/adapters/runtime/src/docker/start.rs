@@ -9,6 +9,7 @@ use bollard::query_parameters::{
 };
 use futures::StreamExt as _;
 use nix::sys::signal::Signal;
+use univrs_docker::users;
 use univrs_model::span::Span;
 use univrs_ports::runtime::{
     ContainerId, ContainerPhase, ContainerSpec, ContainerState, Exit, MountSource, RuntimeError,
@@ -17,7 +18,7 @@ use univrs_ports::runtime::{
 use super::engine::{BAD_REQUEST, NOT_FOUND, plain, status};
 use super::{Found, Inner, broken, create};
 use crate::calls::refused;
-use crate::{signals, spec, users};
+use crate::{signals, spec};
 
 /// How many earlier attempts of a container are kept for their logs.
 const KEPT_ATTEMPTS: usize = 4;

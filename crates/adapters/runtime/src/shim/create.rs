@@ -25,8 +25,8 @@ use super::secret_env::SecretEnv;
 use super::{Trouble, chain, complaints};
 use crate::cgroup::Cgroups;
 use crate::record::{self, Plan, Started};
-use crate::users::{self, User};
 use crate::{layout, overlay, seccomp, spec, teardown};
+use univrs_docker::users::{self, User};
 
 /// What the waiting process needs of what this one opened.
 struct Kept {

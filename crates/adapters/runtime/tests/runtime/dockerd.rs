@@ -1,4 +1,5 @@
-//! A Docker Engine of its own for tests: private directories and socket, no bridge, no packet rules.
+//! A Docker Engine of its own for tests: private directories and socket. Either it has no bridge and no packet rules, or
+//! a network namespace of its own, in which it has all of them and the machine's stay as they are.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -29,15 +30,36 @@ pub(crate) fn obstacle() -> Option<String> {
 pub(crate) struct Dockerd {
     dir: TempDir,
     child: Option<Child>,
+    networked: bool,
 }
 
 impl Dockerd {
+    #[allow(dead_code, reason = "not every test that has an engine starts this one")]
     pub(crate) fn start() -> Self {
+        Self::begin(false)
+    }
+
+    /// An engine that makes networks and publishes ports, in a network namespace of its own.
+    #[allow(dead_code, reason = "not every test that has an engine starts this one")]
+    pub(crate) fn start_networked() -> Self {
+        Self::begin(true)
+    }
+
+    fn begin(networked: bool) -> Self {
         // Short: paths of sockets may not be long.
         let dir = tempfile::Builder::new().prefix("uvdk").tempdir().expect("a directory");
-        let mut engine = Self { dir, child: None };
+        let mut engine = Self { dir, child: None, networked };
         engine.resume();
         engine
+    }
+
+    /// A program that is to run in the engine's network.
+    #[allow(dead_code, reason = "not every test that has an engine needs its network")]
+    pub(crate) fn beside(&self, program: &str) -> Command {
+        let pid = self.child.as_ref().expect("a running engine").id();
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{pid}/ns/net")).arg(program);
+        command
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -48,7 +70,17 @@ impl Dockerd {
     pub(crate) fn resume(&mut self) {
         let at = |name: &str| self.dir.path().join(name);
         let log = std::fs::File::options().create(true).append(true).open(at("log")).expect("a file");
-        let child = Command::new(program().expect("dockerd"))
+        let mut command = if self.networked {
+            let mut command = Command::new("unshare");
+            command.args(["--net", "sh", "-c", "ip link set lo up; exec \"$0\" \"$@\""]);
+            command.arg(program().expect("dockerd")).args(["--bridge", "none"]);
+            command
+        } else {
+            let mut command = Command::new(program().expect("dockerd"));
+            command.args(["--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"]);
+            command
+        };
+        let child = command
             .arg("--data-root")
             .arg(at("data"))
             .arg("--exec-root")
@@ -57,7 +89,6 @@ impl Dockerd {
             .arg(at("pid"))
             .arg("--host")
             .arg(format!("unix://{}", self.socket().display()))
-            .args(["--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"])
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file"))
             .stderr(log)

@@ -12,6 +12,7 @@ use univrs_ports::provider::Provider;
 use univrs_template::Template;
 use univrs_watch::tiers::{Tier, Tiers};
 
+use super::choose::{Candidate, choose};
 use crate::error::Error;
 use crate::handle::Control;
 use crate::state::{OrgName, State, WorkloadKey};
@@ -30,34 +31,27 @@ impl Control {
         here
     }
 
-    /// The provider that was named, or the first that has room; refused when it has none.
+    /// The provider that was named, or the best by policy; refused when none has room.
     pub(super) async fn choose_provider(
         &self,
         named: Option<&str>,
         wanted: &Amount,
     ) -> Result<Arc<dyn Provider>, Error> {
-        let candidates = match named {
+        let providers = match named {
             Some(named) => vec![self.resources.provider(named)?],
-            None => self.resources.providers.to_vec(),
-        };
-        let mut refusals = Vec::new();
-        for provider in candidates {
             // What is only simulated is never chosen for anyone.
-            if named.is_none() && provider.id() == "simulated" {
-                continue;
+            None => {
+                let all = self.resources.providers.iter();
+                all.filter(|provider| provider.id() != "simulated").cloned().collect()
             }
-            let said = provider.describe().await;
-            match (said.available, said.room) {
-                (false, _) => refusals.push(format!("{}: {}", said.id, said.message)),
-                (true, Some(room)) if !fits(wanted, &room) => refusals.push(format!(
-                    "{}: it needs {}, and the most that one machine has left is {}",
-                    said.id,
-                    words(wanted),
-                    words(&room)
-                )),
-                (true, _) => return Ok(provider),
-            }
-        }
+        };
+        let said = futures::future::join_all(providers.iter().map(|provider| provider.describe())).await;
+        let candidates: Vec<Candidate> =
+            said.into_iter().map(|said| Candidate { said, price: None }).collect();
+        let refusals = match choose(wanted, None, &candidates) {
+            Ok(place) => return Ok(Arc::clone(&providers[place])),
+            Err(refusals) => refusals,
+        };
         let reason = if refusals.is_empty() { "there is none".to_owned() } else { refusals.join("; ") };
         Err(Error::Conflict {
             what: "no provider has room for the resource".to_owned(),
@@ -65,10 +59,6 @@ impl Control {
             hint: Some("choose a smaller size with `--set`, remove something, or add a node".to_owned()),
         })
     }
-}
-
-fn fits(wanted: &Amount, room: &Amount) -> bool {
-    wanted.cpu <= room.cpu && wanted.memory <= room.memory && wanted.storage <= room.storage
 }
 
 /// An amount for people.

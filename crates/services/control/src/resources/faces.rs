@@ -66,7 +66,7 @@ impl Control {
         self.resources.template(wanted).map(template)
     }
 
-    /// The providers, in the order in which they are chosen.
+    /// The providers, and what they say of themselves now.
     ///
     /// # Errors
     /// When the caller may not read them.
@@ -121,7 +121,7 @@ impl Control {
     ) -> Result<Vec<String>, Error> {
         self.allow(caller, Action::WorkloadLogs, &format!("resource/{wanted}"))?;
         let resource = find(&self.mirror.state(), caller, wanted)?;
-        let provider = self.resources.provider(&resource.provider)?;
+        let provider = self.resources.provider_of(&resource)?;
         provider.logs(&reference(&resource), lines).await.map_err(|error| Error::Conflict {
             what: format!("the logs of resource `{}` cannot be read", resource.name),
             reason: error.to_string(),
@@ -170,6 +170,11 @@ impl Control {
             Error::NotFound { .. } => as_field("provider", &error),
             other => other,
         })?;
+        let place = provider.place().await.map_err(|error| Error::Conflict {
+            what: format!("the provider {} cannot be used", provider.id()),
+            reason: error.to_string(),
+            hint: None,
+        })?;
         let mut resource = Resource {
             id,
             org: caller.org.clone(),
@@ -177,6 +182,7 @@ impl Control {
             template: from.id.clone(),
             template_version: from.version,
             provider: provider.id().to_owned(),
+            place,
             parameters,
             status: ResourceStatus::Provisioning,
             message: "it is being made".to_owned(),

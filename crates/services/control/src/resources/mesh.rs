@@ -13,7 +13,7 @@ use univrs_model::resource::{Amount, OPERATION_LABEL, RESOURCE_LABEL};
 use univrs_model::rollout::{Workload, WorkloadStatus};
 use univrs_model::workload::{WorkloadKind, WorkloadSpec};
 use univrs_ports::provider::{
-    JobOutcome, Order, Provider, ProviderError, ProviderView, ResourceRef, Standing,
+    JobOutcome, Order, Provider, ProviderError, ProviderView, ResourceRef, Standing, percent,
 };
 use univrs_ports::runtime::LogQuery;
 
@@ -162,8 +162,11 @@ impl Provider for MeshProvider {
         let usable = nodes.filter(|node| {
             node.state == NodeState::Ready && !node.cordoned && !node.draining && node.node.runtime.is_some()
         });
+        let (mut has_all, mut taken_all) = ((0, 0), (0, 0));
         let room = usable.map(|node| {
             let (has, taken) = (&node.node.capacity, &node.requested);
+            has_all = (has_all.0 + has.cpu.as_millicores(), has_all.1 + has.memory.get());
+            taken_all = (taken_all.0 + taken.cpu.as_millicores(), taken_all.1 + taken.memory.get());
             Amount {
                 cpu: Cpu::millicores(free(has.cpu.as_millicores(), taken.cpu.as_millicores())),
                 memory: Bytes::new(free(has.memory.get(), taken.memory.get())),
@@ -176,7 +179,9 @@ impl Provider for MeshProvider {
             description: "the nodes of this cluster".to_owned(),
             available: room.is_some(),
             message: if room.is_some() { String::new() } else { "no node runs workloads now".to_owned() },
+            used: room.map(|_| percent(taken_all.0, has_all.0).max(percent(taken_all.1, has_all.1))),
             room,
+            region: String::new(),
         }
     }
 

@@ -1,4 +1,5 @@
-//! One-click resources: what faces do with them (`faces.rs`), what may be made (`admit.rs`), their generated secrets
+//! One-click resources: what faces do with them (`faces.rs`), what may be made (`admit.rs`) and by
+//! whom (`choose.rs`, `placed.rs`), their generated secrets
 //! (`generated.rs`), the long changes of them (`kinds/`), the provider that is this cluster itself (`mesh.rs`), and the
 //! loop that says how they are doing (`watch.rs`).
 //!
@@ -7,11 +8,13 @@
 
 mod admit;
 mod backups;
+mod choose;
 mod credentials;
 mod faces;
 mod generated;
 mod kinds;
 mod mesh;
+mod placed;
 mod view;
 mod watch;
 
@@ -62,8 +65,8 @@ impl Default for Resources {
 }
 
 impl Resources {
-    /// Resources of these templates; a later one takes the place of an earlier one with its id. Providers come in the
-    /// order in which they are chosen when nobody names one. `images` says which images are here.
+    /// Resources of these templates; a later one takes the place of an earlier one with its id. Of
+    /// providers that are equally good, the first is chosen when nobody names one. `images` says which images are here.
     pub fn new(
         templates: Vec<Template>,
         providers: Vec<Arc<dyn Provider>>,
@@ -95,6 +98,17 @@ impl Resources {
                 near: nearest(wanted, self.providers.iter().map(|provider| provider.id())).map(str::to_owned),
             }
         })
+    }
+}
+
+impl Resources {
+    /// The provider of a resource, in the place where the resource is.
+    fn provider_of(&self, resource: &Resource) -> Result<Arc<dyn Provider>, Error> {
+        let provider = self.provider(&resource.provider)?;
+        if resource.place.is_empty() {
+            return Ok(provider);
+        }
+        Ok(Arc::new(placed::Placed { provider, place: resource.place.clone() }))
     }
 }
 

@@ -5,17 +5,25 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use univrs_model::caller::Caller;
 use univrs_model::event::{EventKind, Severity};
 use univrs_model::operation::OperationStatus;
 use univrs_model::resource::{Resource, ResourceStatus};
-use univrs_ports::provider::Standing;
+use univrs_ports::provider::{Provider, Standing};
 
+use super::kinds::{self, Kind};
 use super::reference;
 use crate::error::Error;
 use crate::handle::Control;
+use crate::state::OrgName;
 
 /// How often every resource is looked at.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How long something that does not serve has to come back by itself, before what is gone of it is made again.
+const MEND_AFTER: Duration = Duration::from_secs(15);
+/// How long until that is tried once more.
+const MEND_AGAIN: Duration = Duration::from_secs(300);
 
 /// Looks after resources that are there.
 pub struct ResourceWatcher {
@@ -58,7 +66,7 @@ impl ResourceWatcher {
     }
 
     async fn look(&self, resource: &Resource) -> Result<(), Error> {
-        let Ok(provider) = self.control.resources.provider(&resource.provider) else { return Ok(()) };
+        let Ok(provider) = self.control.resources.provider_of(resource) else { return Ok(()) };
         let (status, message, host) = match provider.status(&reference(resource)).await {
             Ok(Standing::Serving { host }) => (ResourceStatus::Active, String::new(), Some(host)),
             Ok(Standing::Waiting { reason } | Standing::Failed { reason }) => {
@@ -73,6 +81,9 @@ impl ResourceWatcher {
         };
         let moved = host.as_ref().is_some_and(|host| *host != resource.host);
         if status == resource.status && !moved {
+            if status == ResourceStatus::Degraded && provider.mends() && self.may_mend(resource) {
+                return self.mend(&*provider, resource).await;
+            }
             return Ok(());
         }
         let event = (status != resource.status).then(|| match status {
@@ -99,5 +110,37 @@ impl ResourceWatcher {
         };
         self.control.change_resource(resource, event, change).await?;
         Ok(())
+    }
+
+    /// Whether it is time to mend: it had time to come back by itself, or since it was mended last.
+    fn may_mend(&self, resource: &Resource) -> bool {
+        let state = self.control.mirror.state();
+        let last = state.operations.get(&resource.operation);
+        let mended = last.is_some_and(|operation| operation.kind == Kind::Mend.name());
+        let patience = if mended { MEND_AGAIN } else { MEND_AFTER };
+        let since = self.control.clock.now().duration_since(resource.updated_at);
+        since.unsigned_abs() >= patience
+    }
+
+    /// Begins to make again what is gone of it, unless nothing can be made there now.
+    async fn mend(&self, provider: &dyn Provider, resource: &Resource) -> Result<(), Error> {
+        if !provider.describe().await.available {
+            return Ok(());
+        }
+        let state = self.control.mirror.state();
+        let at = OrgName { org: resource.org.clone(), name: resource.name.clone() };
+        let Some(record) = state.resources.get(&at).filter(|known| known.id == resource.id) else {
+            return Ok(());
+        };
+        let caller = Caller::control("resources", resource.org.clone());
+        let now = self.control.clock.now();
+        let operation = kinds::operation(Kind::Mend, &caller, resource, serde_json::Map::new(), now);
+        let begun =
+            self.control.begin(&caller, "resources".to_owned(), &[record], operation, resource.status).await;
+        match begun {
+            // Somebody else changes it.
+            Ok(_) | Err(Error::Conflict { .. } | Error::Contended { .. } | Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }

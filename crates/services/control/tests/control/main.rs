@@ -1,7 +1,10 @@
-//! The control plane over a store in memory, with a clock that is set by hand: no node, no network.
+//! The control plane over a store in memory: no node, no network; most of it with a clock that is set by hand.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod budgets;
+#[path = "../../../../adapters/runtime/tests/runtime/dockerd.rs"]
+mod dockerd;
+mod engines;
 mod harness;
 mod late;
 mod mesh;
@@ -9,3 +12,5 @@ mod mortal;
 mod planning;
 mod resources;
 mod watching;
+#[path = "../../../../adapters/provider/tests/provider/world.rs"]
+mod world;

@@ -75,6 +75,7 @@ async fn the_mesh_provider_conforms() {
         job: program("sim/exit:0"),
         failing_job: program("sim/exit:3"),
         says: None,
+        reader: None,
     };
     check(&provider, &subject).await;
     // The volumes went with the resources, directories included.

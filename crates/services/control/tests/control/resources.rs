@@ -18,6 +18,7 @@ use univrs_model::name::Name;
 use univrs_model::operation::OperationStatus;
 use univrs_model::resource::{Quota, ResourceSpec, ResourceStatus, ResourceView};
 use univrs_ports::clock::SystemClock;
+use univrs_ports::provider::Provider;
 use univrs_ports::seal::Sealer as _;
 use univrs_ports::store::{Key, MemoryStore, StateStore, Txn};
 use univrs_provider::simulated::{Outcome, Script, SimulatedProvider};
@@ -30,8 +31,8 @@ use crate::mortal::Mortal;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One control node: what it shares with others is the store and the provider.
-struct ControlNode {
-    control: Control,
+pub(crate) struct ControlNode {
+    pub(crate) control: Control,
     runner: JoinHandle<()>,
     shutdown: CancellationToken,
     /// It leads for as long as this is there.
@@ -40,6 +41,14 @@ struct ControlNode {
 
 impl ControlNode {
     async fn start(store: &Arc<dyn StateStore>, provider: &Arc<SimulatedProvider>) -> Self {
+        Self::start_with(store, Arc::clone(provider) as _, univrs_template::builtin()).await
+    }
+
+    pub(crate) async fn start_with(
+        store: &Arc<dyn StateStore>,
+        provider: Arc<dyn Provider>,
+        templates: Vec<univrs_template::Template>,
+    ) -> Self {
         let shutdown = CancellationToken::new();
         let validator = NodeId::from_bits(1);
         let sealer = ValidatorSealer::new(validator.clone(), &[7; 32]).unwrap();
@@ -58,7 +67,7 @@ impl ControlNode {
             Arc::new(sealer),
             authorizer,
         );
-        let resources = Resources::new(univrs_template::builtin(), vec![Arc::clone(provider) as _], None);
+        let resources = Resources::new(templates, vec![provider], None);
         let control = control.with_resources(resources);
         let (leads, leading) = watch::channel(true);
         let kinds = resource_kinds(&control);
@@ -68,7 +77,7 @@ impl ControlNode {
     }
 
     /// As `kill -9`: nothing of it goes on.
-    async fn crash(mut self) {
+    pub(crate) async fn crash(mut self) {
         self.runner.abort();
         assert!((&mut self.runner).await.is_err_and(|error| error.is_cancelled()));
     }
@@ -106,7 +115,7 @@ impl ControlNode {
         tokio::time::timeout(PATIENCE, settled).await.unwrap().unwrap();
     }
 
-    async fn ended(&self, id: &univrs_model::ids::OperationId) -> OperationStatus {
+    pub(crate) async fn ended(&self, id: &univrs_model::ids::OperationId) -> OperationStatus {
         let mut states = self.control.mirror().subscribe();
         let ended = states.wait_for(|state| {
             state.operations.get(id).is_some_and(|known| known.status != OperationStatus::Running)

@@ -43,7 +43,10 @@ impl OperationKind for Create {
                 let said = self.0.provider(&resource)?.describe().await;
                 if said.available { Ok(()) } else { Err(StepError::temporary(said.message)) }
             }
-            1 => self.0.control.give_ports(&resource).await,
+            1 => {
+                let elsewhere = self.0.provider(&resource)?.taken_ports().await?;
+                self.0.control.give_ports(&resource, &elsewhere).await
+            }
             2 => Ok(self.0.control.generate_secrets(&resource).await.map_err(lasting_conflict)?),
             3 => Ok(self.0.provider(&resource)?.deploy(&self.0.order(operation, &resource)?).await?),
             4 => self.0.serving(&resource).await.map(drop),
@@ -109,11 +112,16 @@ fn lasting_conflict(error: Error) -> StepError {
 }
 
 impl Control {
-    /// Gives the resource a port of hosts for each that it wants, one that nobody has.
-    pub(in crate::resources) async fn give_ports(&self, resource: &Resource) -> Result<(), StepError> {
+    /// Gives the resource a port of hosts for each that it wants, one that nobody has, also not `elsewhere`.
+    pub(in crate::resources) async fn give_ports(
+        &self,
+        resource: &Resource,
+        elsewhere: &BTreeSet<u16>,
+    ) -> Result<(), StepError> {
         loop {
             let state = self.mirror.state();
             let mut taken = taken(&state);
+            taken.extend(elsewhere);
             let mut given: BTreeMap<String, u16> = resource.ports.clone();
             let (mut guards, mut ops) = (Vec::new(), Vec::new());
             for wanted in &resource.deployment.ports {

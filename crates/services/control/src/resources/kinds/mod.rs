@@ -5,6 +5,7 @@
 mod create;
 mod delete;
 mod jobs;
+mod mend;
 mod rotate;
 mod scale;
 
@@ -41,6 +42,7 @@ pub(super) enum Kind {
     Rotate,
     Backup,
     Restore,
+    Mend,
 }
 
 /// What people see of a step: its name, its stage, the progress when it begins.
@@ -55,6 +57,7 @@ impl Kind {
             Self::Rotate => "resource_rotate",
             Self::Backup => "resource_backup",
             Self::Restore => "resource_restore",
+            Self::Mend => "resource_mend",
         }
     }
 
@@ -65,6 +68,7 @@ impl Kind {
             Self::Scale => scale::STEPS,
             Self::Rotate => rotate::STEPS,
             Self::Backup | Self::Restore => jobs::STEPS,
+            Self::Mend => mend::STEPS,
         }
     }
 }
@@ -109,6 +113,7 @@ pub fn resource_kinds(control: &Control) -> Vec<Arc<dyn OperationKind>> {
         Arc::new(delete::Delete(parts.clone())),
         Arc::new(scale::Scale(parts.clone())),
         Arc::new(rotate::Rotate(parts.clone())),
+        Arc::new(mend::Mend(parts.clone())),
         Arc::new(jobs::Jobs { parts: parts.clone(), kind: Kind::Backup }),
         Arc::new(jobs::Jobs { parts, kind: Kind::Restore }),
     ]
@@ -135,7 +140,7 @@ impl Parts {
     }
 
     fn provider(&self, resource: &Resource) -> Result<Arc<dyn Provider>, StepError> {
-        self.control.resources.provider(&resource.provider).map_err(|_| {
+        self.control.resources.provider_of(resource).map_err(|_| {
             StepError::temporary(format!("the provider {} is not on this node", resource.provider))
         })
     }

@@ -8,21 +8,30 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 /// A user as the kernel knows one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct User {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) groups: Vec<u32>,
+pub struct User {
+    /// Its number.
+    pub uid: u32,
+    /// The number of its main group.
+    pub gid: u32,
+    /// The numbers of its other groups.
+    pub groups: Vec<u32>,
 }
 
 /// Looks up `name`, `uid`, `name:group` or `uid:gid` in the file system below `root`; empty means root.
-pub(crate) fn look_up(root: &Path, wanted: &str) -> Result<User, String> {
+///
+/// # Errors
+/// When the image's files cannot be read or do not name the user.
+pub fn look_up(root: &Path, wanted: &str) -> Result<User, String> {
     let passwd = read_inside(root, "/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
     let group = read_inside(root, "/etc/group").map_err(|error| format!("/etc/group: {error}"))?;
     resolve(&passwd, &group, wanted)
 }
 
 /// The same in an image whose layers, base first, are not mounted: the topmost file of each counts.
-pub(crate) fn look_up_in_layers(layers: &[PathBuf], wanted: &str) -> Result<User, String> {
+///
+/// # Errors
+/// As [`look_up`].
+pub fn look_up_in_layers(layers: &[PathBuf], wanted: &str) -> Result<User, String> {
     let topmost = |path: &str| {
         let mut texts = layers.iter().rev().map(|layer| read_inside(layer, path));
         let found = texts.find(|text| !matches!(text, Ok(text) if text.is_empty()));
@@ -101,7 +110,10 @@ fn fields(line: &str) -> Vec<&str> {
 }
 
 /// Makes a directory that holds nothing yet the property of `user`. One that is in use stays as it is.
-pub(crate) fn give_if_empty(dir: &Path, user: &User) -> std::io::Result<()> {
+///
+/// # Errors
+/// When it cannot be read or changed.
+pub fn give_if_empty(dir: &Path, user: &User) -> std::io::Result<()> {
     if std::fs::read_dir(dir)?.next().is_none() {
         std::os::unix::fs::chown(dir, Some(user.uid), Some(user.gid))?;
     }

@@ -1,7 +1,7 @@
-//! The image that sandboxes are made of: one program of a few instructions that waits for ever.
+//! An image that holds a network namespace: one program of a few instructions that waits for ever.
 //!
 //! Docker keeps a network namespace only as long as a container runs in it, and lets others join only a running one.
-//! So each instance has a container that does nothing. Its program is written here byte by byte: it takes one page
+//! So each group of containers has one that does nothing. Its program is written here byte by byte: it takes one page
 //! of memory, needs no library, and is loaded into the engine in milliseconds.
 
 use std::io;
@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tar::{Builder, Header};
 
 /// Where the program is in its image.
-pub(super) const PROGRAM: &str = "/pause";
+pub const PROGRAM: &str = "/pause";
 
 const FILE_HEADER: u64 = 64;
 const PROGRAM_HEADER: u64 = 56;
@@ -99,7 +99,7 @@ fn program(machine: &Machine) -> Vec<u8> {
 ///
 /// # Errors
 /// When there is no program for this kind of machine.
-pub(super) fn archive(reference: &str) -> io::Result<Vec<u8>> {
+pub fn archive(reference: &str) -> io::Result<Vec<u8>> {
     let machine = machine()?;
     let layer = tar_of(&[(PROGRAM.trim_start_matches('/'), &program(machine), 0o755)])?;
     let config = json!({
