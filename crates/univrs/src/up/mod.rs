@@ -154,6 +154,9 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         tasks.spawn(
             univrs_control::ResourceWatcher::new(control.clone()).run(leading.clone(), shutdown.clone()),
         );
+        tasks.spawn(
+            univrs_control::ResourceUpkeep::new(control.clone()).run(leading.clone(), shutdown.clone()),
+        );
         let voting = Voting::new(Arc::new(copy.clone()), mirror.clone());
         tasks.spawn(voting.run(leading, shutdown.clone()));
     }

@@ -5,9 +5,11 @@
 mod create;
 mod delete;
 mod jobs;
+mod promote;
 mod rotate;
 mod scale;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +43,7 @@ pub(super) enum Kind {
     Rotate,
     Backup,
     Restore,
+    Promote,
 }
 
 /// What people see of a step: its name, its stage, the progress when it begins.
@@ -55,6 +58,7 @@ impl Kind {
             Self::Rotate => "resource_rotate",
             Self::Backup => "resource_backup",
             Self::Restore => "resource_restore",
+            Self::Promote => "resource_promote",
         }
     }
 
@@ -65,6 +69,7 @@ impl Kind {
             Self::Scale => scale::STEPS,
             Self::Rotate => rotate::STEPS,
             Self::Backup | Self::Restore => jobs::STEPS,
+            Self::Promote => promote::STEPS,
         }
     }
 }
@@ -110,7 +115,8 @@ pub fn resource_kinds(control: &Control) -> Vec<Arc<dyn OperationKind>> {
         Arc::new(scale::Scale(parts.clone())),
         Arc::new(rotate::Rotate(parts.clone())),
         Arc::new(jobs::Jobs { parts: parts.clone(), kind: Kind::Backup }),
-        Arc::new(jobs::Jobs { parts, kind: Kind::Restore }),
+        Arc::new(jobs::Jobs { parts: parts.clone(), kind: Kind::Restore }),
+        Arc::new(promote::Promote(parts)),
     ]
 }
 
@@ -173,6 +179,12 @@ impl Parts {
                 Err(StepError::lasting(format!("it did not serve within {} s: {last}", SERVING.as_secs())))
             }
         }
+    }
+
+    /// Where each of its ports is reached.
+    async fn hosts(&self, resource: &Resource) -> Result<BTreeMap<String, String>, StepError> {
+        let hosts = self.provider(resource)?.hosts(&reference(resource)).await?;
+        Ok(crate::resources::hosts_of_ports(resource, &hosts))
     }
 
     /// Whether it serves now.
