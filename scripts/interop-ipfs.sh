@@ -45,7 +45,7 @@ field() { u resource credentials "$1" -o json | jq -r ".$2"; }
 
 say "a node, and an IPFS cluster of 3 and 3"
 "$bin" up --data-dir "$data" --api "127.0.0.1:$api_port" --ingress 127.0.0.1:0 --name one --image-dir "$images" \
-  --overcommit cpu=8,memory=4 >>"$work/daemon.log" 2>&1 &
+  --overcommit cpu=8,memory=4 ${UNIVRS_TEMPLATE_DIR:+--template-dir "$UNIVRS_TEMPLATE_DIR"} >>"$work/daemon.log" 2>&1 &
 until_true 60 "readiness of the daemon" curl -fsS -m 1 "$api/readyz"
 until_true 60 "the node" sh -c "curl -fsS '$api/api/nodes' | jq -e '.items[0].state == \"ready\"'"
 begun=$(now)

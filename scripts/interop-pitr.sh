@@ -47,7 +47,7 @@ counts() { [ "$(count "$1")" = "$2" ]; }
 
 say "a node, and a database with its replica"
 "$bin" up --data-dir "$data" --api "127.0.0.1:$api_port" --ingress 127.0.0.1:0 --name one --image-dir "$images" \
-  --overcommit cpu=8,memory=4 >>"$work/daemon.log" 2>&1 &
+  --overcommit cpu=8,memory=4 ${UNIVRS_TEMPLATE_DIR:+--template-dir "$UNIVRS_TEMPLATE_DIR"} >>"$work/daemon.log" 2>&1 &
 until_true 60 "readiness of the daemon" curl -fsS -m 1 "$api/readyz"
 until_true 60 "the node" sh -c "curl -fsS '$api/api/nodes' | jq -e '.items[0].state == \"ready\"'"
 sizes=(--set cpu=1 --set memory=512Mi --set storage=512Mi --set log_storage=512Mi --set connections=50 --set backup_schedule=manual)

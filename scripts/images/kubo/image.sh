@@ -5,7 +5,7 @@ packages=""
 programs=github.com/ipfs/kubo/cmd/ipfs
 user=ipfs
 config='{"User": "999:999", "Entrypoint": ["/usr/local/bin/univrs-kubo"], "Cmd": ["serve"], "StopSignal": "SIGTERM",
-  "Env": ["PATH=/usr/local/bin:/usr/bin", "IPFS_PATH=/data/ipfs", "HOME=/data/ipfs"],
+  "Env": ["PATH=/usr/local/bin:/usr/bin", "IPFS_PATH=/data/ipfs", "HOME=/data/ipfs", "IPFS_TELEMETRY=off"],
   "ExposedPorts": {"4001/tcp": {}, "5001/tcp": {}, "8080/tcp": {}}, "Volumes": {"/data/ipfs": {}}}'
 
 finish() {

@@ -133,9 +133,8 @@ fn a_replica_and_its_promotion_follow_from_one_parameter() {
     };
     let (first, second) = (compiled("a"), compiled("b"));
     for (made, leader, follower, next) in [(&first, "db", "db-b", "b"), (&second, "db-b", "db", "a")] {
-        let of_port = |name: &str| {
-            made.ports.iter().find(|port| port.name == name).unwrap().workload.to_string()
-        };
+        let of_port =
+            |name: &str| made.ports.iter().find(|port| port.name == name).unwrap().workload.to_string();
         assert_eq!((of_port("pooler").as_str(), of_port("replica").as_str()), (leader, follower));
         let promotion = made.promote.as_ref().unwrap();
         assert_eq!((promotion.parameter.as_str(), promotion.becomes.as_str()), ("primary", next));
@@ -154,7 +153,9 @@ fn a_replica_and_its_promotion_follow_from_one_parameter() {
 fn schedules_and_ages_are_checked_and_spread() {
     let template = named("postgres-small");
     let with = |key: &str, value: &str| compiled(&template, &object(json!({key: value})), &here());
-    let cron = |value: &str| with("backup_schedule", value).unwrap().0.backup.unwrap().schedule.map(|known| known.cron);
+    let cron = |value: &str| {
+        with("backup_schedule", value).unwrap().0.backup.unwrap().schedule.map(|known| known.cron)
+    };
     assert_eq!(cron("manual"), None);
     assert_eq!(cron("30 3 * * 1-5").as_deref(), Some("30 3 * * 1-5"));
     for (word, stars) in [("hourly", 4), ("daily", 3), ("weekly", 2)] {
