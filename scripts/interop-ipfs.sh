@@ -112,7 +112,7 @@ echo "$cid was added with the token and read through the gateway"
 say "object storage"
 u resource create --template object-storage-small --name objects --provider mesh --set storage=256Mi --set memory=256Mi || fail "the server was not made"
 s3=$(field objects endpoint)
-signed() { curl -fsS -m 20 --aws-sigv4 aws:amz:us-east-1:s3 -u "$(field objects accessKey):$(field objects secretKey)" "$@"; }
+signed() { curl -fsS -m 20 -H "x-amz-content-sha256: UNSIGNED-PAYLOAD" --aws-sigv4 aws:amz:us-east-1:s3 -u "$(field objects accessKey):$(field objects secretKey)" "$@"; }
 signed -X PUT "$s3/box" || fail "the bucket was not made"
 signed -T "$work/file" "$s3/box/file" || fail "the object was not put"
 signed "$s3/box/file" | cmp -s - "$work/file" || fail "the object is another"

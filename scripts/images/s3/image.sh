@@ -5,6 +5,6 @@ packages=""
 programs=github.com/versity/versitygw/cmd/versitygw
 user=s3
 config='{"User": "999:999", "Entrypoint": ["/usr/local/bin/versitygw"], "Cmd": ["posix", "/data"], "StopSignal": "SIGTERM",
-  "Env": ["PATH=/usr/local/bin:/usr/bin"], "ExposedPorts": {"7070/tcp": {}}, "Volumes": {"/data": {}}}'
+  "Env": ["PATH=/usr/local/bin:/usr/bin", "VGW_QUIET=true"], "ExposedPorts": {"7070/tcp": {}}, "Volumes": {"/data": {}}}'
 
 finish() { mkdir -p "$1"/data; }
