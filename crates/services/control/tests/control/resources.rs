@@ -383,7 +383,8 @@ async fn what_is_due_is_begun_by_itself_and_once() {
     let mut record: univrs_model::resource::Resource = serde_json::from_slice(&stored.value).unwrap();
     record.created_at =
         record.created_at.checked_sub(jiff::SignedDuration::from_hours(2 * 366 * 24)).unwrap();
-    let put = univrs_ports::store::Op::Put { key, value: serde_json::to_vec(&record).unwrap().into(), lease: None };
+    let put =
+        univrs_ports::store::Op::Put { key, value: serde_json::to_vec(&record).unwrap().into(), lease: None };
     store.txn(Txn { request: None, guards: Vec::new(), ops: vec![put] }).await.unwrap();
 
     let (_leads, leading) = watch::channel(true);
