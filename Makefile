@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 BIN := $(or $(CARGO_TARGET_DIR),target)/release/univrs
 
-.PHONY: help demo demo-core demo-cluster demo-resources demo-topology demo-faces dashboard images bench-topology up test check bench soak interop fix openapi deps build
+.PHONY: help demo demo-core demo-cluster demo-resources demo-topology demo-faces dashboard images images-ipfs bench-topology up test check bench soak interop fix openapi deps build
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,7 +53,7 @@ bench-topology: build ## The topology compiler against its time and memory limit
 soak: deps ## The long seed counts
 	@scripts/soak.sh
 
-interop: build ## Outside suites against the live API
+interop: build images ## Outside suites against the live API
 	@scripts/interop.sh $(BIN)
 
 build: deps dashboard
@@ -61,6 +61,9 @@ build: deps dashboard
 
 images: ## The images that templates and tests need, from Debian packages, into target/images
 	@scripts/images.sh
+
+images-ipfs: ## The images of the IPFS and object storage templates: minutes of Go, once
+	@scripts/images.sh kubo ipfs-cluster s3 balancer
 
 dashboard: ## Build the dashboard for the binary; does nothing without Node
 	@scripts/dashboard.sh

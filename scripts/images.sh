@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Builds the images that templates and tests need, as archives in target/images that `univrs image import` and
 # `univrs up --image-dir` read. No Docker and no image registry: an image is the files of Debian packages, without
-# what a server does not need, and the scripts beside this one. Packages come through apt, which checks them.
+# what a server does not need, and the scripts beside this one. Packages come through apt, which checks them. Some hold
+# programs that Go builds from pinned modules, whose sums lie beside them; those take minutes and are built when named:
+# scripts/images.sh kubo ipfs-cluster s3 balancer (make images-ipfs).
 #
-# An image is built again only when its packages or scripts changed. Archives are reproducible: sorted, one date.
+# An image is built again only when its packages, modules or scripts changed. Archives are reproducible: sorted, one
+# date, one version of Go.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,6 +20,38 @@ trap 'rm -rf "$work"' EXIT
 
 # Packages that come along only for maintainer scripts, interpreters and features that are turned off.
 unwanted='^(adduser|debconf|dpkg|gcc-12-base|init-system-helpers|libaudit-common|libc-l10n|libgdbm.*|libllvm14|libpam-.*|libperl.*|libsemanage.*|libsepol2|libz3-4|locales|lsb-base|netbase|passwd|perl.*|.*-perl|postgresql-client-common|postgresql-common|readline-common|sensible-utils|ssl-cert|sysvinit-utils|tar|ucf|usrmerge|redis-tools-.*)$'
+
+# The compiler of Go programs: the same everywhere, so that its output is. Any Go can fetch it, also Debian's, which is
+# too old to build with.
+go_version=1.25.8
+
+go_toolchain() {
+  [ -x "$out/.cache/go-$go_version/bin/go" ] && return
+  local go dir
+  go=$(command -v go || ls /usr/local/go/bin/go 2>/dev/null || true)
+  if [ -z "$go" ]; then
+    [ "$(id -u)" = 0 ] || { echo "missing: Go; install it with: sudo apt-get install golang-go" >&2; exit 1; }
+    echo "installing: golang-go" >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends golang-go >/dev/null
+    go=$(command -v go)
+  fi
+  dir=$(cd "$work" && GOFLAGS='' GOTOOLCHAIN=local "$go" mod download -json \
+    "golang.org/toolchain@v0.0.1-go$go_version.linux-$(dpkg --print-architecture)" | jq -r .Dir)
+  cp -r "$dir" "$work/go"
+  chmod -R u+w,+X "$work/go" && chmod +x "$work"/go/bin/* "$work"/go/pkg/tool/*/*
+  rm -rf "$out/.cache/go-$go_version" && mv "$work/go" "$out/.cache/go-$go_version"
+}
+
+# Programs of pinned modules, the same bytes wherever they are built. The sums of all modules are in go.sum.
+go_programs() { # directory, definition, packages...
+  local into=$1 definition=$2 package; shift 2
+  go_toolchain
+  mkdir -p "$into/usr/local/bin"
+  for package in "$@"; do
+    (cd "$definition" && GOROOT='' GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 "$out/.cache/go-$go_version/bin/go" build \
+      -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o "$into/usr/local/bin/" "$package")
+  done
+}
 
 refresh_lists() {
   apt-cache show postgresql-15 pgbouncer redis-server >/dev/null 2>&1 && return
@@ -89,14 +124,16 @@ pack() { # name, tag, directory, config as JSON without architecture and layers
 
 build() { # name
   local name=$1 begun=$SECONDS
-  # What a definition sets: tag, packages, config, and the function `finish` that is given the directory.
+  # What a definition sets: tag, packages, config, and the function `finish` that is given the directory; the packages
+  # of Go programs, if it has any.
   unset -f finish
+  local programs=
   # shellcheck source=/dev/null
   source "$definitions/$name/image.sh"
   local wanted stamp
   # shellcheck disable=SC2086
   wanted=$(resolve busybox-static $packages)
-  stamp=$( (echo "$wanted"; echo "$SOURCE_DATE_EPOCH"; cat "$root/scripts/images.sh"; find "$definitions/$name" -type f -print0 | sort -z | xargs -0 cat) | sha256sum)
+  stamp=$( (echo "$wanted"; echo "$programs $go_version"; echo "$SOURCE_DATE_EPOCH"; cat "$root/scripts/images.sh"; find "$definitions/$name" -type f -print0 | sort -z | xargs -0 cat) | sha256sum)
   if [ -f "$out/$name.tar" ] && [ "$(cat "$out/.cache/$name.stamp" 2>/dev/null)" = "$stamp" ]; then
     echo "$tag: unchanged"
     return
@@ -112,6 +149,8 @@ build() { # name
   printf 'root:x:0:0:root:/:/bin/sh\n%s:x:999:999::/:/bin/sh\n' "$user" >"$into/etc/passwd"
   printf 'root:x:0:\n%s:x:999:\n' "$user" >"$into/etc/group"
   printf 'hosts: files dns\n' >"$into/etc/nsswitch.conf"
+  # shellcheck disable=SC2086
+  [ -z "$programs" ] || go_programs "$into" "$definitions/$name" $programs
   finish "$into"
   check_libraries "$into"
   pack "$name" "$tag" "$into" "$config"
@@ -128,5 +167,5 @@ for tool in jq dpkg-deb apt-get objdump file; do
 done
 refresh_lists
 names=("$@")
-[ "${#names[@]}" -gt 0 ] || mapfile -t names < <(cd "$definitions" && ls)
+[ "${#names[@]}" -gt 0 ] || mapfile -t names < <(cd "$definitions" && grep -L '^programs=\|^# built when named' ./*/image.sh | cut -d/ -f2)
 for name in "${names[@]}"; do build "$name"; done

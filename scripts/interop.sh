@@ -41,6 +41,13 @@ fi
 echo "== emitted roots for Hetzner Cloud, validated by its real provider"
 scripts/interop-hcloud.sh "$bin"; code=$?
 [ "$code" = 0 ] || [ "$code" = 3 ] || failed=1
+echo "== PostgreSQL: a point in time, and a replica that takes over"
+scripts/interop-pitr.sh "$bin"; code=$?
+[ "$code" = 0 ] || [ "$code" = 3 ] || failed=1
+echo "== IPFS cluster and object storage"
+scripts/images.sh kubo ipfs-cluster s3 balancer || failed=1
+scripts/interop-ipfs.sh "$bin"; code=$?
+[ "$code" = 0 ] || [ "$code" = 3 ] || failed=1
 echo "== MCP"
 "$(dirname "$0")/interop-mcp.sh" "$bin" $api || failed=1
 exit $failed

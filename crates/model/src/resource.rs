@@ -12,7 +12,8 @@ use crate::Timestamp;
 use crate::ids::{OperationId, ResourceId};
 use crate::name::Name;
 use crate::quantity::{Bytes, Cpu};
-use crate::workload::WorkloadSpec;
+use crate::span::Span;
+use crate::workload::{CronSchedule, WorkloadSpec};
 
 /// The first port of hosts that resources are given.
 pub const FIRST_PORT: u16 = 19_001;
@@ -103,6 +104,15 @@ pub struct Resource {
     /// Where it is reached from outside; empty until it is known.
     #[serde(default)]
     pub host: String,
+    /// Where its ports are reached, by the name of the port, where that is not `host`.
+    #[serde(default)]
+    pub hosts: BTreeMap<String, String>,
+    /// When its credentials were last replaced.
+    #[serde(default)]
+    pub rotated_at: Option<Timestamp>,
+    /// What its parts say of themselves, such as how far a replica is behind.
+    #[serde(default)]
+    pub facts: serde_json::Map<String, serde_json::Value>,
     /// The change under way, or the last one.
     pub operation: OperationId,
     /// Its backups, oldest first.
@@ -131,6 +141,18 @@ pub struct Deployment {
     /// How it is backed up, if it can be.
     #[serde(default)]
     pub backup: Option<BackupJobs>,
+    /// After how long its credentials are replaced by themselves.
+    #[serde(default)]
+    pub rotate_after: Option<Span>,
+    /// How its replica takes over, if it has one.
+    #[serde(default)]
+    pub promote: Option<Promotion>,
+    /// Whether its parts say facts in their logs.
+    #[serde(default)]
+    pub facts: bool,
+    /// What follows from its parameters; jobs that put something into it know these too.
+    #[serde(default)]
+    pub values: BTreeMap<String, serde_json::Value>,
     /// What it may use and what it is placed by.
     pub footprint: Footprint,
 }
@@ -177,11 +199,25 @@ pub struct PublicPort {
 pub struct BackupJobs {
     /// How many backups are kept.
     pub keep: u32,
+    /// When one is made by itself; only when asked for, if absent.
+    #[serde(default)]
+    pub schedule: Option<CronSchedule>,
     /// The job that makes one: it names `{{backup.id}}` and `{{backup.keep}}`.
     pub backup: serde_json::Value,
     /// The job that puts one into a resource, which is `{{target.name}}` and has its parameters as
-    /// `{{target.<parameter>}}`.
+    /// `{{target.<parameter>}}`, and what follows from them likewise; the time to go to is `{{backup.to_time}}`, empty if there is none.
     pub restore: serde_json::Value,
+}
+
+/// How a replica takes the place of what it follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promotion {
+    /// The job that lets it.
+    pub job: serde_json::Value,
+    /// The parameter that says which part leads.
+    pub parameter: String,
+    /// What that parameter is afterwards.
+    pub becomes: String,
 }
 
 /// What something uses.
@@ -215,6 +251,9 @@ pub struct Backup {
     pub bytes: u64,
     /// Digest of its contents.
     pub sha256: String,
+    /// The earliest time that it can be restored to; absent where it holds one moment only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usable_from: Option<Timestamp>,
 }
 
 /// A resource as people see it: never its secrets.
@@ -257,6 +296,16 @@ pub struct ResourceView {
     pub footprint: Footprint,
     /// Its backups, oldest first.
     pub backups: Vec<Backup>,
+    /// When the newest backup was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_backup_at: Option<Timestamp>,
+    /// When its credentials were last replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated_at: Option<Timestamp>,
+    /// What its parts say of themselves: of a replica `replicaConnected` and `replicaLagSeconds`.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub facts: serde_json::Map<String, serde_json::Value>,
 }
 
 /// How much an organisation's resources may use together. What is absent is not bounded.

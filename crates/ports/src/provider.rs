@@ -160,6 +160,15 @@ pub trait Provider: Send + Sync + 'static {
     /// When that cannot be found out.
     async fn status(&self, resource: &ResourceRef) -> Result<Standing, ProviderError>;
 
+    /// The machines that the ports of its workloads are on, by workload, where that may differ from the host of
+    /// [`Standing::Serving`].
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    async fn hosts(&self, _resource: &ResourceRef) -> Result<BTreeMap<Name, String>, ProviderError> {
+        Ok(BTreeMap::new())
+    }
+
     /// Makes the running resource like the order, which has another size.
     ///
     /// # Errors

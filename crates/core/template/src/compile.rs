@@ -9,19 +9,16 @@ use univrs_model::field::FieldError;
 use univrs_model::ids::ResourceId;
 use univrs_model::name::Name;
 use univrs_model::quantity::{Bytes, Cpu};
-use univrs_model::resource::{
-    Amount, BackupJobs, Deployment, Footprint, GeneratedSecret, PublicPort, RESOURCE_LABEL,
-};
+use univrs_model::resource::{Amount, Deployment, Footprint, GeneratedSecret, PublicPort, RESOURCE_LABEL};
 use univrs_model::workload::WorkloadSpec;
 
 use crate::expand::{Values, expand, expand_text};
 use crate::parameters::{resolve, text};
-use crate::source::Template;
+use crate::source::{Derived, Template};
+use crate::{jobs, upkeep};
 
 /// Longest name of a resource: names of its workloads and addresses are made from it.
 const LONGEST_NAME: usize = 40;
-/// What becomes known only when a job runs.
-const JOB_VALUES: &[&str] = &["backup.", "target."];
 
 /// What is known around a resource.
 pub struct Context<'a> {
@@ -64,6 +61,8 @@ pub fn compile(
         let name = name.parse().map_err(|error| of_template(format!("{error}")))?;
         secrets.push(GeneratedSecret { name, key: key.clone(), kind: kind.clone() });
     }
+    let derived = derive(template, &values).map_err(of_template)?;
+    values.extend(derived.clone());
     let mut workloads = Vec::new();
     let mut footprint = Footprint::default();
     for document in &template.workloads {
@@ -90,12 +89,41 @@ pub fn compile(
         .map(|(key, line)| Ok((key.clone(), text(&expand_text(line, &values, later)?))))
         .collect::<Result<_, String>>()
         .map_err(of_template)?;
-    let backup = match &template.backup {
-        Some(rule) => Some(backup(rule, &values, context).map_err(of_template)?),
+    let mut backup = None;
+    if let Some(rule) = &template.backup {
+        let schedule = upkeep::schedule(&rule.schedule, &values, context.id)?;
+        backup = Some(jobs::backup(rule, schedule, &values, context).map_err(of_template)?);
+    }
+    let rotate_after = upkeep::rotate_after(&template.rotate_after, &values)?;
+    let promote = match &template.promote {
+        Some(rule) => Some(jobs::promotion(rule, template, &values, context).map_err(of_template)?),
         None => None,
     };
-    let deployment = Deployment { workloads, secrets, ports, credentials, backup, footprint };
+    let deployment = Deployment {
+        workloads,
+        secrets,
+        ports,
+        credentials,
+        backup,
+        rotate_after,
+        promote,
+        facts: template.facts,
+        values: derived,
+        footprint,
+    };
     Ok((deployment, parameters.into_iter().collect()))
+}
+
+/// What follows from parameters.
+fn derive(template: &Template, values: &Values) -> Result<Values, String> {
+    let one = |(name, derived): (&String, &Derived)| {
+        let given = values.get(&derived.of).map(text).unwrap_or_default();
+        let chosen = derived.by.get(&given);
+        let chosen =
+            chosen.ok_or_else(|| format!("`values.{name}` says nothing of {} `{given}`", derived.of))?;
+        Ok((name.clone(), expand(chosen, values, &[])?))
+    };
+    template.values.iter().map(one).collect()
 }
 
 /// The local image where it is on the machine; else the official one, if that can take its place.
@@ -125,6 +153,8 @@ fn choose_images(
 /// A workload document with its limits turned into requests and limits, its label, and what it uses.
 fn workload(mut document: Value, context: &Context<'_>) -> Result<(WorkloadSpec, Footprint), String> {
     let mut amount = Footprint::default();
+    // Of the containers before: what is rounded in one is made up for in the next, so that four quarters are the whole.
+    let (mut cpu_before, mut memory_before) = (0, 0);
     let replicas = document.get("replicas").and_then(Value::as_u64).unwrap_or(1);
     let containers = document.get_mut("containers").and_then(Value::as_array_mut);
     for container in containers.into_iter().flatten() {
@@ -141,8 +171,10 @@ fn workload(mut document: Value, context: &Context<'_>) -> Result<(WorkloadSpec,
         let cpu = Cpu::millicores((cpu.as_millicores() * share).div_ceil(100).max(1));
         // Rounded, so that two shares are the whole again.
         let memory = Bytes::new(((memory.get() * share + 50) / 100).max(1));
-        let quarter =
-            (Cpu::millicores(cpu.as_millicores().div_ceil(4)), Bytes::new(memory.get().div_ceil(4)));
+        let quarter = (
+            Cpu::millicores(quarter(&mut cpu_before, cpu.as_millicores())),
+            Bytes::new(quarter(&mut memory_before, memory.get())),
+        );
         container["resources"] =
             json!({"cpu": quarter.0, "memory": quarter.1, "cpu_limit": cpu, "memory_limit": memory});
         add_times(&mut amount.limits, replicas, cpu, memory, Bytes::new(0));
@@ -162,8 +194,15 @@ fn workload(mut document: Value, context: &Context<'_>) -> Result<(WorkloadSpec,
     Ok((spec, amount))
 }
 
+/// A quarter of `part`, so that the quarters of all parts are a quarter of their sum, rounded up. At least 1.
+fn quarter(before: &mut u64, part: u64) -> u64 {
+    let taken = before.div_ceil(4);
+    *before = before.saturating_add(part);
+    (before.div_ceil(4) - taken).max(1)
+}
+
 /// A document as a workload that says whose it is.
-fn labelled(document: Value, id: &ResourceId) -> Result<WorkloadSpec, String> {
+pub(crate) fn labelled(document: Value, id: &ResourceId) -> Result<WorkloadSpec, String> {
     let mut spec: WorkloadSpec = from_value(document).map_err(|fault| fault.to_string())?;
     spec.labels.insert(RESOURCE_LABEL.to_owned(), id.to_string());
     match check::workload(&spec).into_iter().next() {
@@ -195,45 +234,6 @@ fn has_port(workloads: &[WorkloadSpec], workload: &Name, port: &Name) -> bool {
     named
         .flat_map(WorkloadSpec::containers)
         .any(|container| container.ports.iter().any(|known| known.name == *port))
-}
-
-fn backup(
-    rule: &crate::source::BackupRule,
-    values: &Values,
-    context: &Context<'_>,
-) -> Result<BackupJobs, String> {
-    let keep = expand(&rule.keep, values, &[])?;
-    let keep =
-        keep.as_u64().and_then(|keep| u32::try_from(keep).ok()).ok_or("`backup.keep` is not a number")?;
-    let jobs = BackupJobs {
-        keep,
-        backup: expand(&rule.job, values, JOB_VALUES)?,
-        restore: expand(&rule.restore, values, JOB_VALUES)?,
-    };
-    // What would be faulty when it is needed is faulty now.
-    let target = values.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    job(&jobs.backup, context.id, "0-example", keep, &target)?;
-    job(&jobs.restore, context.id, "0-example", keep, &target)?;
-    Ok(jobs)
-}
-
-/// The workload of a job of [`BackupJobs`]. `target` is the name and the parameters of the resource that a backup is put
-/// into.
-///
-/// # Errors
-/// What is wrong with the job, for people.
-pub fn job(
-    document: &Value,
-    id: &ResourceId,
-    backup: &str,
-    keep: u32,
-    target: &BTreeMap<String, Value>,
-) -> Result<WorkloadSpec, String> {
-    let mut values: Values =
-        target.iter().map(|(key, value)| (format!("target.{key}"), value.clone())).collect();
-    values.insert("backup.id".to_owned(), json!(backup));
-    values.insert("backup.keep".to_owned(), json!(keep.to_string()));
-    labelled(expand(document, &values, &[])?, id)
 }
 
 /// A line of credentials with everything filled in.

@@ -8,14 +8,17 @@
 //! - TPL-1: every built-in template compiles with its defaults to workloads that pass
 //!   [`univrs_model::check::workload`].
 //! - TPL-2: whatever is given for the parameters, the outcome is a deployment or faults that name `parameters.<name>`.
-//! - TPL-3: requests are a quarter of limits, rounded up, and the footprint is the sum of what the workloads state.
+//! - TPL-3: requests are a quarter of limits, rounded up for a workload as a whole, and the footprint is the sum of what the workloads state.
 
 mod builtin;
 mod compile;
 mod expand;
+mod jobs;
 mod parameters;
 mod source;
+mod upkeep;
 
 pub use builtin::builtin;
-pub use compile::{Context, compile, job, value_of};
+pub use compile::{Context, compile, value_of};
+pub use jobs::{JobValues, job};
 pub use source::{Image, Parameter, ParameterKind, Price, Template};

@@ -44,6 +44,10 @@ pub struct Template {
     /// Workload documents with placeholders.
     #[schema(value_type = Vec<Object>)]
     pub workloads: Vec<Value>,
+    /// Values that follow from a parameter's, as placeholders of their own.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub values: BTreeMap<String, Derived>,
     /// What people are given to reach it, with placeholders.
     #[serde(default)]
     pub credentials: BTreeMap<String, String>,
@@ -51,6 +55,30 @@ pub struct Template {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub backup: Option<BackupRule>,
+    /// After how long its credentials are replaced by themselves, such as `90d`, or `never`.
+    #[serde(default = "never")]
+    pub rotate_after: String,
+    /// How its replica takes over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub promote: Option<PromoteRule>,
+    /// Whether its parts write facts to their logs, as lines `univrs-facts {"name": value}`.
+    #[serde(default)]
+    pub facts: bool,
+}
+
+fn never() -> String {
+    "never".to_owned()
+}
+
+/// A value that follows from a parameter's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Derived {
+    /// The parameter.
+    pub of: String,
+    /// What it is, by the parameter's value; placeholders stand for the name, the parameters and the like.
+    pub by: BTreeMap<String, Value>,
 }
 
 /// What a template costs.
@@ -142,13 +170,24 @@ pub struct Target {
 pub struct BackupRule {
     /// How many are kept; a number or a placeholder.
     pub keep: Value,
-    /// How often one is made by itself; only `daily` and `manual` are known.
+    /// When one is made by itself: `hourly`, `daily` or `weekly` (at a minute of its own, so that not all are made at
+    /// once), five fields as of cron, or `manual`.
     #[serde(default = "manual")]
     pub schedule: String,
     /// The job that makes one.
     pub job: Value,
     /// The job that puts one back.
     pub restore: Value,
+}
+
+/// How a replica takes the place of what it follows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromoteRule {
+    /// A parameter with choices, which says what leads; it goes on to its next choice.
+    pub parameter: String,
+    /// The job that lets the replica take over.
+    pub job: Value,
 }
 
 fn manual() -> String {

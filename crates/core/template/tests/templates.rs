@@ -45,11 +45,15 @@ fn every_template_compiles_with_its_defaults() {
         for spec in &made.workloads {
             assert!(spec.name.as_str().starts_with("db"), "{}", template.id);
             assert!(spec.labels.contains_key(RESOURCE_LABEL), "{}", template.id);
+            let (mut requests, mut limits) = (0, 0);
             for container in spec.containers() {
                 let resources = container.resources;
-                let quarter = resources.memory_limit.unwrap().get().div_ceil(4);
-                assert_eq!(resources.memory.get(), quarter, "{}", template.id);
+                let (request, limit) = (resources.memory.get(), resources.memory_limit.unwrap().get());
+                assert!(request.abs_diff(limit.div_ceil(4)) <= 1, "{}", template.id);
+                requests += request;
+                limits += limit;
             }
+            assert_eq!(requests, u64::div_ceil(limits, 4), "{}", template.id);
         }
         let text = serde_json::to_string(&made).unwrap();
         for line in made.credentials.values() {
@@ -65,7 +69,8 @@ fn a_database_has_the_size_it_states() {
     let (limits, requests) = (made.footprint.limits, made.footprint.requests);
     assert_eq!(limits.cpu.as_millicores(), 2000);
     assert_eq!(limits.storage.get(), 10 << 30);
-    assert!((4 << 30) - limits.memory.get() < 1024);
+    assert_eq!(limits.memory.get(), 4 << 30);
+    assert_eq!(requests.memory.get(), 1 << 30);
     assert_eq!(requests.cpu.as_millicores(), 500);
     assert_eq!(requests.storage.get(), 10 << 28);
     assert_eq!(parameters["database"], "maindb");
@@ -99,8 +104,8 @@ fn an_image_that_is_not_here_is_refused_before_anything_is_made() {
     let faults = compiled(&named("postgres-small"), &Map::new(), &BTreeSet::new()).unwrap_err();
     assert_eq!(faults[0].field, "template");
     assert!(faults[0].hint.as_ref().unwrap().contains("make images"));
-    let (made, _) = compiled(&named("small-storage"), &Map::new(), &BTreeSet::new()).unwrap();
-    assert_eq!(made.workloads[0].containers()[0].image, "docker.io/ipfs/kubo:v0.36.0");
+    let (made, _) = compiled(&named("object-storage-small"), &Map::new(), &BTreeSet::new()).unwrap();
+    assert_eq!(made.workloads[0].containers()[0].image, "docker.io/versity/versitygw:v1.8.0");
 }
 
 #[test]
@@ -118,6 +123,55 @@ fn a_faulty_file_is_told_with_the_place() {
     ] {
         assert_eq!(Template::read(text).unwrap_err().field, place);
     }
+}
+
+#[test]
+fn a_replica_and_its_promotion_follow_from_one_parameter() {
+    let template = named("postgres-medium");
+    let compiled = |primary: &str| {
+        compiled(&template, &object(json!({"primary": primary, "apart": true})), &here()).unwrap().0
+    };
+    let (first, second) = (compiled("a"), compiled("b"));
+    for (made, leader, follower, next) in [(&first, "db", "db-b", "b"), (&second, "db-b", "db", "a")] {
+        let of_port =
+            |name: &str| made.ports.iter().find(|port| port.name == name).unwrap().workload.to_string();
+        assert_eq!((of_port("pooler").as_str(), of_port("replica").as_str()), (leader, follower));
+        let promotion = made.promote.as_ref().unwrap();
+        assert_eq!((promotion.parameter.as_str(), promotion.becomes.as_str()), ("primary", next));
+        let environment = &promotion.job["containers"][0]["env"];
+        assert_eq!(environment["LEADER_HOST"], format!("{leader}.default.internal"));
+        let restore = &made.backup.as_ref().unwrap().restore;
+        // The target's own leader, which is known when it runs.
+        assert_eq!(restore["containers"][0]["env"]["TARGET_HOST"], "{{target.leader}}.default.internal");
+        assert_eq!(made.values["leader"], leader);
+    }
+    let rivals = |made: &Deployment| made.workloads[1].placement.anti_affinity.clone();
+    assert_eq!(rivals(&first), ["db"]);
+}
+
+#[test]
+fn schedules_and_ages_are_checked_and_spread() {
+    let template = named("postgres-small");
+    let with = |key: &str, value: &str| compiled(&template, &object(json!({key: value})), &here());
+    let cron = |value: &str| {
+        with("backup_schedule", value).unwrap().0.backup.unwrap().schedule.map(|known| known.cron)
+    };
+    assert_eq!(cron("manual"), None);
+    assert_eq!(cron("30 3 * * 1-5").as_deref(), Some("30 3 * * 1-5"));
+    for (word, stars) in [("hourly", 4), ("daily", 3), ("weekly", 2)] {
+        assert_eq!(cron(word).unwrap().matches('*').count(), stars, "{word}");
+    }
+    for (key, value, words) in [
+        ("backup_schedule", "sometimes", "is no schedule"),
+        ("rotate_after", "soon", "is not a duration"),
+        ("rotate_after", "5s", "less than a minute"),
+    ] {
+        let faults = with(key, value).unwrap_err();
+        assert_eq!(faults[0].field, format!("parameters.{key}"));
+        assert!(faults[0].detail.contains(words), "{}", faults[0]);
+    }
+    let age = |value: &str| with("rotate_after", value).unwrap().0.rotate_after;
+    assert_eq!((age("never"), age("90d").unwrap().duration().as_secs()), (None, 90 * 24 * 3600));
 }
 
 #[test]

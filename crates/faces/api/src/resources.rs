@@ -36,6 +36,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(rotate))
         .routes(routes!(backups, back_up))
         .routes(routes!(restore))
+        .routes(routes!(promote))
         .routes(routes!(logs))
 }
 
@@ -290,6 +291,24 @@ async fn restore(
         return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
     }
     Ok(accepted(app.control.restore_resource(&caller, &resource, &body.value).await?))
+}
+
+/// Lets a resource's replica take the place of what it follows.
+#[utoipa::path(post, path = "/api/resources/{resource}/promote", tag = "resources", params(("resource" = String, Path), WriteQuery),
+    responses((status = ACCEPTED, body = Begun), (status = OK, body = Plan, description = "The plan, with dry_run"),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn promote(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(resource): Path<String>,
+    Query(query): Query<WriteQuery>,
+) -> Result<Response, Problem> {
+    if query.dry_run {
+        let planning = app.control.planning();
+        let outcome = planning.promote_resource(&caller, &resource).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
+    }
+    Ok(accepted(app.control.promote_resource(&caller, &resource).await?))
 }
 
 /// The last lines that a resource wrote.

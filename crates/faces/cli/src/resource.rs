@@ -61,6 +61,14 @@ pub(crate) enum ResourceVerb {
         /// Id of the backup; the newest when absent
         #[arg(long, value_name = "ID")]
         backup: Option<String>,
+        /// The time to go to, in RFC 3339, where the log of changes is kept; the backup's own when absent
+        #[arg(long, value_name = "TIME")]
+        to_time: Option<String>,
+    },
+    /// Let a resource's replica take the place of its primary
+    Promote {
+        /// Name or id of the resource
+        resource: String,
     },
     /// Show what a resource wrote
     Logs {
@@ -144,10 +152,19 @@ impl ResourceVerb {
                 let begun = context.client.back_up_resource(&resource).await?;
                 settled(context, &resource, begun).await
             }
-            Self::Restore { resource, from, backup } => {
+            Self::Promote { resource } => {
+                let question = format!("let the replica of {resource} take over?");
+                if !confirm::agreed(context, &question)? {
+                    return Err(Fault::failed(format!("{resource} was not changed"), None));
+                }
+                let begun = context.client.promote_resource(&resource).await?;
+                settled(context, &resource, begun).await
+            }
+            Self::Restore { resource, from, backup, to_time } => {
                 confirm::removal(context, "what is held by resource", &resource)?;
+                let (from, backup) = (from.as_deref(), backup.as_deref());
                 let begun =
-                    context.client.restore_resource(&resource, from.as_deref(), backup.as_deref()).await?;
+                    context.client.restore_resource(&resource, from, backup, to_time.as_deref()).await?;
                 settled(context, &resource, begun).await
             }
             Self::Logs { resource, tail } => {
@@ -209,6 +226,7 @@ async fn shown(context: &mut Context<'_>, resource: &str) -> Result<Exit, Fault>
     let (limits, requests) = (view.footprint.limits, view.footprint.requests);
     let backups: Vec<String> =
         view.backups.iter().map(|backup| format!("{} ({})", backup.id, size(backup.bytes))).collect();
+    let said: Vec<String> = view.facts.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let facts = [
         ("id", view.id.to_string()),
         ("name", view.name.to_string()),
@@ -226,6 +244,7 @@ async fn shown(context: &mut Context<'_>, resource: &str) -> Result<Exit, Fault>
         ),
         ("workloads", view.workloads.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")),
         ("backups", backups.join(", ")),
+        ("facts", said.join(" ")),
         ("operation", view.operation.to_string()),
         ("made", view.created_at.to_string()),
     ];

@@ -101,7 +101,8 @@ impl Client {
         self.post(&["api", "resources", wanted, "backups"], &json!({})).await
     }
 
-    /// Begins to put a backup into a resource: of `from`, or of itself; the newest, if none is named.
+    /// Begins to put a backup into a resource: of `from`, or of itself; the newest, if none is named; as it was at
+    /// `to_time`, if one is.
     ///
     /// # Errors
     /// As every request.
@@ -110,9 +111,18 @@ impl Client {
         wanted: &str,
         from: Option<&str>,
         backup: Option<&str>,
+        to_time: Option<&str>,
     ) -> Result<Reply<Accepted>, Error> {
-        let body = json!({ "from": from, "backup": backup });
+        let body = json!({ "from": from, "backup": backup, "to_time": to_time });
         self.post(&["api", "resources", wanted, "restore"], &body).await
+    }
+
+    /// Begins to let a resource's replica take over.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn promote_resource(&self, wanted: &str) -> Result<Reply<Accepted>, Error> {
+        self.post(&["api", "resources", wanted, "promote"], &json!({})).await
     }
 
     /// The last lines that a resource wrote.

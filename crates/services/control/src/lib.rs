@@ -62,8 +62,8 @@ pub use plans::{BlastRadius, Change, ChangeAction, Plan, PlanRefusal, PlanStatus
 pub use reach::{ContainerLogs, Selection};
 pub use reconcile::Reconciler;
 pub use resources::{
-    Begun, Credentials, MeshProvider, ResourceWatcher, Resources, RestoreSpec, ScaleSpec, TemplateView,
-    resource_kinds,
+    Begun, Credentials, MeshProvider, ResourceUpkeep, ResourceWatcher, Resources, RestoreSpec, ScaleSpec,
+    TemplateView, resource_kinds,
 };
 pub use state::{OrgName, State, Touched, WorkloadKey};
 pub use voting::Voting;

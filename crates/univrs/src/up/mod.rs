@@ -173,6 +173,9 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         );
         let watching = Watching::new(control.clone(), Arc::clone(&notifier));
         tasks.spawn(watching.run(leading.clone(), shutdown.clone()));
+        tasks.spawn(
+            univrs_control::ResourceUpkeep::new(control.clone()).run(leading.clone(), shutdown.clone()),
+        );
         let voting = Voting::new(Arc::new(copy.clone()), mirror.clone());
         tasks.spawn(voting.run(leading, shutdown.clone()));
     }

@@ -71,7 +71,8 @@ async fn status(daemon: &Daemon, name: &str) -> String {
 /// Waits for the operation that an answer began.
 async fn settled(daemon: &Daemon, operation: &str) -> Value {
     let path = format!("/api/operations/{operation}");
-    for _ in 0..1200 {
+    // Longer than an operation waits for a resource that does not come.
+    for _ in 0..6000 {
         let known = daemon.get(&path).await.body;
         if known["status"] != "running" {
             return known;
@@ -200,6 +201,9 @@ fn images() -> PathBuf {
     target.join("images")
 }
 
+/// Daemons give the first ports to their first resources, and these are ports of the one machine: one test at a time.
+static PORTS_OF_THE_MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 fn obstacle() -> Option<String> {
     if !nix::unistd::geteuid().is_root() {
         return Some("real containers need root".to_owned());
@@ -235,6 +239,7 @@ async fn a_real_database_is_backed_up_damaged_and_restored() {
         eprintln!("NOT RUN: {obstacle}");
         return;
     }
+    let _alone = PORTS_OF_THE_MACHINE.lock().await;
     let images = images();
     let daemon = Daemon::start_with(&["--runtime", "oci", "--image-dir", images.to_str().unwrap()]).await;
     let made = settled(&daemon, &create(&daemon, "db", "postgres-small").await).await;
@@ -414,4 +419,52 @@ async fn a_real_database_lives_in_docker_and_goes_without_a_trace() {
         let answer = docked.engine.get(path).unwrap();
         assert!(!answer.contains("dev.univrs.") && !answer.contains("Mountpoint"), "{path}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_real_database_goes_back_to_a_time_and_its_replica_takes_over() {
+    if let Some(obstacle) = obstacle() {
+        eprintln!("NOT RUN: {obstacle}");
+        return;
+    }
+    let _alone = PORTS_OF_THE_MACHINE.lock().await;
+    let images = images();
+    let daemon = Daemon::start_with(&["--runtime", "oci", "--image-dir", images.to_str().unwrap()]).await;
+    let sizes =
+        json!({"cpu": "1", "memory": "512Mi", "storage": "512Mi", "log_storage": "512Mi", "connections": 20});
+    let body = json!({"name": "db", "template": "postgres-medium", "provider": "mesh", "parameters": sizes});
+    let made = change(&daemon, Method::POST, "/api/resources", body).await;
+    assert_eq!(made["status"], "succeeded", "{made}");
+    let credentials = daemon.get("/api/resources/db/credentials").await.body;
+    assert_eq!(credentials["readReplicaHost"], "127.0.0.1");
+    sql(&daemon, "db", "create table t (n int); insert into t values (1)").await.unwrap();
+
+    let saved = change(&daemon, Method::POST, "/api/resources/db/backups", json!({})).await;
+    assert_eq!(saved["status"], "succeeded", "{saved}");
+    sql(&daemon, "db", "insert into t values (2)").await.unwrap();
+    // Times of the server's own clock, between two of its transactions.
+    let noted = "select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+    let noted = sql(&daemon, "db", noted).await.unwrap();
+    sql(&daemon, "db", "delete from t; create table later (n int)").await.unwrap();
+    let to_time = json!({"to_time": noted});
+    let restored = change(&daemon, Method::POST, "/api/resources/db/restore", to_time).await;
+    assert_eq!(restored["status"], "succeeded", "{restored}");
+    assert_eq!(sql(&daemon, "db", "select sum(n) from t").await, Ok("3".into()));
+    assert!(sql(&daemon, "db", "select 1 from later").await.is_err());
+    let early = json!({"to_time": "2020-01-01T00:00:00Z"});
+    let refused = ask(&daemon, Method::POST, "/api/resources/db/restore", &early).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
+    assert_eq!(refused.body["field"], "to_time", "{}", refused.body);
+
+    let promoted = change(&daemon, Method::POST, "/api/resources/db/promote", json!({})).await;
+    assert_eq!(promoted["status"], "succeeded", "{promoted}");
+    daemon
+        .until("the former replica is written to", async || {
+            sql(&daemon, "db", "insert into t values (4)").await.is_ok()
+        })
+        .await;
+    assert_eq!(sql(&daemon, "db", "select min(n) from t").await, Ok("1".into()));
+    let removed = change(&daemon, Method::DELETE, "/api/resources/db", Value::Null).await;
+    assert_eq!(removed["status"], "succeeded", "{removed}");
+    nothing_is_left(&daemon).await;
 }

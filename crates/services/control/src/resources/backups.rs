@@ -27,6 +27,10 @@ pub struct RestoreSpec {
     /// Id of the backup; the newest when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<String>,
+    /// The time to go to, where the template keeps the log of changes; the backup's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub to_time: Option<Timestamp>,
 }
 
 impl Control {
@@ -82,9 +86,15 @@ impl Control {
             );
             return Err(Error::field(FieldError::new("from", detail).hint("restore into one like it")));
         }
+        if let Some(to_time) = spec.to_time {
+            reachable(&source, spec.backup.as_deref(), to_time, self.clock.now())?;
+        }
+        let leads = |backup: &&Backup| {
+            spec.to_time.is_none_or(|wanted| backup.usable_from.is_some_and(|from| from <= wanted))
+        };
         let chosen = match &spec.backup {
             Some(wanted) => source.backups.iter().find(|backup| backup.id == *wanted),
-            None => source.backups.last(),
+            None => source.backups.iter().rfind(leads),
         };
         let Some(chosen) = chosen else {
             let known: Vec<&str> = source.backups.iter().map(|backup| backup.id.as_str()).collect();
@@ -101,11 +111,43 @@ impl Control {
         parameters.insert("backup".into(), json!(chosen.id));
         parameters.insert("source".into(), json!(source.name));
         parameters.insert("source_id".into(), json!(source.id));
+        if let Some(to_time) = spec.to_time {
+            parameters.insert("to_time".into(), json!(to_time));
+        }
         let operation = kinds::operation(Kind::Restore, caller, &target, parameters, self.clock.now());
         let both = [&target, &source];
         let changed = if source.id == target.id { &both[..1] } else { &both[..] };
         self.begin(caller, allowed_by, changed, operation, ResourceStatus::Maintenance).await
     }
+}
+
+/// Refuses a time that no backup leads to.
+fn reachable(
+    source: &Resource,
+    named: Option<&str>,
+    to_time: Timestamp,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let refused =
+        |detail: String, hint: &str| Err(Error::field(FieldError::new("to_time", detail).hint(hint)));
+    if to_time > now {
+        return refused(format!("{to_time} is still to come"), "choose a time that has passed");
+    }
+    let known = source.backups.iter().filter(|backup| named.is_none_or(|named| backup.id == named));
+    let Some(earliest) = known.filter_map(|backup| backup.usable_from).min() else {
+        let detail = format!("no backup of `{}` leads to other times than its own", source.name);
+        return refused(
+            detail,
+            "leave the time out; a template that keeps the log of changes, such as postgres-medium, can do it",
+        );
+    };
+    if to_time < earliest {
+        return refused(
+            format!("the earliest time that can be gone to is {earliest}"),
+            "choose a later time",
+        );
+    }
+    Ok(())
 }
 
 /// An id that sorts by time.

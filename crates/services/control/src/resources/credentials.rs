@@ -69,6 +69,8 @@ fn filled(
     let mut values = BTreeMap::from([("host".to_owned(), json!(resource.host))]);
     for (name, port) in &resource.ports {
         values.insert(format!("port.{name}"), json!(port));
+        let host = resource.hosts.get(name).unwrap_or(&resource.host);
+        values.insert(format!("host.{name}"), json!(host));
     }
     let text = |value: &SecretValue| String::from_utf8_lossy(value.expose()).into_owned();
     for wanted in &resource.deployment.secrets {

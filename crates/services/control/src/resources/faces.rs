@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 use super::kinds::{self, Kind};
 use super::view::{TemplateView, template, view};
-use super::{admit, find, reference};
+use super::{admit, find, reference, upkeep};
 use crate::error::Error;
 use crate::handle::{Control, Write, WriteOptions};
 use crate::operations;
@@ -157,6 +157,7 @@ impl Control {
         let context = Context { id: &id, org: &caller.org, name: &spec.name, here: &here };
         let (deployment, parameters) = compile(from, &spec.parameters, &context).map_err(Error::Invalid)?;
         let now = self.clock.now();
+        upkeep::check(&deployment, now)?;
         let state = self.mirror.state();
         let at = OrgName { org: caller.org.clone(), name: spec.name.clone() };
         if state.resources.contains_key(&at) {
@@ -189,6 +190,9 @@ impl Control {
             deployment,
             ports: std::collections::BTreeMap::new(),
             host: String::new(),
+            hosts: std::collections::BTreeMap::new(),
+            rotated_at: None,
+            facts: Map::new(),
             operation: univrs_model::ids::OperationId::from_bits(0),
             backups: Vec::new(),
             created_at: now,
@@ -299,6 +303,7 @@ impl Control {
         let (deployment, after) = compile(from, &given, &context).map_err(Error::Invalid)?;
         let tiers = &self.resources.tiers;
         admit::check_quota(&state, tiers, caller, &deployment.footprint.limits, Some(&resource))?;
+        upkeep::check(&deployment, self.clock.now())?;
         let mut parameters = Map::new();
         let faulty = |source| Error::Unreadable { key: format!("resource/{}", resource.name), source };
         let before = json!({"parameters": resource.parameters, "deployment": serde_json::to_value(&resource.deployment).map_err(faulty)?});
@@ -322,6 +327,39 @@ impl Control {
         parameters.insert("number".into(), json!(newest + 1));
         let operation = kinds::operation(Kind::Rotate, caller, &resource, parameters, self.clock.now());
         self.begin(caller, allowed_by, &[&resource], operation, resource.status).await
+    }
+
+    /// Begins to let a resource's replica take the place of what it follows.
+    ///
+    /// # Errors
+    /// When it does not exist, has no replica, is being changed, or the caller may not.
+    pub async fn promote_resource(&self, caller: &Caller, wanted: &str) -> Result<Begun, Error> {
+        let allowed_by = self.allow(caller, Action::ResourceWrite, &format!("resource/{wanted}"))?;
+        let resource = find(&self.mirror.state(), caller, wanted)?;
+        let refused = |reason: String| Error::Conflict {
+            what: format!("resource `{}` cannot be promoted", resource.name),
+            reason,
+            hint: None,
+        };
+        let Some(promotion) = &resource.deployment.promote else {
+            return Err(refused(format!("the template {} has no replica", resource.template)));
+        };
+        // Not that it serves: a primary that is lost is what this is for.
+        if !matches!(resource.status, ResourceStatus::Active | ResourceStatus::Degraded) {
+            return Err(refused(format!("it is {}", format!("{:?}", resource.status).to_uppercase())));
+        }
+        let from = self.resources.template(&resource.template)?;
+        let mut given = resource.parameters.clone();
+        given.insert(promotion.parameter.clone(), json!(promotion.becomes));
+        let here = self.images_here(from).await;
+        let context = Context { id: &resource.id, org: &resource.org, name: &resource.name, here: &here };
+        let (deployment, after) = compile(from, &given, &context).map_err(Error::Invalid)?;
+        let faulty = |source| Error::Unreadable { key: format!("resource/{}", resource.name), source };
+        let mut parameters = Map::new();
+        let deployment = serde_json::to_value(&deployment).map_err(faulty)?;
+        parameters.insert("after".into(), json!({"parameters": after, "deployment": deployment}));
+        let operation = kinds::operation(Kind::Promote, caller, &resource, parameters, self.clock.now());
+        self.begin(caller, allowed_by, &[&resource], operation, ResourceStatus::Maintenance).await
     }
 
     fn newest_login(&self, resource: &Resource) -> Result<u64, Error> {

@@ -1,5 +1,6 @@
 //! The provider `mesh`: this cluster itself. Resources become workloads, like everyone's.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -194,6 +195,12 @@ impl Provider for MeshProvider {
 
     async fn status(&self, resource: &ResourceRef) -> Result<Standing, ProviderError> {
         Ok(standing(&self.control.mirror().state(), resource))
+    }
+
+    async fn hosts(&self, resource: &ResourceRef) -> Result<BTreeMap<Name, String>, ProviderError> {
+        let state = self.control.mirror().state();
+        let own = own(&state, resource).into_iter();
+        Ok(own.filter_map(|(key, _)| Some((key.name.clone(), address(&state, &key)?))).collect())
     }
 
     async fn rotate(&self, _order: &Order) -> Result<(), ProviderError> {

@@ -1,7 +1,7 @@
-//! One-click resources: what faces do with them (`faces.rs`), what may be made (`admit.rs`) and by
-//! whom (`choose.rs`, `placed.rs`), their generated secrets
-//! (`generated.rs`), the long changes of them (`kinds/`), the provider that is this cluster itself (`mesh.rs`), and the
-//! loop that says how they are doing (`watch.rs`).
+//! One-click resources: what faces do with them (`faces.rs`), what may be made (`admit.rs`) and by whom (`choose.rs`,
+//! `placed.rs`), their generated secrets (`generated.rs`), the long changes of them (`kinds/`), the provider that is this cluster itself (`mesh.rs`), the loop
+//! that says how they are doing (`watch.rs`), and the one that does what is due by itself (`due.rs` decides, `upkeep.rs`
+//! begins it, `facts.rs` reads what parts say of themselves).
 //!
 //! A resource is one record. What it was compiled to lies in it, so that any control node can go on where another was
 //! stopped, and a template that has changed since changes nothing of what is there.
@@ -10,11 +10,14 @@ mod admit;
 mod backups;
 mod choose;
 mod credentials;
+mod due;
 mod faces;
+mod facts;
 mod generated;
 mod kinds;
 mod mesh;
 mod placed;
+mod upkeep;
 mod view;
 mod watch;
 
@@ -44,6 +47,7 @@ pub use credentials::Credentials;
 pub use faces::{Begun, ScaleSpec};
 pub use kinds::resource_kinds;
 pub use mesh::MeshProvider;
+pub use upkeep::ResourceUpkeep;
 pub use view::{TemplateView, view as view_of};
 pub use watch::ResourceWatcher;
 
@@ -118,12 +122,19 @@ fn reference(resource: &Resource) -> ResourceRef {
         resource.deployment.workloads.iter().map(|workload| workload.name.clone()).collect();
     // Its jobs are named by the template; their documents are read when they run.
     let jobs = resource.deployment.backup.iter().flat_map(|jobs| [&jobs.backup, &jobs.restore]);
+    let jobs = jobs.chain(resource.deployment.promote.iter().map(|promotion| &promotion.job));
     for name in jobs.filter_map(|job| job["name"].as_str()?.parse::<Name>().ok()) {
         if !workloads.contains(&name) {
             workloads.push(name);
         }
     }
     ResourceRef { id: resource.id.clone(), org: resource.org.clone(), name: resource.name.clone(), workloads }
+}
+
+/// Where the ports of a resource are, from where its workloads are.
+fn hosts_of_ports(resource: &Resource, hosts: &BTreeMap<Name, String>) -> BTreeMap<String, String> {
+    let ports = resource.deployment.ports.iter();
+    ports.filter_map(|port| Some((port.name.clone(), hosts.get(&port.workload)?.clone()))).collect()
 }
 
 /// The resource that `wanted` names: by name, by id, or by a unique prefix of an id.

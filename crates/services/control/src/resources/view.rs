@@ -40,6 +40,7 @@ pub fn view(state: &State, record: &Record<Resource>) -> ResourceView {
         Some(known) => (known.stage.clone(), known.progress),
     };
     let ports = record.ports.iter();
+    let host = |port: &String| record.hosts.get(port).unwrap_or(&record.host);
     let endpoints = ports.filter(|_| !record.host.is_empty());
     ResourceView {
         id: record.id.clone(),
@@ -56,9 +57,12 @@ pub fn view(state: &State, record: &Record<Resource>) -> ResourceView {
         stage,
         progress,
         operation: record.operation.clone(),
-        endpoints: endpoints.map(|(name, port)| (name.clone(), format!("{}:{port}", record.host))).collect(),
+        endpoints: endpoints.map(|(name, port)| (name.clone(), format!("{}:{port}", host(name)))).collect(),
         workloads: record.deployment.workloads.iter().map(|spec| spec.name.clone()).collect(),
         footprint: record.deployment.footprint,
         backups: record.backups.clone(),
+        last_backup_at: record.backups.last().map(|backup| backup.created_at),
+        rotated_at: record.rotated_at,
+        facts: record.facts.clone(),
     }
 }

@@ -79,7 +79,11 @@ impl ResourceWatcher {
                 return Ok(());
             }
         };
-        let moved = host.as_ref().is_some_and(|host| *host != resource.host);
+        // Its parts may move one by one.
+        let hosts = if host.is_some() { provider.hosts(&reference(resource)).await.ok() } else { None };
+        let hosts = hosts.map(|hosts| super::hosts_of_ports(resource, &hosts));
+        let moved = host.as_ref().is_some_and(|host| *host != resource.host)
+            || hosts.as_ref().is_some_and(|hosts| *hosts != resource.hosts);
         if status == resource.status && !moved {
             if status == ResourceStatus::Degraded && provider.mends() && self.may_mend(resource) {
                 return self.mend(&*provider, resource).await;
@@ -105,6 +109,7 @@ impl ResourceWatcher {
                 known.status = status;
                 known.message.clone_from(&message);
                 known.host = host.clone().unwrap_or_else(|| known.host.clone());
+                known.hosts = hosts.clone().unwrap_or_else(|| known.hosts.clone());
             }
             Vec::new()
         };

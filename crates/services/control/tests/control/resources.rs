@@ -9,7 +9,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use univrs_authz::Authorizer;
 use univrs_control::{
-    Control, Error, Inbox, Mirror, OperationRunner, Resources, ScaleSpec, WriteOptions, resource_kinds,
+    Control, Error, Inbox, Mirror, OperationRunner, ResourceUpkeep, Resources, RestoreSpec, ScaleSpec,
+    WriteOptions, resource_kinds,
 };
 use univrs_model::caller::{Caller, Grant};
 use univrs_model::ids::NodeId;
@@ -29,6 +30,26 @@ use crate::mortal::Mortal;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A template that is backed up, and whose credentials are replaced, by themselves: at a year's turn, and after 300 days.
+const SAVED: &str = r#"
+id = "saved"
+name = "Saved"
+kind = "DATABASE"
+version = 1
+description = "A service that is looked after."
+rotate_after = "300d"
+images.web = { official = "web:1" }
+secrets.logins = { kind = "logins", user = "app" }
+[[workloads]]
+name = "{{name}}"
+containers = [{ name = "web", image = "{{image.web}}", limits = { cpu = "1", memory = "64Mi" } }]
+[backup]
+keep = 3
+schedule = "0 0 1 1 *"
+job = { name = "{{name}}-backup", kind = "job", containers = [{ name = "backup", image = "web:1", command = ["univrs-backup", "{{backup.id}}"] }] }
+restore = { name = "{{name}}-backup", kind = "job", containers = [{ name = "restore", image = "web:1", command = ["restore", "{{backup.id}}", "{{backup.to_time}}"] }] }
+"#;
 
 /// One control node: what it shares with others is the store and the provider.
 pub(crate) struct ControlNode {
@@ -67,6 +88,8 @@ impl ControlNode {
             Arc::new(sealer),
             authorizer,
         );
+        let mut templates = templates;
+        templates.push(univrs_template::Template::read(SAVED).unwrap());
         let resources = Resources::new(templates, vec![provider], None);
         let control = control.with_resources(resources);
         let (leads, leading) = watch::channel(true);
@@ -350,4 +373,49 @@ async fn a_plan_of_a_resource_changes_nothing_and_applies_once() {
     let outcome = planning.delete_resource(&admin, "db").await;
     let plan = planning.planned(&admin, outcome).unwrap();
     assert!(plan.approval_needed[0].contains("removes resource db"), "{:?}", plan.approval_needed);
+}
+
+#[tokio::test]
+async fn what_is_due_is_begun_by_itself_and_once() {
+    let (store, provider) = world(Script::default());
+    let node = ControlNode::start(&store, &provider).await;
+    let spec =
+        serde_json::from_value(json!({"name": "db", "template": "saved", "provider": "simulated"})).unwrap();
+    let caller = Caller::local_admin();
+    node.control.create_resource(&caller, &spec, &WriteOptions::default()).await.unwrap();
+    node.active().await;
+    node.settle().await;
+    // As if it had been made two years ago.
+    let at = keys::resource(&Name::default_org(), &spec.name);
+    let key = Key::new(at).unwrap();
+    let stored = store.get(&key, univrs_ports::store::Consistency::Linearizable).await.unwrap().unwrap();
+    let mut record: univrs_model::resource::Resource = serde_json::from_slice(&stored.value).unwrap();
+    record.created_at =
+        record.created_at.checked_sub(jiff::SignedDuration::from_hours(2 * 366 * 24)).unwrap();
+    let put =
+        univrs_ports::store::Op::Put { key, value: serde_json::to_vec(&record).unwrap().into(), lease: None };
+    store.txn(Txn { request: None, guards: Vec::new(), ops: vec![put] }).await.unwrap();
+
+    let (_leads, leading) = watch::channel(true);
+    let upkeep = ResourceUpkeep::new(node.control.clone()).run(leading, node.shutdown.clone());
+    let upkeep = tokio::spawn(upkeep);
+    node.until("it was backed up and has new credentials", |view| {
+        view.is_some_and(|view| view.last_backup_at.is_some() && view.rotated_at.is_some())
+    })
+    .await;
+    node.settle().await;
+    let view = node.control.get_resource(&caller, "db").unwrap();
+    assert_eq!(view.backups.len(), 1);
+    upkeep.abort();
+
+    // What it has leads to its own moment only.
+    for (to_time, words) in
+        [("2026-01-01T00:00:00Z", "no backup of `db`"), ("2999-01-01T00:00:00Z", "still to come")]
+    {
+        let wanted = RestoreSpec { from: None, backup: None, to_time: Some(to_time.parse().unwrap()) };
+        let refused = node.control.restore_resource(&caller, "db", &wanted).await.unwrap_err();
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
+    let refused = node.control.promote_resource(&caller, "db").await.unwrap_err();
+    assert!(refused.to_string().contains("has no replica"), "{refused}");
 }

@@ -52,11 +52,13 @@ impl OperationKind for Create {
             4 => self.0.serving(&resource).await.map(drop),
             _ => {
                 let host = self.0.serves(&resource).await?;
+                let hosts = self.0.hosts(&resource).await?;
                 let event = format!("resource {} is active on {}", resource.name, resource.provider);
                 let change = |resource: &mut Resource| {
                     resource.status = ResourceStatus::Active;
                     resource.message = String::new();
                     resource.host.clone_from(&host);
+                    resource.hosts.clone_from(&hosts);
                     Vec::new()
                 };
                 let event = (EventKind::ResourceActive, Severity::Info, event);

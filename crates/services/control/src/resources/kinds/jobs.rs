@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
+use univrs_model::Timestamp;
 use univrs_model::operation::Operation;
 use univrs_model::resource::{Backup, Resource, ResourceStatus};
 use univrs_ports::provider::Order;
+use univrs_template::JobValues;
 
 use super::{Kind, Parts, Told};
 use crate::operations::{OperationKind, StepError};
@@ -32,6 +34,8 @@ pub(super) struct Jobs {
 struct Written {
     bytes: u64,
     sha256: String,
+    #[serde(default)]
+    usable_from: Option<Timestamp>,
 }
 
 fn backup_of(operation: &Operation) -> Result<String, StepError> {
@@ -61,9 +65,11 @@ impl Jobs {
         let document = if self.kind == Kind::Backup { &jobs.backup } else { &jobs.restore };
         let mut values: BTreeMap<String, Value> =
             target.parameters.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        values.extend(target.deployment.values.clone());
         values.insert("name".to_owned(), Value::String(target.name.to_string()));
-        let job = univrs_template::job(document, &source.id, &backup, jobs.keep, &values)
-            .map_err(StepError::lasting)?;
+        let to_time = operation.parameters.get("to_time").and_then(Value::as_str).unwrap_or_default();
+        let about = JobValues { backup: &backup, keep: jobs.keep, to_time, target: &values };
+        let job = univrs_template::job(document, &source.id, about).map_err(StepError::lasting)?;
         let mut secrets = self.parts.control.open_secrets(&source)?;
         secrets.extend(self.parts.control.open_secrets(&target)?);
         let order = Order {
@@ -88,8 +94,13 @@ impl Jobs {
             outcome.last_lines.iter().rev().find_map(|line| serde_json::from_str::<Written>(line).ok());
         let told =
             told.ok_or_else(|| StepError::lasting(format!("the job did not say what it wrote: {last}")))?;
-        let made =
-            Backup { id: backup, created_at: operation.created_at, bytes: told.bytes, sha256: told.sha256 };
+        let made = Backup {
+            id: backup,
+            created_at: operation.created_at,
+            bytes: told.bytes,
+            sha256: told.sha256,
+            usable_from: told.usable_from,
+        };
         let keep = usize::try_from(jobs.keep).unwrap_or(usize::MAX);
         let change = |resource: &mut Resource| {
             if resource.backups.iter().all(|known| known.id != made.id) {

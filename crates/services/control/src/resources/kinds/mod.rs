@@ -6,9 +6,11 @@ mod create;
 mod delete;
 mod jobs;
 mod mend;
+mod promote;
 mod rotate;
 mod scale;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +45,7 @@ pub(super) enum Kind {
     Backup,
     Restore,
     Mend,
+    Promote,
 }
 
 /// What people see of a step: its name, its stage, the progress when it begins.
@@ -58,6 +61,7 @@ impl Kind {
             Self::Backup => "resource_backup",
             Self::Restore => "resource_restore",
             Self::Mend => "resource_mend",
+            Self::Promote => "resource_promote",
         }
     }
 
@@ -69,6 +73,7 @@ impl Kind {
             Self::Rotate => rotate::STEPS,
             Self::Backup | Self::Restore => jobs::STEPS,
             Self::Mend => mend::STEPS,
+            Self::Promote => promote::STEPS,
         }
     }
 }
@@ -115,7 +120,8 @@ pub fn resource_kinds(control: &Control) -> Vec<Arc<dyn OperationKind>> {
         Arc::new(rotate::Rotate(parts.clone())),
         Arc::new(mend::Mend(parts.clone())),
         Arc::new(jobs::Jobs { parts: parts.clone(), kind: Kind::Backup }),
-        Arc::new(jobs::Jobs { parts, kind: Kind::Restore }),
+        Arc::new(jobs::Jobs { parts: parts.clone(), kind: Kind::Restore }),
+        Arc::new(promote::Promote(parts)),
     ]
 }
 
@@ -178,6 +184,12 @@ impl Parts {
                 Err(StepError::lasting(format!("it did not serve within {} s: {last}", SERVING.as_secs())))
             }
         }
+    }
+
+    /// Where each of its ports is reached.
+    async fn hosts(&self, resource: &Resource) -> Result<BTreeMap<String, String>, StepError> {
+        let hosts = self.provider(resource)?.hosts(&reference(resource)).await?;
+        Ok(crate::resources::hosts_of_ports(resource, &hosts))
     }
 
     /// Whether it serves now.

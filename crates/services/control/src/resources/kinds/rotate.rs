@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use univrs_model::operation::Operation;
+use univrs_model::resource::Resource;
 
 use super::{Kind, Parts, Told};
 use crate::operations::{OperationKind, StepError};
@@ -45,6 +46,12 @@ impl OperationKind for Rotate {
             }
             _ => {
                 self.0.control.turn_secrets(&resource, Turn::Retire).await?;
+                let now = self.0.control.clock.now();
+                let change = |resource: &mut Resource| {
+                    resource.rotated_at = Some(now);
+                    Vec::new()
+                };
+                self.0.control.change_resource(&resource, None, change).await?;
                 Ok(self.0.provider(&resource)?.rotate(&self.0.order(operation, &resource)?).await?)
             }
         }

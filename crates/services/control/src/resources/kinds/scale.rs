@@ -18,15 +18,15 @@ pub(super) const STEPS: &[Told] = &[
 
 /// A size as the operation keeps it.
 #[derive(Clone, Deserialize)]
-struct Size {
-    parameters: Map<String, Value>,
-    deployment: Deployment,
+pub(super) struct Size {
+    pub(super) parameters: Map<String, Value>,
+    pub(super) deployment: Deployment,
 }
 
 /// Scales resources.
 pub(super) struct Scale(pub(super) Parts);
 
-fn size(operation: &Operation, which: &str) -> Result<Size, StepError> {
+pub(super) fn size(operation: &Operation, which: &str) -> Result<Size, StepError> {
     let known = operation.parameters.get(which).cloned().unwrap_or_default();
     serde_json::from_value(known)
         .map_err(|error| StepError::lasting(format!("the operation does not say its size {which}: {error}")))
