@@ -13,7 +13,9 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, RecoverArgs, UpArgs};
 use crate::{
-    alert, audit, completion, dashboard, deploy, events, image, install, join_token, lab, mcp, mesh, node, openapi, operation, org, plans, proxy, resource, run, secret, status, template, token, topology, usage, version, volume, workload,
+    alert, audit, completion, dashboard, deploy, events, image, install, join_token, lab, mcp, mesh, node,
+    openapi, operation, org, plans, proxy, resource, run, secret, status, template, token, topology, usage,
+    version, volume, workload,
 };
 
 /// Runs containers on many machines

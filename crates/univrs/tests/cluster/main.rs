@@ -10,6 +10,6 @@
 mod backup;
 mod harness;
 mod joining;
-mod power;
 mod peers;
+mod power;
 mod together;
