@@ -25,8 +25,8 @@ pub(super) async fn run(membership: Arc<dyn Membership>, dial: Arc<NodeDial>, ow
                 .filter(|member| member.standing == Standing::Suspected && member.node != own);
             silent.map(|member| member.node.clone()).collect()
         };
-        for node in suspects.difference(&before).cloned() {
-            let dial = Arc::clone(&dial);
+        for node in suspects.difference(&before) {
+            let (node, dial) = (node.clone(), Arc::clone(&dial));
             tokio::spawn(async move {
                 match tokio::time::timeout(PATIENCE, dial.connect(&node, NODES)).await {
                     Ok(Ok(_)) => tracing::info!(%node, "a node fell silent in gossip and answers when asked"),

@@ -1,3 +1,4 @@
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 //! Those who want all for themselves: connections by the thousand, and calls without end. Others must not notice.
 
 use std::net::SocketAddr;
