@@ -113,7 +113,11 @@ async fn a_resource_is_bounded_measured_and_gone() {
         })
         .await;
     for (meter, line) in meters().await {
-        assert_eq!((&line["name"], &line["tier"]), (&json!("box"), &json!("pro")), "{meter}");
+        assert_eq!(line["tier"], json!("pro"), "{meter}");
+        // What a node tells after the resource is gone has the resource's id for a name.
+        if meter.ends_with("_limit") {
+            assert_eq!(line["name"], json!("box"), "{meter}");
+        }
     }
     let events = daemon.get("/api/usage/events").await.body;
     assert_eq!(events["items"][0]["specversion"], "1.0", "{events}");
