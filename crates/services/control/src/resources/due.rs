@@ -58,6 +58,7 @@ fn after(at: Timestamp, span: Span) -> Option<Timestamp> {
 mod tests {
     use serde_json::{Value, json};
     use univrs_model::Timestamp;
+    use univrs_model::ids::{OperationId, ResourceId};
     use univrs_model::resource::Resource;
 
     use super::{Due, Tried, due};
@@ -69,8 +70,8 @@ mod tests {
     /// Made on the first of January at noon.
     fn resource(more: Value) -> Resource {
         let mut document = json!({
-            "id": "res_00000000000000000000000001", "org": "default", "name": "db", "template": "t", "template_version": 1,
-            "provider": "mesh", "status": "ACTIVE", "operation": "op_00000000000000000000000001",
+            "id": ResourceId::from_bits(1), "org": "default", "name": "db", "template": "t", "template_version": 1,
+            "provider": "mesh", "status": "ACTIVE", "operation": OperationId::from_bits(1),
             "created_at": at("01T12:00"), "updated_at": at("01T12:00"),
             "deployment": {
                 "workloads": [], "rotate_after": "30d",
