@@ -169,6 +169,29 @@ impl ControlPlane for LocalControlPlane {
         }
         Ok(())
     }
+
+    async fn measured_before(&self, node: &NodeId) -> Result<Vec<Measured>, ControlPlaneError> {
+        let state = self.mirror.state();
+        let own = state.measured_by(node).filter(|measured| !measured.closed);
+        Ok(own.map(|measured| Measured::clone(measured)).collect())
+    }
+
+    async fn measured(&self, node: &NodeId, measures: Measures) -> Result<(), ControlPlaneError> {
+        let write = async {
+            let mut ops = Vec::new();
+            for one in &measures.instances {
+                ops.push(put(keys::measured(node, one.window, &one.instance), one)?);
+            }
+            if let Some(volumes) = &measures.volumes {
+                ops.push(put(keys::measured_volumes(node), volumes)?);
+            }
+            if !ops.is_empty() {
+                self.store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        write.await.map_err(|error| unavailable(&error))
+    }
 }
 
 impl LocalControlPlane {
@@ -224,28 +247,5 @@ impl LocalControlPlane {
             txn.ops.push(put(keys::event(org, self.clock.now(), number), event)?);
         }
         Ok(txn)
-    }
-
-    async fn measured_before(&self, node: &NodeId) -> Result<Vec<Measured>, ControlPlaneError> {
-        let state = self.mirror.state();
-        let own = state.measured_by(node).filter(|measured| !measured.closed);
-        Ok(own.map(|measured| Measured::clone(measured)).collect())
-    }
-
-    async fn measured(&self, node: &NodeId, measures: Measures) -> Result<(), ControlPlaneError> {
-        let write = async {
-            let mut ops = Vec::new();
-            for one in &measures.instances {
-                ops.push(put(keys::measured(node, one.window, &one.instance), one)?);
-            }
-            if let Some(volumes) = &measures.volumes {
-                ops.push(put(keys::measured_volumes(node), volumes)?);
-            }
-            if !ops.is_empty() {
-                self.store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
-            }
-            Ok::<_, Error>(())
-        };
-        write.await.map_err(|error| unavailable(&error))
     }
 }

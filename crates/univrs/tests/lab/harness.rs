@@ -21,9 +21,6 @@ pub(crate) struct Lab {
     http: reqwest::Client,
 }
 
-/// Seconds that anything may take at least.
-const PATIENCE: u64 = 60;
-
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// Whether labs can be raised here; says why not.
@@ -149,8 +146,6 @@ impl Lab {
     ///
     /// `seconds` is how long that takes at most where nothing else runs; a busy machine is given more.
     pub(crate) async fn until(&self, seconds: u64, what: &str, test: impl AsyncFn() -> bool) -> Duration {
-        // What takes seconds on a quiet machine takes longer beside all other tests.
-        let seconds = seconds.max(PATIENCE);
         let begun = Instant::now();
         let seconds = seconds.max(PATIENCE);
         while !test().await {

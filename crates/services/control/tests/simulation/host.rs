@@ -26,6 +26,7 @@ use univrs_ports::runtime::{
     LogLine, LogQuery, Runtime, RuntimeError, RuntimeInventory, Sandbox,
 };
 use univrs_ports::store::StateStore;
+use univrs_ports::volumes::PlainVolumes;
 use univrs_runtime::SimulatedRuntime;
 use univrs_seal::ValidatorSealer;
 
@@ -95,6 +96,7 @@ impl Host {
             address: None,
             block: None,
             wireguard: None,
+            peer: None,
             version: "simulated".to_owned(),
             bind_paths: Vec::new(),
             labels: std::collections::BTreeMap::new(),
@@ -147,6 +149,7 @@ impl Host {
                 network: Arc::new(edge),
                 instances_dir: files.join("instances"),
                 volumes_dir: files.join("volumes"),
+                volumes: Arc::new(PlainVolumes { root: files.join("volumes") }),
                 bind_paths: Vec::new(),
                 secrets: Secrets { source, node: node.id.clone(), dir: None },
             };
