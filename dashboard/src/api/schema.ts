@@ -4,6 +4,58 @@
  */
 
 export interface paths {
+    "/api/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The alerts, by id: those that are so, and those that were within the last week. */
+        get: operations["get_alerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where the organisation is told of alerts, and from what cost of a month on. */
+        get: operations["get_alerts_settings"];
+        /** Says where the organisation is told of alerts, in place of what was said before. */
+        put: operations["put_alerts_settings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/{alert}/silence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tells nobody of an alert for a while. */
+        post: operations["post_alerts_alert_silence"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/audit": {
         parameters: {
             query?: never;
@@ -47,6 +99,23 @@ export interface paths {
         };
         /** The cluster as a whole. */
         get: operations["get_cluster"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cluster/backup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A copy of the whole state, with secrets sealed as they are kept. One that breaks off is no backup. */
+        get: operations["get_cluster_backup"];
         put?: never;
         post?: never;
         delete?: never;
@@ -426,7 +495,8 @@ export interface paths {
         };
         /** One organisation. */
         get: operations["get_orgs_org"];
-        put?: never;
+        /** Gives an organisation another tier. What is there already stays. */
+        put: operations["put_orgs_org"];
         post?: never;
         delete?: never;
         options?: never;
@@ -578,7 +648,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The providers that resources are deployed through, in the order in which they are chosen. */
+        /** The providers that resources are deployed through, and what they say of themselves now. */
         get: operations["get_providers"];
         put?: never;
         post?: never;
@@ -687,6 +757,23 @@ export interface paths {
         get: operations["get_resources_resource_logs"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/resources/{resource}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets a resource's replica take the place of what it follows. */
+        post: operations["post_resources_resource_promote"];
         delete?: never;
         options?: never;
         head?: never;
@@ -814,6 +901,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tiers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The tiers that organisations can have: what they bound, and what they cost. */
+        get: operations["get_tiers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tokens": {
         parameters: {
             query?: never;
@@ -929,6 +1033,40 @@ export interface paths {
         put?: never;
         /** Everything that will exist: regions with ranges and subnets, machines, tunnels, names, resources by provider. */
         post: operations["post_topologies_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the organisation used from one instant to another, and what that cost; this month without either. */
+        get: operations["get_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/usage/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The events that a statement is made of, as CloudEvents, oldest first. */
+        get: operations["get_usage_events"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1251,6 +1389,88 @@ export interface components {
             /** @description The operation that carries it out. */
             operation: components["schemas"]["OperationView"];
         };
+        /** @description An alert as stored; its key is its id. */
+        Alert: {
+            /** @description Stable for the same rule and subject, such as `storage_full-rs_3f9k2m`. */
+            id: string;
+            /** @description Which rule. */
+            rule: components["schemas"]["AlertRule"];
+            /** @description What it is about, such as `resource/maindb`. */
+            subject: string;
+            /** @description How much it matters. */
+            severity: components["schemas"]["Severity"];
+            /** @description Whether it is still so. */
+            state: components["schemas"]["AlertState"];
+            /** @description What is wrong, in a sentence. */
+            message: string;
+            /**
+             * Format: date-time
+             * @description Since when it is so, or was.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description When state or severity last changed.
+             */
+            changed_at: string;
+            /**
+             * Format: int64
+             * @description Counts its changes from 1; with the id it names one notice.
+             */
+            number: number;
+            /**
+             * Format: date-time
+             * @description Nobody is told until then.
+             */
+            silenced_until?: string | null;
+        };
+        /** @description One way to be told. */
+        AlertChannel: {
+            /** @description Unique in the organisation. */
+            name: components["schemas"]["Name"];
+            /** @description `https://…` or `http://…`. */
+            url: string;
+            /** @enum {string} */
+            kind: "webhook";
+        } | {
+            /** @description Unique in the organisation. */
+            name: components["schemas"]["Name"];
+            /** @description The mail server. */
+            server: string;
+            /**
+             * Format: int32
+             * @description Its port; 587 with `starttls`, 465 with `tls`, 25 with `none` when absent.
+             */
+            port?: number | null;
+            /** @description How it is encrypted. */
+            encryption?: components["schemas"]["MailEncryption"];
+            /** @description The sender. */
+            from: string;
+            /** @description Who gets it. */
+            to: string[];
+            /** @enum {string} */
+            kind: "email";
+        };
+        /**
+         * @description What an alert is about.
+         * @enum {string}
+         */
+        AlertRule: "resource_down" | "storage_full" | "capacity" | "cost" | "backup_old";
+        /** @description Where an organisation wants to be told, and from what cost on. */
+        AlertSettings: {
+            /** @description Where to. */
+            channels?: components["schemas"]["AlertChannel"][];
+            /**
+             * Format: int64
+             * @description From what cost of a month on, in whole units of the currency.
+             */
+            monthly_cost?: number | null;
+        };
+        /**
+         * @description Whether it is still so.
+         * @enum {string}
+         */
+        AlertState: "firing" | "resolved";
         /** @description What something uses. */
         Amount: {
             /** @description Processor time. */
@@ -1330,6 +1550,11 @@ export interface components {
             bytes: number;
             /** @description Digest of its contents. */
             sha256: string;
+            /**
+             * Format: date-time
+             * @description The earliest time that it can be restored to; absent where it holds one moment only.
+             */
+            usable_from?: string | null;
         };
         /** @description A change that has begun. */
         Begun: {
@@ -1537,7 +1762,7 @@ export interface components {
          * @description The kinds of events; the list only grows.
          * @enum {string}
          */
-        EventKind: "node_cordoned" | "node_uncordoned" | "node_removed" | "workload_created" | "workload_updated" | "workload_scaled" | "workload_deleted" | "workload_removed" | "rollout_started" | "rollout_completed" | "rollout_failed" | "rollout_reverted" | "instance_placed" | "instance_unplaceable" | "instance_started" | "instance_restarted" | "instance_healthy" | "instance_unhealthy" | "instance_stopped" | "instance_failed" | "instance_lost" | "instance_preempted" | "secret_set" | "secret_removed" | "secret_renewed" | "workload_waiting" | "volume_removed" | "images_collected" | "run_scheduled" | "run_skipped" | "operation_ended" | "node_joined" | "resource_active" | "resource_degraded" | "resource_failed" | "resource_removed";
+        EventKind: "node_cordoned" | "node_uncordoned" | "node_removed" | "workload_created" | "workload_updated" | "workload_scaled" | "workload_deleted" | "workload_removed" | "rollout_started" | "rollout_completed" | "rollout_failed" | "rollout_reverted" | "instance_placed" | "instance_unplaceable" | "instance_started" | "instance_restarted" | "instance_healthy" | "instance_unhealthy" | "instance_stopped" | "instance_failed" | "instance_lost" | "instance_preempted" | "secret_set" | "secret_removed" | "secret_renewed" | "workload_waiting" | "volume_removed" | "images_collected" | "run_scheduled" | "run_skipped" | "operation_ended" | "node_joined" | "resource_active" | "resource_degraded" | "resource_failed" | "resource_removed" | "alert_fired" | "alert_resolved" | "alert_undelivered";
         /** @description An event as people see it, with its place in the log. */
         EventView: components["schemas"]["Event"] & {
             /**
@@ -1772,6 +1997,11 @@ export interface components {
             operator: string;
         };
         /**
+         * @description How a connection to a mail server is encrypted.
+         * @enum {string}
+         */
+        MailEncryption: "starttls" | "tls" | "none";
+        /**
          * @description How packets go to another node.
          * @enum {string}
          */
@@ -1844,6 +2074,11 @@ export interface components {
             /** @description The other nodes, by id. */
             peers: components["schemas"]["MeshPeer"][];
         };
+        /**
+         * @description What is counted.
+         * @enum {string}
+         */
+        Meter: "cpu_limit" | "memory_limit" | "storage_limit" | "cpu_used" | "memory_used" | "storage_used" | "network_in" | "network_out";
         /** @description Where a volume appears in a container. */
         MountSpec: {
             /** @description Name of one of the workload's volumes. */
@@ -2037,12 +2272,25 @@ export interface components {
              */
             progress: number;
         };
+        /** @description What is to change of an organisation. */
+        OrgChange: {
+            /**
+             * @description Id of its tier. What is there already stays; what is added is bounded by the new one.
+             * @example pro
+             */
+            tier: string;
+        };
         /** @description An organisation. */
         OrgId: string;
         /** @description What a user says of a new organisation. */
         OrgSpec: {
             /** @description Unique in the cluster; also the label before `internal` in the addresses of its workloads. */
             name: components["schemas"]["Name"];
+            /**
+             * @description Id of its tier: `free`, `basic`, `pro` or `enterprise`; the last when absent.
+             * @example basic
+             */
+            tier?: string | null;
         };
         /** @description An organisation as people see it. */
         OrgView: {
@@ -2050,6 +2298,8 @@ export interface components {
             id: components["schemas"]["OrgId"];
             /** @description Its name. */
             name: components["schemas"]["Name"];
+            /** @description Id of its tier. */
+            tier: string;
             /**
              * Format: int64
              * @description Revision of its last change.
@@ -2087,6 +2337,51 @@ export interface components {
             loss_per_mille?: number | null;
         };
         /** @description One page of a list. */
+        Page_Alert: {
+            /** @description The items. */
+            items: {
+                /** @description Stable for the same rule and subject, such as `storage_full-rs_3f9k2m`. */
+                id: string;
+                /** @description Which rule. */
+                rule: components["schemas"]["AlertRule"];
+                /** @description What it is about, such as `resource/maindb`. */
+                subject: string;
+                /** @description How much it matters. */
+                severity: components["schemas"]["Severity"];
+                /** @description Whether it is still so. */
+                state: components["schemas"]["AlertState"];
+                /** @description What is wrong, in a sentence. */
+                message: string;
+                /**
+                 * Format: date-time
+                 * @description Since when it is so, or was.
+                 */
+                since: string;
+                /**
+                 * Format: date-time
+                 * @description When state or severity last changed.
+                 */
+                changed_at: string;
+                /**
+                 * Format: int64
+                 * @description Counts its changes from 1; with the id it names one notice.
+                 */
+                number: number;
+                /**
+                 * Format: date-time
+                 * @description Nobody is told until then.
+                 */
+                silenced_until?: string | null;
+            }[];
+            /** @description Where the next page begins; absent on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description The revision of the view; watch from here to miss nothing.
+             */
+            revision: number;
+        };
+        /** @description One page of a list. */
         Page_AuditView: {
             /** @description The items. */
             items: (components["schemas"]["AuditEntry"] & {
@@ -2122,6 +2417,11 @@ export interface components {
                 bytes: number;
                 /** @description Digest of its contents. */
                 sha256: string;
+                /**
+                 * Format: date-time
+                 * @description The earliest time that it can be restored to; absent where it holds one moment only.
+                 */
+                usable_from?: string | null;
             }[];
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
@@ -2347,6 +2647,8 @@ export interface components {
                 id: components["schemas"]["OrgId"];
                 /** @description Its name. */
                 name: components["schemas"]["Name"];
+                /** @description Id of its tier. */
+                tier: string;
                 /**
                  * Format: int64
                  * @description Revision of its last change.
@@ -2438,6 +2740,7 @@ export interface components {
                 changes: components["schemas"]["Change"][];
                 /** @description How many running instances it would touch. */
                 blast_radius: components["schemas"]["BlastRadius"];
+                price?: components["schemas"]["Quote"] | null;
                 /** @description The whole in a sentence. */
                 summary?: string;
                 /** @description Where it stands. */
@@ -2500,6 +2803,13 @@ export interface components {
                 /** @description Why not, if it cannot. */
                 message?: string;
                 room?: components["schemas"]["Amount"] | null;
+                /**
+                 * Format: int32
+                 * @description How much of processor time or memory is set aside, whichever is more, in percent, if that is known.
+                 */
+                used?: number | null;
+                /** @description The region it is in, if it is in one. */
+                region?: string;
             }[];
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
@@ -2563,6 +2873,18 @@ export interface components {
                 footprint: components["schemas"]["Footprint"];
                 /** @description Its backups, oldest first. */
                 backups: components["schemas"]["Backup"][];
+                /**
+                 * Format: date-time
+                 * @description When the newest backup was made.
+                 */
+                last_backup_at?: string | null;
+                /**
+                 * Format: date-time
+                 * @description When its credentials were last replaced.
+                 */
+                rotated_at?: string | null;
+                /** @description What its parts say of themselves: of a replica `replicaConnected` and `replicaLagSeconds`. */
+                facts?: Record<string, never>;
             }[];
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
@@ -2718,6 +3040,38 @@ export interface components {
             revision: number;
         };
         /** @description One page of a list. */
+        Page_UsageEvent: {
+            /** @description The items. */
+            items: {
+                /** @description `1.0`. */
+                specversion: string;
+                /** @description Unique among the events of its source: resource, meter and window. */
+                id: string;
+                /** @description Who says so. */
+                source: string;
+                /** @description `dev.univrs.usage.v1`. */
+                type: string;
+                /** @description The resource. */
+                subject: string;
+                /**
+                 * Format: date-time
+                 * @description The end of the window.
+                 */
+                time: string;
+                /** @description `application/json`. */
+                datacontenttype: string;
+                /** @description What was used. */
+                data: components["schemas"]["UsageData"];
+            }[];
+            /** @description Where the next page begins; absent on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description The revision of the view; watch from here to miss nothing.
+             */
+            revision: number;
+        };
+        /** @description One page of a list. */
         Page_VolumeView: {
             /** @description The items. */
             items: {
@@ -2735,9 +3089,10 @@ export interface components {
                 node: components["schemas"]["NodeId"];
                 node_name?: components["schemas"]["Name"] | null;
                 size?: components["schemas"]["Bytes"] | null;
+                limit?: components["schemas"]["Bytes"] | null;
                 /**
-                 * @description Whether more than `size` is refused. Volumes are directories: placement counts their size, nothing stops
-                 *     their growth.
+                 * @description Whether more than `limit` is refused, as its node says. A volume without a size, one that was a directory before
+                 *     it had one, and every one of a node without loop devices can grow without bound.
                  */
                 size_enforced: boolean;
                 /** @description Whether it can be used. */
@@ -2941,6 +3296,7 @@ export interface components {
             changes: components["schemas"]["Change"][];
             /** @description How many running instances it would touch. */
             blast_radius: components["schemas"]["BlastRadius"];
+            price?: components["schemas"]["Quote"] | null;
             /** @description The whole in a sentence. */
             summary?: string;
             /** @description Where it stands. */
@@ -3056,6 +3412,13 @@ export interface components {
             /** @description Why not, if it cannot. */
             message?: string;
             room?: components["schemas"]["Amount"] | null;
+            /**
+             * Format: int32
+             * @description How much of processor time or memory is set aside, whichever is more, in percent, if that is known.
+             */
+            used?: number | null;
+            /** @description The region it is in, if it is in one. */
+            region?: string;
         };
         /** @description Which image. */
         PullBody: {
@@ -3079,6 +3442,33 @@ export interface components {
             cpu?: components["schemas"]["Cpu"] | null;
             memory?: components["schemas"]["Bytes"] | null;
             storage?: components["schemas"]["Bytes"] | null;
+        };
+        /** @description What a size costs in a month. */
+        Quote: {
+            /**
+             * @description For 730 hours, to the hundredth, without what is counted by use.
+             * @example 45.12
+             */
+            monthly: string;
+            /** @description As three letters. */
+            currency: string;
+            /** @description Id of the tier whose prices these are. */
+            tier: string;
+            /** @description What it is made of. */
+            lines: components["schemas"]["QuoteLine"][];
+        };
+        /** @description One line of a quote. */
+        QuoteLine: {
+            /** @description What is counted. */
+            meter: components["schemas"]["Meter"];
+            /** @description How much of it there will be, for people: `2` cores, `4Gi`; `by use` where that is not known. */
+            quantity: string;
+            /** @description What one unit costs: a core for an hour, a GiB for an hour, a GB. */
+            unit: string;
+            /** @description Its price. */
+            unit_price: string;
+            /** @description What that makes in a month, to the hundredth; absent where it is counted by use. */
+            monthly?: string | null;
         };
         /** @description One request, for logs and audit. */
         RequestId: string;
@@ -3159,6 +3549,18 @@ export interface components {
             footprint: components["schemas"]["Footprint"];
             /** @description Its backups, oldest first. */
             backups: components["schemas"]["Backup"][];
+            /**
+             * Format: date-time
+             * @description When the newest backup was made.
+             */
+            last_backup_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When its credentials were last replaced.
+             */
+            rotated_at?: string | null;
+            /** @description What its parts say of themselves: of a replica `replicaConnected` and `replicaLagSeconds`. */
+            facts?: Record<string, never>;
         };
         /** @description Requests schedule, limits bind. */
         Resources: {
@@ -3189,6 +3591,11 @@ export interface components {
             from?: string | null;
             /** @description Id of the backup; the newest when absent. */
             backup?: string | null;
+            /**
+             * Format: date-time
+             * @description The time to go to, where the template keeps the log of changes; the backup's own when absent.
+             */
+            to_time?: string | null;
         };
         /** @description One kept version of a workload, as people see it. */
         RevisionView: {
@@ -3319,6 +3726,14 @@ export interface components {
          * @enum {string}
          */
         Severity: "info" | "warning" | "error";
+        /** @description What someone says of an alert. */
+        SilenceSpec: {
+            /**
+             * @description How long nobody is told.
+             * @example 2h
+             */
+            for: string;
+        };
         /**
          * @description A length of time in whole milliseconds.
          * @example 5s
@@ -3334,6 +3749,60 @@ export interface components {
          * @enum {string}
          */
         StatePart: "leader" | "voter" | "follower";
+        /** @description What an organisation used, and what that cost. */
+        Statement: {
+            /** @description The organisation. */
+            org: components["schemas"]["Name"];
+            /**
+             * Format: date-time
+             * @description From when: entries that begin then or later.
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description Until when: entries that begin before then.
+             */
+            to: string;
+            /** @description As three letters. */
+            currency: string;
+            /**
+             * @description Its cost to the hundredth.
+             * @example 12.35
+             */
+            total: string;
+            /**
+             * @description The same to the last digit.
+             * @example 12.345000000000
+             */
+            exact: string;
+            /**
+             * Format: int64
+             * @description How many entries of the log it is made of.
+             */
+            entries: number;
+            /** @description By resource, meter and tier. */
+            lines: components["schemas"]["StatementLine"][];
+        };
+        /** @description One line of a statement. */
+        StatementLine: {
+            /** @description The resource. */
+            resource: components["schemas"]["ResourceId"];
+            /** @description Its name. */
+            name: components["schemas"]["Name"];
+            /** @description What was counted. */
+            meter: components["schemas"]["Meter"];
+            /** @description The tier whose price it has. */
+            tier: string;
+            /**
+             * Format: int64
+             * @description How much.
+             */
+            amount: number;
+            /** @description In what. */
+            unit: string;
+            /** @description What it cost, to the last digit. */
+            cost: string;
+        };
         /** @description One step of an operation. */
         Step: {
             /** @description What it does. */
@@ -3403,17 +3872,53 @@ export interface components {
             ports?: Record<string, never>;
             /** @description Workload documents with placeholders. */
             workloads: Record<string, never>[];
+            /** @description Values that follow from a parameter's, as placeholders of their own. */
+            values?: Record<string, never>;
             /** @description What people are given to reach it, with placeholders. */
             credentials?: {
                 [key: string]: string;
             };
             /** @description How it is backed up. */
             backup?: Record<string, never> | null;
+            /** @description After how long its credentials are replaced by themselves, such as `90d`, or `never`. */
+            rotate_after?: string;
+            /** @description How its replica takes over. */
+            promote?: Record<string, never> | null;
+            /** @description Whether its parts write facts to their logs, as lines `univrs-facts {"name": value}`. */
+            facts?: boolean;
         };
         /** @description A template as people see it. */
         TemplateView: components["schemas"]["Template"] & {
             /** @description JSON Schema of its parameters. */
             schema: Record<string, never>;
+        };
+        /** @description One tier. What is absent is not bounded. */
+        Tier: {
+            /** @description For people. */
+            name: string;
+            /**
+             * Format: int32
+             * @description How many resources there may be.
+             */
+            resources?: number | null;
+            cpu?: components["schemas"]["Cpu"] | null;
+            memory?: components["schemas"]["Bytes"] | null;
+            storage?: components["schemas"]["Bytes"] | null;
+            /** @description The templates they may be made from. */
+            templates?: string[] | null;
+            /** @description What a unit of each meter costs, in 10^-12 of the currency. */
+            prices?: {
+                [key: string]: number;
+            };
+        };
+        /** @description All tiers. */
+        Tiers: {
+            /** @description The currency of all prices, as three letters. */
+            currency: string;
+            /** @description By id. */
+            tiers: {
+                [key: string]: components["schemas"]["Tier"];
+            };
         };
         /** @description An API token (not its secret). */
         TokenId: string;
@@ -3518,6 +4023,58 @@ export interface components {
          * @enum {string}
          */
         UpdateStrategy: "rolling" | "recreate";
+        /** @description What a usage event says. */
+        UsageData: {
+            /** @description The organisation. */
+            org: components["schemas"]["Name"];
+            /** @description Name of the resource. */
+            resource: components["schemas"]["Name"];
+            /** @description Id of its template. */
+            template: string;
+            /** @description The tier of the organisation then. */
+            tier: string;
+            /** @description What was counted. */
+            meter: components["schemas"]["Meter"];
+            /**
+             * Format: int64
+             * @description How much.
+             */
+            amount: number;
+            /** @description In what. */
+            unit: string;
+            /**
+             * Format: date-time
+             * @description From when.
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description Until when.
+             */
+            to: string;
+        };
+        /** @description A usage event in the form of CloudEvents 1.0. */
+        UsageEvent: {
+            /** @description `1.0`. */
+            specversion: string;
+            /** @description Unique among the events of its source: resource, meter and window. */
+            id: string;
+            /** @description Who says so. */
+            source: string;
+            /** @description `dev.univrs.usage.v1`. */
+            type: string;
+            /** @description The resource. */
+            subject: string;
+            /**
+             * Format: date-time
+             * @description The end of the window.
+             */
+            time: string;
+            /** @description `application/json`. */
+            datacontenttype: string;
+            /** @description What was used. */
+            data: components["schemas"]["UsageData"];
+        };
         /** @description A directory of a node that outlives instances. */
         VolumeId: string;
         /** @description A named volume; local volumes tie their workload to the node that holds them. */
@@ -3525,6 +4082,7 @@ export interface components {
             /** @description Unique in the workload. */
             name: components["schemas"]["Name"];
             size?: components["schemas"]["Bytes"] | null;
+            limit?: components["schemas"]["Bytes"] | null;
             /** @description A directory of the node to bind instead; needs the permission `volume_bind`. */
             host_path?: string | null;
         };
@@ -3549,9 +4107,10 @@ export interface components {
             node: components["schemas"]["NodeId"];
             node_name?: components["schemas"]["Name"] | null;
             size?: components["schemas"]["Bytes"] | null;
+            limit?: components["schemas"]["Bytes"] | null;
             /**
-             * @description Whether more than `size` is refused. Volumes are directories: placement counts their size, nothing stops
-             *     their growth.
+             * @description Whether more than `limit` is refused, as its node says. A volume without a size, one that was a directory before
+             *     it had one, and every one of a node without loop devices can grow without bound.
              */
             size_enforced: boolean;
             /** @description Whether it can be used. */
@@ -3712,6 +4271,143 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_alerts: {
+        parameters: {
+            query?: {
+                /** @description Most items on the page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only objects with this label, as `key=value` or `key`. */
+                label?: string;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Alert"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_alerts_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertSettings"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_alerts_settings: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertSettings"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertSettings"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_alerts_alert_silence: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path: {
+                alert: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SilenceSpec"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_audit: {
         parameters: {
             query?: {
@@ -3788,6 +4484,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ClusterView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_cluster_backup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
                 };
             };
             default: {
@@ -4740,6 +5463,44 @@ export interface operations {
             };
         };
     };
+    put_orgs_org: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path: {
+                org: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OrgChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrgView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_orgs_org_quota: {
         parameters: {
             query?: never;
@@ -5378,6 +6139,49 @@ export interface operations {
             };
         };
     };
+    post_resources_resource_promote: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path: {
+                resource: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, with dry_run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Begun"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_resources_resource_restore: {
         parameters: {
             query?: {
@@ -5734,6 +6538,33 @@ export interface operations {
             };
         };
     };
+    get_tiers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tiers"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_tokens: {
         parameters: {
             query?: {
@@ -6062,6 +6893,82 @@ export interface operations {
                 };
                 content: {
                     "application/json": Record<string, never>;
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_usage: {
+        parameters: {
+            query?: {
+                /** @description What begins then or later, such as `2026-11-01T00:00:00Z`; the beginning of the month when absent. */
+                from?: string;
+                /** @description What begins before then; the end of the month of `from` when absent. */
+                to?: string;
+                /** @description Most entries of the log on a page of events. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Statement"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_usage_events: {
+        parameters: {
+            query?: {
+                /** @description What begins then or later, such as `2026-11-01T00:00:00Z`; the beginning of the month when absent. */
+                from?: string;
+                /** @description What begins before then; the end of the month of `from` when absent. */
+                to?: string;
+                /** @description Most entries of the log on a page of events. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_UsageEvent"];
                 };
             };
             default: {
