@@ -63,6 +63,7 @@ impl Nft {
         let probe = format!("{table}_probe");
         let nothing = Separation {
             gateway: Ipv4Addr::UNSPECIFIED,
+            within: Ipv4Addr::BROADCAST,
             cluster: None,
             ends: Vec::new(),
             homes: BTreeMap::new(),
@@ -147,11 +148,13 @@ fn emptied(family: &str, table: &str) -> String {
     format!("table {family} {table}\ndelete table {family} {table}\n")
 }
 
-/// Who may reach whom: an instance those of its own organisation, the bridge, and what is outside the cluster.
+/// Who may reach whom: an instance those of its own organisation, the nodes' bridges, and what is outside the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Separation {
     /// The bridge's address.
     pub(crate) gateway: Ipv4Addr,
+    /// The bits of an address that tell it from others of its node: every node has a block of the same size.
+    pub(crate) within: Ipv4Addr,
     /// The cluster's range; absent when nothing is in it.
     pub(crate) cluster: Option<Range>,
     /// The host's end of each link, and the only address that may come in there.
@@ -168,13 +171,14 @@ impl Separation {
             homes.extend(record.org.clone().map(|org| (record.address, org)));
         }
         let ends = book.records.iter().map(|(instance, record)| (host_end(instance), record.address));
-        Self { gateway: book.gateway(), cluster: Some(cluster), ends: ends.collect(), homes }
+        let within = u32::MAX.checked_shr(book.range.prefix().into()).unwrap_or(0).into();
+        Self { gateway: book.gateway(), within, cluster: Some(cluster), ends: ends.collect(), homes }
     }
 
     /// The table as nft reads it. It is one of the family of bridges: packets between two instances of a node never
     /// leave the bridge, and those from and to other nodes pass it too.
     fn ruleset(&self, table: &str) -> String {
-        let Self { gateway, cluster, ends, homes } = self;
+        let Self { gateway, within, cluster, ends, homes } = self;
         let mut orgs: BTreeMap<&str, Vec<Ipv4Addr>> = BTreeMap::new();
         for (address, org) in homes {
             orgs.entry(org).or_default().push(*address);
@@ -184,7 +188,10 @@ impl Separation {
             false => format!("        elements = {{ {} }}\n", all.join(", ")),
         };
         let inside = cluster.map_or_else(|| "0.0.0.0/32".to_owned(), |cluster| cluster.to_string());
-        let refuse = format!("ip daddr {gateway} accept\n        ip daddr {inside} drop");
+        // The bridges of all nodes, which have the same place in their blocks: what comes through the ingress of a node
+        // comes from its bridge, and wants an answer.
+        let bridges = Ipv4Addr::from(u32::from(*gateway) & u32::from(*within));
+        let refuse = format!("ip daddr & {within} == {bridges} accept\n        ip daddr {inside} drop");
         let near = |address: &Ipv4Addr| self.ends.iter().any(|(_, end)| end == address);
         let (mut sets, mut chains) = (String::new(), String::new());
         let (mut verdicts, mut far) = (Vec::new(), Vec::new());
@@ -219,7 +226,7 @@ impl Separation {
     map far {{
         type ipv4_addr : verdict
 {far}    }}
-    # An instance speaks with its own address only, and to those of its organisation, the bridge, and the outside. This
+    # An instance speaks with its own address only, and to those of its organisation, bridges, and the outside. This
     # comes before br_netfilter, which Docker loads, shows packets to other rules: those know where a published port leads.
     chain prerouting {{
         type filter hook prerouting priority -200; policy accept;

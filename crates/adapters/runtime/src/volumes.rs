@@ -84,7 +84,7 @@ impl SizedVolumes {
         }
         if let Some(wanted) = wanted.filter(|wanted| image.metadata().is_ok_and(|meta| meta.len() < *wanted))
         {
-            grow(&image, &dir, wanted)?;
+            grow(&image, &dir, wanted).or_else(|online| grow_unused(&image, &dir, wanted, &online))?;
         }
         Ok(dir)
     }
@@ -243,6 +243,34 @@ fn grow(image: &Path, dir: &Path, size: u64) -> io::Result<()> {
         // So that it is tried again: the file's size says what was done.
         drop(file.set_len(before));
     }
+    grown
+}
+
+/// Makes a file system larger that nobody uses, where the kernel does not let this process grow it in use (it wants
+/// CAP_SYS_RESOURCE, which not every container of a node has). It is mounted again whatever happens.
+fn grow_unused(image: &Path, dir: &Path, size: u64, online: &io::Error) -> io::Result<()> {
+    let tool = |name: &str| {
+        find(name).ok_or_else(|| io::Error::other(format!("there is no {name}; install e2fsprogs")))
+    };
+    let (check, resize) = (tool("e2fsck")?, tool("resize2fs")?);
+    umount2(dir, MntFlags::empty())?;
+    if device_of(image)?.is_some() {
+        attach(image, dir)?;
+        let reason = format!("{online}; it grows when the containers that use it have ended");
+        return Err(io::Error::other(reason));
+    }
+    let before = image.metadata()?.len();
+    let grown = OpenOptions::new()
+        .write(true)
+        .open(image)
+        .and_then(|file| file.set_len(size))
+        .and_then(|()| run(Command::new(check).args(["-f", "-p"]).arg(image)))
+        .and_then(|()| run(Command::new(resize).arg(image)));
+    if grown.is_err() {
+        // So that it is tried again: the file's size says what was done.
+        drop(OpenOptions::new().write(true).open(image).and_then(|file| file.set_len(before)));
+    }
+    attach(image, dir)?;
     grown
 }
 

@@ -54,7 +54,7 @@ fn addresses_of_other_nodes_are_reached_by_their_own_organisation() {
         sh("ip route add 100.64.8.0/24 via 192.168.77.2");
         far.inside(|| {
             sh("ip link set lo up; ip addr add 192.168.77.2/24 dev far && ip link set far up; \
-                ip addr add 100.64.8.2/32 dev lo; ip addr add 100.64.8.3/32 dev lo; \
+                ip addr add 100.64.8.1/32 dev lo; ip addr add 100.64.8.2/32 dev lo; ip addr add 100.64.8.3/32 dev lo; \
                 ip route add 100.64.7.0/24 via 192.168.77.1")
         });
         let network = NodeNetwork::open(machine.options(1, RANGE)).await.unwrap();
@@ -75,6 +75,9 @@ fn addresses_of_other_nodes_are_reached_by_their_own_organisation() {
             })
         };
         assert_eq!(from_there(friend).unwrap(), format!("one {friend}"));
+        // Through the ingress of the other node, whose packets come from its bridge.
+        let bridge = Ipv4Addr::new(100, 64, 8, 1);
+        assert_eq!(from_there(bridge).unwrap(), format!("one {bridge}"));
         assert!(from_there(stranger).is_err());
         // A new process leaves what it finds until it is told.
         drop(network);

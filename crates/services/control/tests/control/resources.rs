@@ -315,8 +315,7 @@ async fn what_is_refused_makes_nothing() {
         assert!(faults[0].detail.contains(words), "{}", faults[0]);
     }
     // Nothing simulated is chosen for anyone who did not ask for it.
-    let spec: ResourceSpec =
-        serde_json::from_value(json!({"name": "db", "template": "small-storage"})).unwrap();
+    let spec: ResourceSpec = serde_json::from_value(json!({"name": "db", "template": "saved"})).unwrap();
     let refused = node.control.create_resource(&admin, &spec, &WriteOptions::default()).await.unwrap_err();
     assert!(refused.to_string().contains("no provider has room"), "{refused}");
     assert!(node.control.mirror().state().operations.is_empty());

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use univrs_authz::Authorizer;
-use univrs_control::{Control, Mirror, State, Watching, WriteOptions};
+use univrs_control::{Control, Mirror, Resources, State, Watching, WriteOptions};
+use univrs_image::SimulatedImages;
 use univrs_model::Timestamp;
 use univrs_model::alert::{AlertChannel, AlertSettings, AlertState, Notice, SilenceSpec};
 use univrs_model::caller::Caller;
@@ -95,6 +96,8 @@ impl World {
             Arc::new(sealer),
             Arc::new(Authorizer::new().unwrap()),
         );
+        let images = Some(Arc::new(SimulatedImages) as _);
+        let control = control.with_resources(Resources::new(univrs_template::builtin(), Vec::new(), images));
         let world = Self { store, control, clock, sink: Arc::default(), shutdown };
         let org = Org {
             id: univrs_model::ids::OrgId::from_bits(1),

@@ -18,7 +18,7 @@ use link::Plant;
 use world::run;
 
 /// A planted bug is found within so many seeds.
-const SEEDS_FOR_A_BUG: u64 = 100;
+const SEEDS_FOR_A_BUG: u64 = 1000;
 
 fn number_of(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().and_then(|text| text.parse().ok())
