@@ -264,14 +264,29 @@ fn grow_unused(image: &Path, dir: &Path, size: u64, online: &io::Error) -> io::R
         .write(true)
         .open(image)
         .and_then(|file| file.set_len(size))
-        .and_then(|()| run(Command::new(check).args(["-f", "-p"]).arg(image)))
+        .and_then(|()| checked(Command::new(check).args(["-f", "-p"]).arg(image)))
         .and_then(|()| run(Command::new(resize).arg(image)));
     if grown.is_err() {
         // So that it is tried again: the file's size says what was done.
         drop(OpenOptions::new().write(true).open(image).and_then(|file| file.set_len(before)));
     }
     attach(image, dir)?;
+    // The check makes it when it is not there.
+    drop(std::fs::remove_dir(dir.join("lost+found")));
     grown
+}
+
+/// Runs e2fsck: that it mended something is no failure; see e2fsck(8), "Exit code".
+fn checked(command: &mut Command) -> io::Result<()> {
+    let output = command.stdin(Stdio::null()).output()?;
+    match output.status.code() {
+        Some(0 | 1) => Ok(()),
+        _ => {
+            let said = String::from_utf8_lossy(&output.stdout);
+            let said = said.lines().last().unwrap_or("it did not say why").to_owned();
+            Err(io::Error::other(format!("{}: {said}", command.get_program().display())))
+        }
+    }
 }
 
 async fn off_thread<T: Send + 'static>(
