@@ -86,7 +86,8 @@ it("is made by the wizard: template, configuration, plan with quota and price, t
   await heading("maindb").waitFor();
   await page.getByRole("list", { name: "Stages" }).getByText("Verify").waitFor();
   await status("active").waitFor(PATIENCE);
-  expect(await page.getByRole("list", { name: "Stages" }).getByText("done").count()).toBe(6);
+  // The resource is active a moment before its operation has ended.
+  await expect.poll(() => page.getByRole("list", { name: "Stages" }).getByText("done").count(), PATIENCE).toBe(6);
   await page.getByRole("link", { name: "maindb", exact: true }).waitFor();
   const view = await daemon.call<{ parameters: { cpu: string }; provider: string }>("GET", "/api/resources/maindb");
   expect([view.parameters.cpu, view.provider]).toEqual(["500m", "mesh"]);
