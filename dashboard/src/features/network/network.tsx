@@ -24,7 +24,7 @@ export function Network() {
   const navigate = useNavigate({ from: "/network" });
   const map = useDeferredValue(usePicture((picture) => picture.nodes));
   const known = useKnown();
-  const nodes = useMemo(() => [...map.values()].toSorted((a, b) => a.id.localeCompare(b.id)), [map]);
+  const nodes = useMemo(() => [...map.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1)), [map]);
   const graph = useLayout(nodes);
   const drawn = useMemo(() => nodes.map((node) => ({ name: node.name, state: stateOf(node) })), [nodes]);
   const selected = chosen ? map.get(chosen) : undefined;
@@ -32,7 +32,9 @@ export function Network() {
     const found = new Map<string, Node[]>();
     for (const node of nodes) {
       const key = `${node.location.cloud} ${node.location.region}`;
-      found.set(key, [...(found.get(key) ?? []), node]);
+      const members = found.get(key);
+      if (members) members.push(node);
+      else found.set(key, [node]);
     }
     return [...found].toSorted(([a], [b]) => a.localeCompare(b));
   }, [nodes]);
@@ -93,27 +95,7 @@ export function Network() {
           <Panel title="Regions" flush>
             <div tabIndex={0} role="region" aria-label="Nodes by region" className="max-h-[calc(100vh-16rem)] overflow-y-auto">
               {regions.map(([region, members]) => (
-                <details key={region} open={regions.length <= 6 && members.length <= 12} className="border-b border-line last:border-0">
-                  <summary className="px-3.5 py-2">
-                    {region} <span className="text-dim">{counted(members.length, "node")}</span>
-                  </summary>
-                  <ul className="pb-1.5">
-                    {members.slice(0, 200).map((node) => (
-                      <li key={node.id}>
-                        <button
-                          type="button"
-                          aria-pressed={node.id === chosen}
-                          className="flex w-full items-center justify-between gap-2 px-3.5 py-1 text-left hover:bg-raised aria-pressed:bg-raised"
-                          onClick={() => void navigate({ search: { node: node.id }, replace: true })}
-                        >
-                          <span className="truncate">{node.name}</span>
-                          <Status state={stateOf(node)} />
-                        </button>
-                      </li>
-                    ))}
-                    {members.length > 200 ? <li className="px-3.5 py-1 text-dim">and {counted(members.length - 200, "more node")}; the view Nodes lists all</li> : null}
-                  </ul>
-                </details>
+                <Region key={region} name={region} members={members} open={regions.length <= 6 && members.length <= 12} chosen={chosen} />
               ))}
             </div>
           </Panel>
@@ -126,6 +108,37 @@ export function Network() {
         </div>
       ) : null}
     </>
+  );
+}
+
+/** One region of the list. Its nodes are made when it is opened: thousands of closed rows would hold the graph up. */
+function Region({ name, members, open, chosen }: { name: string; members: readonly Node[]; open: boolean; chosen: string | undefined }) {
+  const navigate = useNavigate({ from: "/network" });
+  const [shown, setShown] = useState(open);
+  return (
+    <details open={shown} onToggle={(event) => setShown(event.currentTarget.open)} className="border-b border-line last:border-0">
+      <summary className="px-3.5 py-2">
+        {name} <span className="text-dim">{counted(members.length, "node")}</span>
+      </summary>
+      {shown ? (
+        <ul className="pb-1.5">
+          {members.slice(0, 200).map((node) => (
+            <li key={node.id}>
+              <button
+                type="button"
+                aria-pressed={node.id === chosen}
+                className="flex w-full items-center justify-between gap-2 px-3.5 py-1 text-left hover:bg-raised aria-pressed:bg-raised"
+                onClick={() => void navigate({ search: { node: node.id }, replace: true })}
+              >
+                <span className="truncate">{node.name}</span>
+                <Status state={stateOf(node)} />
+              </button>
+            </li>
+          ))}
+          {members.length > 200 ? <li className="px-3.5 py-1 text-dim">and {counted(members.length - 200, "more node")}; the view Nodes lists all</li> : null}
+        </ul>
+      ) : null}
+    </details>
   );
 }
 
