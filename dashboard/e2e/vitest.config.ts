@@ -8,5 +8,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     // One browser and one daemon at a time: the machine of a small team, not of a test farm.
     fileParallelism: false,
+    // Once more, and said so: a browser on a busy machine.
+    retry: 1,
   },
 });
