@@ -52,7 +52,7 @@ impl fmt::Debug for Digest {
 }
 
 /// Computes the digest and length of what it is fed.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Hasher {
     sha: Sha256,
     length: u64,

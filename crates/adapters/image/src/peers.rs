@@ -13,7 +13,7 @@ use crate::disk::storage;
 use crate::format::{Descriptor, Document};
 use crate::image::{Image, Layer};
 use crate::locks::Pinned;
-use crate::pull::{Arrived, Source, damaged};
+use crate::pull::{Arrived, Source};
 use crate::reference::Name;
 use crate::store::{ImageStore, Wanted};
 
@@ -39,7 +39,7 @@ impl FromPeers<'_> {
     ) -> Result<(), ImageError> {
         let mut last = "nobody has it".to_owned();
         for peer in &self.have {
-            match self.from(peer, arrived, name, descriptor, what).await? {
+            match self.from(peer, arrived, descriptor).await? {
                 None => return Ok(()),
                 Some(reason) => last = reason,
             }
@@ -53,9 +53,7 @@ impl FromPeers<'_> {
         &self,
         peer: &str,
         arrived: &mut Arrived,
-        name: &Name,
         descriptor: &Descriptor,
-        what: &str,
     ) -> Result<Option<String>, ImageError> {
         let full = |source| ImageError::Storage { path: "tmp".into(), doing: "writing a blob", source };
         *arrived = Arrived { file: rewound(arrived).await.map_err(full)?, hasher: Default::default() };
@@ -72,13 +70,18 @@ impl FromPeers<'_> {
             };
             arrived.hasher.update(&buffer[..read]);
             if arrived.hasher.length() > descriptor.size {
-                let expected = format!("{} bytes", descriptor.size);
-                return Err(damaged(name, what, expected, "more".to_owned()));
+                return Ok(Some(format!("{peer} sent more than {} bytes", descriptor.size)));
             }
             arrived.file.write_all(&buffer[..read]).await.map_err(full)?;
         }
-        let missing = arrived.hasher.length() < descriptor.size;
-        Ok(missing.then(|| "it ended too early".to_owned()))
+        let (actual, length) = arrived.hasher.clone().finish();
+        Ok(match (length < descriptor.size, actual.to_string() == descriptor.digest) {
+            (true, _) => Some(format!("{peer} sent only {length} of {} bytes", descriptor.size)),
+            (false, false) => {
+                Some(format!("{peer} sent other bytes: {actual} instead of {}", descriptor.digest))
+            }
+            (false, true) => None,
+        })
     }
 }
 

@@ -190,7 +190,7 @@ pub(crate) enum Source<'a> {
 }
 
 /// That a part of an image is not what it should be.
-pub(crate) fn damaged(name: &Name, what: &str, expected: String, actual: String) -> ImageError {
+fn damaged(name: &Name, what: &str, expected: String, actual: String) -> ImageError {
     ImageError::DigestMismatch { reference: name.given().to_owned(), what: what.to_owned(), expected, actual }
 }
 

@@ -10,6 +10,8 @@ mod hostile;
 mod keeping;
 #[path = "image/packing.rs"]
 mod packing;
+#[path = "image/peers.rs"]
+mod peers;
 #[path = "image/registry.rs"]
 mod registry;
 #[path = "image/server.rs"]

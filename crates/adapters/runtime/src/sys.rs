@@ -83,6 +83,17 @@ pub(crate) fn trim_heaps() {
     unsafe { nix::libc::malloc_trim(0) };
 }
 
+/// Unmaps pages of this program's code. What runs next is mapped again from the file, which the system keeps as long as
+/// it has room.
+#[cfg(target_os = "linux")]
+pub(crate) fn unmap_code(first: usize, end: usize) -> nix::Result<()> {
+    let length = end.saturating_sub(first);
+    // SAFETY: the caller names a private mapping of a file that can be read and run and not be written, so its pages
+    // are as in the file and come back from there.
+    let result = unsafe { nix::libc::madvise(first as *mut _, length, nix::libc::MADV_DONTNEED) };
+    nix::errno::Errno::result(result).map(drop)
+}
+
 /// What a loop device is told of itself, as the kernel lays it out (`struct loop_info64`).
 #[repr(C)]
 struct LoopInfo {

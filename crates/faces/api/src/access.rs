@@ -47,8 +47,10 @@ pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Ne
     let passed = for_site && !app.loopback && sign_in::has_pass(request.headers(), &SITE_PASS);
     let leaves = elsewhere::leaves(&app, &request);
     // Without a token it is decided here, where the browser is, whether another site asks.
-    if leaves && presented(request.headers()).is_some() {
-        return elsewhere::hand_on(&app, request).await;
+    if let Some(through) = &leaves
+        && presented(request.headers()).is_some()
+    {
+        return elsewhere::hand_on(&**through, request).await;
     }
     let admitted = if passed { Ok(None) } else { caller(&app, &request, &id) };
     let mut response = match admitted {
@@ -57,8 +59,8 @@ pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Ne
                 request.extensions_mut().insert(caller);
             }
             let mut response = match leaves {
-                true => return elsewhere::hand_on(&app, request).await,
-                false => next.run(request).await,
+                Some(through) => return elsewhere::hand_on(&*through, request).await,
+                None => next.run(request).await,
             };
             if for_site && !app.loopback && !passed {
                 sign_in::give_pass(&mut response, &SITE_PASS);

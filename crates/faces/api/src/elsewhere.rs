@@ -3,6 +3,8 @@
 //! A request goes on as it came, once. Who asks is decided where it is answered: by the token it carries or, without
 //! one, by the node that hands it on, if that node is trusted with the state.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{StatusCode, header};
@@ -48,20 +50,18 @@ pub struct HandedOn {
     pub trusted: bool,
 }
 
-/// The route of a request, if it is one that another node has to answer.
-pub(crate) fn leaves(app: &App, request: &Request) -> bool {
-    let Some(elsewhere) = &app.elsewhere else { return false };
+/// The way to a node that has to answer this request, if it is one that this node leaves to others.
+pub(crate) fn leaves(app: &App, request: &Request) -> Option<Arc<dyn Forward>> {
+    let elsewhere = app.elsewhere.as_ref()?;
     if request.extensions().get::<HandedOn>().is_some() {
-        return false;
+        return None;
     }
-    let Some(pattern) = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) else {
-        return false;
-    };
+    let pattern = request.extensions().get::<MatchedPath>()?.as_str();
     let needs = match actions::route(request.method(), pattern) {
         Route::Known(Access::Needs(action, _)) => Some(action),
         _ => None,
     };
-    match elsewhere.leaves {
+    let leaves = match elsewhere.leaves {
         Leaves::Sealed => {
             let sealed = matches!(
                 needs,
@@ -76,15 +76,13 @@ pub(crate) fn leaves(app: &App, request: &Request) -> bool {
                 needs.is_some_and(|action| !matches!(action, Action::ImageRead | Action::ImageWrite));
             carries && (about_others || pattern == mcp::PATH)
         }
-    }
+    };
+    leaves.then(|| elsewhere.through.clone())
 }
 
 /// Hands a request on.
-pub(crate) async fn hand_on(app: &App, request: Request) -> Response {
-    let Some(elsewhere) = &app.elsewhere else {
-        return Problem::no_such_method(Vec::new()).into_response();
-    };
-    match elsewhere.through.forward(request).await {
+pub(crate) async fn hand_on(through: &dyn Forward, request: Request) -> Response {
+    match through.forward(request).await {
         Ok(response) => response,
         Err(NotAnswered::Unreached(reason)) => {
             let detail = format!("only a validator can answer this, and none is reached from here: {reason}");
