@@ -203,9 +203,12 @@ async fn a_full_disk_is_a_storage_error_and_leaves_nothing() {
     });
     let noise: Vec<u8> = noise.take(4 << 20).collect();
     let full = store.build("big:1", vec![FileEntry::bytes("/x", 0o644, noise)], config()).await;
+    // What was written so far goes when its writer has noticed.
+    until("nothing is left of it", async || leftovers(&dir) == 0).await;
     // Packed it fits, unpacked it does not.
     store.build("zeros:1", vec![FileEntry::bytes("/x", 0o644, vec![0; 4 << 20])], config()).await.unwrap();
     let unpacked = store.prepare("zeros:1", PullPolicy::Never).await;
+    until("nothing is left of it", async || leftovers(&dir) == 0).await;
     let left = (leftovers(&dir), files_below(&dir.path().join("images/layers")).len());
     small_image(&store, "small:1", "still works").await;
     let works = store.prepare("small:1", PullPolicy::Never).await;

@@ -142,6 +142,7 @@ impl Load {
 
     /// Returns when whatever was under way, as every client knew it, is over.
     async fn pass(&self) {
+        assert!(self.clients.iter().all(|(_, client)| !client.is_finished()), "a client has failed");
         let before = self.done();
         // The first answer may be to a request of before; the second is not.
         until(|| self.done().iter().zip(&before).all(|(now, before)| *now >= before + 2)).await;
@@ -206,6 +207,8 @@ async fn requests_that_may_be_repeated_survive_sudden_deaths() {
             until(|| retries() > before).await;
             live.push(Instance::start("web", delay).await);
             front.set(routes_to(&live));
+            // One death at a time: a request that is tried again must not meet the next.
+            load.pass().await;
         }
         let done = load.end().await;
         let counted = front.metrics.workloads().remove(0);
