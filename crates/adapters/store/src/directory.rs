@@ -9,6 +9,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use univrs_ports::store::{ClusterId, Error, MemberId, Result};
 
@@ -18,6 +19,9 @@ const FORMAT_VERSION: u32 = 1;
 const TITLE: &str = "univrs-store";
 const FOUNDED: &str = "founded";
 const JOINED: &str = "joined";
+/// How long a lock may be in the way that nobody means to keep: that of a process which is about to end, or of a child
+/// which was just made and still has all files of its parent.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A directory that this process has for itself.
 #[derive(Debug)]
@@ -97,10 +101,16 @@ fn lock(root: &Path) -> Result<File> {
         .write(true)
         .open(&path)
         .map_err(io_error("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: root.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(io_error("lock", &path)(error)),
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(TryLockError::WouldBlock) => return Err(Error::Locked { path: root.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(io_error("lock", &path)(error)),
+        }
     }
 }
 

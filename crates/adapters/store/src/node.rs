@@ -87,6 +87,11 @@ impl Core {
 
     /// Waits until everything acknowledged before the call is applied here.
     pub(crate) async fn linearize(&self) -> Result<()> {
+        self.linearize_within(self.timeout).await
+    }
+
+    /// The same with a patience of its own.
+    pub(crate) async fn linearize_within(&self, patience: Duration) -> Result<()> {
         let work = async {
             loop {
                 let index = match self.leader() {
@@ -110,7 +115,7 @@ impl Core {
                 }
             }
         };
-        tokio::time::timeout(self.timeout, work).await.unwrap_or(Err(Error::Unavailable {
+        tokio::time::timeout(patience, work).await.unwrap_or(Err(Error::Unavailable {
             reason: "no leader with a quorum was found in time",
             may_have_committed: false,
         }))

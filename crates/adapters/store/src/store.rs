@@ -33,6 +33,9 @@ use crate::wal::{Wal, WalOptions};
 
 /// How long closing waits for the directory to be let go of.
 const RELEASE: Duration = Duration::from_secs(10);
+/// How long a single voter may take to elect itself and to take up its log. Longer than a request: a slow disk makes a
+/// start late, and there is nobody else to turn to.
+const OPENING: Duration = Duration::from_secs(120);
 
 /// How long to wait for a snapshot before looking again whether one is due.
 const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(60);
@@ -187,7 +190,7 @@ impl RaftStore {
         if store.is_single_voter().await? {
             // Nobody else can be elected, so there is nothing to wait for.
             store.core.raft.trigger().elect(false).await.map_err(|error| stopped(&error))?;
-            store.core.linearize().await?;
+            store.core.linearize_within(OPENING.max(options.request_timeout)).await?;
         }
         Ok(store)
     }

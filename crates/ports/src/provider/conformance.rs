@@ -12,7 +12,7 @@ use univrs_model::workload::WorkloadSpec;
 use super::{Order, Provider, ProviderError, ResourceRef, Standing};
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// A text that must be nowhere.
 const CANARY: &str = "canary5b1e7c";
 

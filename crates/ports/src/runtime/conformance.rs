@@ -18,15 +18,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use univrs_model::ids::InstanceId;
 use univrs_model::name::Name;
 use univrs_model::span::Span;
 
-use super::{ContainerId, ContainerPhase, ContainerSpec, ContainerState, Exit, Runtime, RuntimeError};
+use super::{
+    ContainerId, ContainerPhase, ContainerSpec, ContainerState, Exit, LogQuery, Runtime, RuntimeError,
+};
 
 /// How long anything that has to happen may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 /// The name of the machine in every sandbox.
 pub const HOSTNAME: &str = "box";
 /// How often it is looked whether it has.
@@ -35,7 +38,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// What a container in a check does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Runs; ends with this code when it gets `SIGTERM`.
+    /// Runs; ends with this code when it gets `SIGTERM`, from the moment on at which it has written `ready`.
     EndsOnTerm(i32),
     /// Runs and cannot be asked to end, only killed.
     Stubborn,
@@ -162,7 +165,9 @@ pub fn checks() -> Vec<Check> {
 /// The command line with which a POSIX shell behaves like that.
 pub fn shell_command(behaviour: &Behaviour) -> Vec<String> {
     let script = match behaviour {
-        Behaviour::EndsOnTerm(code) => format!("trap 'exit {code}' TERM; while :; do sleep 0.02; done"),
+        Behaviour::EndsOnTerm(code) => {
+            format!("trap 'exit {code}' TERM; echo ready; while :; do sleep 0.02; done")
+        }
         Behaviour::Stubborn => "trap '' TERM INT HUP; while :; do sleep 0.1; done".to_owned(),
         Behaviour::EndsAfter(time, code) => format!("sleep {}; exit {code}", time.as_secs_f64()),
         Behaviour::Says(lines) => lines
@@ -225,6 +230,21 @@ async fn close(runtime: &dyn Runtime, instance: &InstanceId) {
     runtime.close_sandbox(instance).await.expect("the sandbox closes");
 }
 
+/// Waits until a container that ends on `SIGTERM` would: before, the signal is lost.
+async fn heeds(runtime: &dyn Runtime, id: &ContainerId) {
+    heeds_as(runtime, id, 1).await;
+}
+
+/// The same for an attempt of that number, from 1: what earlier ones wrote stays.
+async fn heeds_as(runtime: &dyn Runtime, id: &ContainerId, attempt: usize) {
+    until("the container is ready", || async {
+        let lines: Vec<_> = runtime.logs(id, LogQuery::default()).await.ok()?.collect().await;
+        let ready = lines.iter().flatten().filter(|line| line.text == "ready").count();
+        (ready >= attempt).then_some(())
+    })
+    .await;
+}
+
 /// Waits for a container's end.
 async fn ended(runtime: &dyn Runtime, id: &ContainerId) -> Exit {
     until("the container ends", || async {
@@ -259,4 +279,4 @@ fn is_not_found<T>(result: &Result<T, RuntimeError>) -> bool {
     matches!(result, Err(RuntimeError::NotFound { .. }))
 }
 
-const GENEROUS: Span = Span::seconds(20);
+const GENEROUS: Span = Span::seconds(120);

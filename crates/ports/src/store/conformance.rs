@@ -5,17 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures::StreamExt;
 
 use super::{
-    Consistency, Error, Guard, Key, LeaseId, Limits, Op, Page, Prefix, RequestId, Revision, StateStore, Txn,
-    TxnOutcome, WatchBatch, WatchEvent, WatchStream,
+    Consistency, Error, Guard, Key, LeaseId, Limits, Op, Page, Prefix, RangeOut, RequestId, Result, Revision,
+    StateStore, StoredValue, Txn, TxnOutcome, WatchBatch, WatchEvent, WatchStream,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything may take that has to happen, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs every check. Panics at the first deviation.
 pub async fn all(store: Arc<dyn StateStore>) {
@@ -36,13 +38,51 @@ fn key(prefix: &str, name: &str) -> Key {
     Key::new(format!("{prefix}{name}")).expect("a valid key")
 }
 
+/// Asks as long as the answer is to ask again: on a busy machine there may be no leader for a while.
+async fn persist<T, F: Future<Output = Result<T>>>(ask: impl Fn() -> F) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        match ask().await {
+            Err(error) if error.is_retryable() && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// A request that was not made before, not even by another process.
+fn request() -> RequestId {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos());
+    RequestId { client: now << 64 | u128::from(NUMBER.fetch_add(1, Ordering::Relaxed)), sequence: 0 }
+}
+
+/// The answer to a transaction, which has a request id so that it can be repeated until there is one.
+async fn answer(store: &dyn StateStore, txn: Txn) -> Result<TxnOutcome> {
+    let txn = if txn.request.is_some() { txn } else { txn.with_request(request()) };
+    persist(|| store.txn(txn.clone())).await
+}
+
 async fn commit(store: &dyn StateStore, txn: Txn) -> Revision {
-    let outcome = store.txn(txn).await.expect("the transaction is answered");
+    let outcome = answer(store, txn).await.expect("the transaction is answered");
     outcome.committed().unwrap_or_else(|| panic!("the transaction must commit, was {outcome:?}"))
 }
 
+async fn read(store: &dyn StateStore, key: &Key, consistency: Consistency) -> Option<StoredValue> {
+    persist(|| store.get(key, consistency)).await.expect("a read")
+}
+
 async fn value(store: &dyn StateStore, key: &Key) -> Option<Bytes> {
-    store.get(key, Consistency::Linearizable).await.expect("a read").map(|stored| stored.value)
+    read(store, key, Consistency::Linearizable).await.map(|stored| stored.value)
+}
+
+async fn range(store: &dyn StateStore, prefix: &Prefix, page: Page, consistency: Consistency) -> RangeOut {
+    persist(|| store.range(prefix, page.clone(), consistency)).await.expect("a range")
+}
+
+async fn watch(store: &dyn StateStore, prefix: &Prefix, from: Revision) -> WatchStream {
+    persist(|| store.watch(prefix, from)).await.expect("a watch")
 }
 
 async fn next(stream: &mut WatchStream) -> WatchBatch {
@@ -57,11 +97,8 @@ pub async fn put_get_delete(store: &dyn StateStore, prefix: &str) {
     let first = commit(store, Txn::put(key.clone(), "1")).await;
     let second = commit(store, Txn::put(key.clone(), "2")).await;
     assert!(second > first, "revisions grow");
-    let stored = store
-        .get(&key, Consistency::Local { min_revision: Some(second) })
-        .await
-        .expect("a read")
-        .expect("the value");
+    let stored =
+        read(store, &key, Consistency::Local { min_revision: Some(second) }).await.expect("the value");
     assert_eq!((stored.value.as_ref(), stored.version), (&b"2"[..], 2));
     assert_eq!((stored.create_revision, stored.mod_revision, stored.lease), (first, second, None));
 
@@ -72,7 +109,7 @@ pub async fn put_get_delete(store: &dyn StateStore, prefix: &str) {
     assert!(unchanged >= deleted, "a change of nothing reports the revision of that moment");
 
     let again = commit(store, Txn::create(key.clone(), "3")).await;
-    let stored = store.get(&key, Consistency::Linearizable).await.expect("a read").expect("the value");
+    let stored = read(store, &key, Consistency::Linearizable).await.expect("the value");
     assert_eq!((stored.create_revision, stored.version), (again, 1));
 }
 
@@ -97,7 +134,7 @@ pub async fn guards(store: &dyn StateStore, prefix: &str) {
     ];
     for (guard, key, actual_mod_revision) in fails {
         let txn = Txn::put(gone.clone(), "no").when(Guard::Exists(here.clone())).when(guard);
-        let outcome = store.txn(txn).await.expect("an answer");
+        let outcome = answer(store, txn).await.expect("an answer");
         assert_eq!(outcome, TxnOutcome::GuardFailed { index: 1, key, actual_mod_revision });
     }
     assert_eq!(value(store, &gone).await, None, "a failed guard applies nothing");
@@ -109,7 +146,7 @@ pub async fn transactions_are_atomic(store: &dyn StateStore, prefix: &str) {
     let txn = Txn::put(a.clone(), "1").then(put(&b, "1")).then(put(&c, "1")).then(put(&a, "2"));
     let revision = commit(store, txn).await;
     for key in [&a, &b, &c] {
-        let stored = store.get(key, Consistency::Linearizable).await.expect("a read").expect("the value");
+        let stored = read(store, key, Consistency::Linearizable).await.expect("the value");
         assert_eq!((stored.mod_revision, stored.version), (revision, 1));
     }
     assert_eq!(value(store, &a).await.as_deref(), Some(&b"2"[..]));
@@ -131,16 +168,20 @@ pub async fn requests_run_once(store: &dyn StateStore, prefix: &str) {
     let client = u128::from(store.revision().0) << 64 | 0xc0ff_ee00;
     let request = |sequence| RequestId { client, sequence };
     let create = Txn::create(key.clone(), "1").with_request(request(1));
-    let first = store.txn(create.clone()).await.expect("an answer");
+    let first = answer(store, create.clone()).await.expect("an answer");
     assert!(first.committed().is_some());
-    assert_eq!(store.txn(create.clone()).await.expect("an answer"), first, "not a failed guard");
+    assert_eq!(answer(store, create.clone()).await.expect("an answer"), first, "not a failed guard");
     commit(store, Txn::delete(key.clone()).with_request(request(2))).await;
-    assert_eq!(store.txn(create).await.expect("an answer"), first);
+    assert_eq!(answer(store, create).await.expect("an answer"), first);
     assert_eq!(value(store, &key).await, None, "the repetition did not create the key again");
     let failing = Txn::put(key.clone(), "2").when(Guard::Exists(key.clone())).with_request(request(3));
-    let failed = store.txn(failing.clone()).await.expect("an answer");
+    let failed = answer(store, failing.clone()).await.expect("an answer");
     commit(store, Txn::put(key.clone(), "3")).await;
-    assert_eq!(store.txn(failing).await.expect("an answer"), failed, "a failed guard is remembered as well");
+    assert_eq!(
+        answer(store, failing).await.expect("an answer"),
+        failed,
+        "a failed guard is remembered as well"
+    );
 }
 
 /// What is too large is refused before it is written.
@@ -169,13 +210,13 @@ pub async fn ranges_are_paged(store: &dyn StateStore, prefix: &str) {
     let neighbour = format!("{}0", &prefix[..prefix.len() - 1]);
     commit(store, Txn::put(key(&neighbour, "x"), "not in the range")).await;
     let prefix = Prefix::new(prefix);
-    let whole = store.range(&prefix, Page::all(), Consistency::Linearizable).await.expect("a range");
+    let whole = range(store, &prefix, Page::all(), Consistency::Linearizable).await;
     assert_eq!((whole.items.len(), whole.next), (25, None));
     assert!(whole.revision >= revision);
     assert!(whole.items.is_sorted_by(|a, b| a.key < b.key));
     let (mut page, mut paged) = (Page::first(10), Vec::new());
     loop {
-        let out = store.range(&prefix, page, Consistency::LOCAL).await.expect("a page");
+        let out = range(store, &prefix, page, Consistency::Local { min_revision: Some(revision) }).await;
         assert!(out.items.len() <= 10);
         paged.extend(out.items);
         match out.next {
@@ -190,7 +231,7 @@ pub async fn ranges_are_paged(store: &dyn StateStore, prefix: &str) {
 pub async fn watch_sees_every_change(store: &Arc<dyn StateStore>, prefix: &str) {
     let before = commit(&**store, Txn::put(key(prefix, "before"), "1")).await;
     let scope = Prefix::new(prefix);
-    let mut early = store.watch(&scope, before).await.expect("a watch");
+    let mut early = watch(&**store, &scope, before).await;
     let writer = tokio::spawn({
         let (store, prefix) = (Arc::clone(store), prefix.to_owned());
         async move {
@@ -207,7 +248,7 @@ pub async fn watch_sees_every_change(store: &Arc<dyn StateStore>, prefix: &str) 
         }
     });
     let first = next(&mut early).await;
-    let mut late = store.watch(&scope, before).await.expect("a watch from the past");
+    let mut late = watch(&**store, &scope, before).await;
     let last = writer.await.expect("the writer ends");
     let mut seen = BTreeMap::new();
     let mut previous = before;
@@ -232,7 +273,7 @@ pub async fn watch_sees_every_change(store: &Arc<dyn StateStore>, prefix: &str) 
         }
         batch = next(&mut early).await;
     }
-    let range = store.range(&scope, Page::all(), Consistency::Linearizable).await.expect("a range");
+    let range = range(&**store, &scope, Page::all(), Consistency::Linearizable).await;
     let mut expected: BTreeMap<_, _> = range.items.into_iter().map(|item| (item.key, item.value)).collect();
     expected.remove(&key(prefix, "before"));
     assert_eq!(seen, expected);
@@ -248,10 +289,11 @@ pub async fn compare_and_set_is_exclusive(store: &Arc<dyn StateStore>, prefix: &
         tokio::spawn(async move {
             let mut won = 0;
             while won < 5 {
-                let stored = store.get(&key, here).await.expect("a read").expect("the counter");
+                let stored = read(&*store, &key, here).await.expect("the counter");
                 let count: u64 = std::str::from_utf8(&stored.value).expect("text").parse().expect("a number");
                 let txn = Txn::compare_and_set(key.clone(), stored.mod_revision, (count + 1).to_string());
-                won += u64::from(store.txn(txn).await.expect("an answer").committed().is_some());
+                let outcome = answer(&*store, txn).await.expect("an answer");
+                won += u64::from(outcome.committed().is_some());
             }
         })
     });
@@ -261,35 +303,66 @@ pub async fn compare_and_set_is_exclusive(store: &Arc<dyn StateStore>, prefix: &
     assert_eq!(value(&**store, &key).await.as_deref(), Some(&b"40"[..]));
 }
 
+fn attach(key: &Key, lease: LeaseId) -> Txn {
+    Txn::default().then(Op::Put { key: key.clone(), value: "x".into(), lease: Some(lease) })
+}
+
+/// A lease of this life that was kept alive for longer than that, and the revision at which the key was attached to it.
+/// Nothing when this machine stood still for so long that the lease may have ended.
+async fn kept_alive(store: &dyn StateStore, key: &Key, life: Duration) -> Option<(LeaseId, Revision)> {
+    let mut renewed = Instant::now();
+    let lease = persist(|| store.lease_grant(life)).await.expect("a lease").id;
+    let attached = match answer(store, attach(key, lease)).await {
+        Err(Error::LeaseNotFound { .. }) if renewed.elapsed() >= life => return None,
+        outcome => outcome.expect("an answer").committed().expect("it commits"),
+    };
+    for _ in 0..4 {
+        tokio::time::sleep(life.mul_f64(0.3)).await;
+        let asked = Instant::now();
+        match persist(|| store.lease_keep_alive(lease)).await {
+            Err(Error::LeaseNotFound { .. }) if renewed.elapsed() >= life => return None,
+            kept => drop(kept.expect("the lease lives while kept alive")),
+        }
+        renewed = asked;
+    }
+    let there = value(store, key).await.is_some();
+    assert!(there || renewed.elapsed() >= life, "the key went before the lease");
+    there.then_some((lease, attached))
+}
+
 /// Leases delete their keys when they end, live on when kept alive, and guard writes.
 pub async fn leases_end(store: &dyn StateStore, prefix: &str) {
     let (short, long) = (key(prefix, "short"), key(prefix, "long"));
     let scope = Prefix::new(prefix);
-    let brief = store.lease_grant(Duration::from_secs(2)).await.expect("a lease").id;
-    let lasting = store.lease_grant(Duration::from_secs(60)).await.expect("a lease").id;
-    assert_ne!(brief, lasting);
-    let attach = |key: &Key, lease| {
-        Txn::default().then(Op::Put { key: key.clone(), value: "x".into(), lease: Some(lease) })
+    let lasting = persist(|| store.lease_grant(Duration::from_secs(3600))).await.expect("a lease").id;
+    commit(store, attach(&long, lasting).when(Guard::LeaseAlive(lasting))).await;
+    let mut life = Duration::from_secs(2);
+    let (brief, from) = loop {
+        match kept_alive(store, &short, life).await {
+            Some(kept) => break kept,
+            None => life *= 2,
+        }
+        assert!(life < PATIENCE, "no lease lives while kept alive");
     };
-    commit(store, attach(&short, brief)).await;
-    let from = commit(store, attach(&long, lasting).when(Guard::LeaseAlive(lasting))).await;
-    let mut watch = store.watch(&scope, from).await.expect("a watch");
-    for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(600)).await;
-        store.lease_keep_alive(brief).await.expect("the lease lives while kept alive");
-    }
-    assert!(value(store, &short).await.is_some());
+    assert_ne!(brief, lasting);
+    let mut watch = watch(store, &scope, from).await;
     let batch = next(&mut watch).await;
     assert_eq!(batch.events, [WatchEvent::Delete { key: short.clone() }]);
-    assert!(matches!(store.lease_keep_alive(brief).await, Err(Error::LeaseNotFound { .. })));
-    assert!(matches!(store.txn(attach(&short, brief)).await, Err(Error::LeaseNotFound { .. })));
-    let guarded = store.txn(Txn::put(short, "y").when(Guard::LeaseAlive(brief))).await.expect("an answer");
-    assert_eq!(guarded, TxnOutcome::GuardFailed { index: 0, key: None, actual_mod_revision: None });
+    let kept = persist(|| store.lease_keep_alive(brief)).await;
+    assert!(matches!(kept, Err(Error::LeaseNotFound { .. })), "{kept:?}");
+    let attached = answer(store, attach(&short, brief)).await;
+    assert!(matches!(attached, Err(Error::LeaseNotFound { .. })), "{attached:?}");
+    let guarded = answer(store, Txn::put(short, "y").when(Guard::LeaseAlive(brief))).await;
+    let failed = TxnOutcome::GuardFailed { index: 0, key: None, actual_mod_revision: None };
+    assert_eq!(guarded.expect("an answer"), failed);
 
     commit(store, Txn::put(key(prefix, "detached"), "x")).await;
-    store.lease_revoke(lasting).await.expect("revoked");
+    // When no answer came the first time it may be gone already.
+    let revoked = persist(|| store.lease_revoke(lasting)).await;
+    assert!(matches!(revoked, Ok(()) | Err(Error::LeaseNotFound { .. })), "{revoked:?}");
     assert_eq!(value(store, &long).await, None);
-    assert!(matches!(store.lease_revoke(lasting).await, Err(Error::LeaseNotFound { .. })));
+    let again = persist(|| store.lease_revoke(lasting)).await;
+    assert!(matches!(again, Err(Error::LeaseNotFound { .. })), "{again:?}");
     assert!(matches!(store.lease_grant(Duration::ZERO).await, Err(Error::InvalidTtl { .. })));
 }
 
@@ -298,7 +371,7 @@ pub async fn snapshots_are_written(store: &dyn StateStore, prefix: &str) {
     let revision = commit(store, Txn::put(key(prefix, "a"), "1")).await;
     let mut written = Vec::new();
     let here = Consistency::Local { min_revision: Some(revision) };
-    store.get(&key(prefix, "a"), here).await.expect("a read");
+    read(store, &key(prefix, "a"), here).await;
     let meta = store.snapshot(&mut written).await.expect("a snapshot");
     assert!(meta.revision >= revision && meta.keys >= 1);
     assert_eq!(meta.bytes, written.len() as u64);

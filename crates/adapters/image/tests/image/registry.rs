@@ -10,10 +10,17 @@ use tempfile::TempDir;
 use univrs_image::{Credentials, FileEntry, ImageStore, Options, Packing};
 use univrs_ports::images::{ImageConfig, ImageError, Images, PullPolicy};
 
-use crate::support::{config, leftovers, options, program, small_image, store_with};
+use crate::support::{PATIENCE, config, leftovers, options, program, small_image, store_with};
 
 /// The password `secret`, as `htpasswd -B` writes it.
 const PASSWORDS: &str = "ann:$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n";
+
+/// An address of the loopback network that only registries of this process have, so that nobody takes a port of it
+/// before they do.
+fn host() -> String {
+    let [_, _, third, fourth] = std::process::id().to_be_bytes();
+    format!("127.100.{third}.{}", fourth.clamp(1, 254))
+}
 
 struct Registry {
     process: Child,
@@ -34,7 +41,7 @@ impl Registry {
     fn start(what: &str, further: impl Fn(&Path) -> String) -> Option<Self> {
         let binary = program("docker-registry", what)?;
         let dir = tempfile::tempdir().unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let free = TcpListener::bind((host(), 0)).unwrap();
         let address = free.local_addr().unwrap().to_string();
         drop(free);
         let text = format!(
@@ -58,7 +65,7 @@ impl Registry {
         while TcpStream::connect(&registry.address).is_err() {
             let ended = registry.process.try_wait().unwrap();
             let log = || std::fs::read_to_string(registry.dir.path().join("log")).unwrap();
-            assert!(ended.is_none() && begun.elapsed() < Duration::from_secs(20), "{}", log());
+            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "{}", log());
             std::thread::sleep(Duration::from_millis(20));
         }
         Some(registry)
@@ -178,7 +185,12 @@ async fn a_registry_with_tls_is_trusted_only_when_told() {
         let made = Command::new(&openssl)
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
             .args(["-days", "2", "-subj", "/CN=test", "-keyout", "key.pem", "-out", "cert.pem"])
-            .args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
+            .args([
+                "-addext",
+                &format!("subjectAltName=IP:{}", host()),
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+            ])
             .current_dir(dir)
             .output()
             .unwrap();

@@ -7,11 +7,15 @@ use tempfile::TempDir;
 use univrs_image::{FileEntry, ImageStore, Options};
 use univrs_ports::images::{ImageConfig, ImageSummary};
 
+/// How long anything may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Options that make failing quick.
 pub(crate) fn options() -> Options {
     Options {
         backoff: Duration::from_millis(20),
-        read_timeout: Duration::from_secs(5),
+        connect_timeout: PATIENCE,
+        read_timeout: PATIENCE,
         keep_prepared: Duration::ZERO,
         durable: false,
         ..Options::default()
@@ -86,6 +90,15 @@ pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
     walk(dir, dir, &mut files);
     files.sort();
     files
+}
+
+/// Waits until it is so.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed() < PATIENCE, "waited too long until {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// How many things wait in the store's `tmp`.

@@ -65,6 +65,8 @@ async fn a_flood_is_cut_and_does_not_end_the_conversation() {
     let authority = Authority::new();
     let (one, two) = (authority.channel(&node(1)), authority.channel(&node(2)));
     let to = two.address().unwrap();
+    // They have met: what follows is only cut, not lost before.
+    until_heard(&one, to, &two, &Bytes::from_static(b"hello")).await;
     let (mut sent, mut heard) = (0_u32, 0_u32);
     let start = std::time::Instant::now();
     while sent < 12_000 {

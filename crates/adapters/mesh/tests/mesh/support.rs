@@ -18,7 +18,7 @@ use univrs_model::ids::{ClusterId, NodeId};
 use univrs_ports::discovery::{Admission, Discovery, PeerRecord};
 
 /// Patience with a machine that is busy with other things.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 pub(crate) fn node(index: u8) -> NodeId {
     NodeId::from_bits(u128::from(index) * 7_919_000_000_007 + 1)
@@ -26,6 +26,12 @@ pub(crate) fn node(index: u8) -> NodeId {
 
 pub(crate) fn cluster() -> ClusterId {
     ClusterId::from_bits(5)
+}
+
+/// An address of the loopback network that nobody else has, so that nobody takes a port of it while it is let go of.
+pub(crate) fn own_host() -> std::net::Ipv4Addr {
+    let [first, second, third, _] = rand::random::<[u8; 4]>();
+    std::net::Ipv4Addr::new(127, first.max(1), second, third.clamp(1, 254))
 }
 
 pub(crate) fn loopback() -> SocketAddr {

@@ -19,9 +19,11 @@ use univrs_network::{NetworkOptions, Range};
 use univrs_ports::network::{AttachRequest, PublishedPort};
 
 /// No test may take longer.
-const LIMIT: Duration = Duration::from_secs(60);
-/// No connection may take longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+const LIMIT: Duration = Duration::from_secs(600);
+/// No connection may take longer that has to come about.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one is tried that must not.
+const IN_VAIN: Duration = Duration::from_secs(2);
 
 /// A machine: a network namespace and a folder.
 pub(crate) struct Machine {
@@ -163,8 +165,17 @@ impl Drop for Server {
 
 /// Connects and reads all, from the namespace of this thread.
 pub(crate) fn fetch(address: impl Into<SocketAddr>) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address.into(), PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    fetch_within(PATIENCE, address.into())
+}
+
+/// The same where nobody should be reached: for what is dropped on its way is waited for in vain.
+pub(crate) fn fetch_in_vain(address: impl Into<SocketAddr>) -> io::Result<String> {
+    fetch_within(IN_VAIN, address.into())
+}
+
+fn fetch_within(patience: Duration, address: SocketAddr) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(text)

@@ -18,6 +18,12 @@ use tokio_util::sync::CancellationToken;
 use univrs_network::ingress::{Ingress, IngressListener, IngressMetrics, IngressOptions};
 use univrs_ports::network::{Route, ServiceTable};
 
+/// How long a test may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// An address where nobody answers, a port that is given to nobody.
+pub(crate) const CLOSED: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 1);
+
 /// An ingress under test.
 pub(crate) struct Front {
     pub(crate) address: SocketAddr,
@@ -65,13 +71,13 @@ pub(crate) fn route(host: &str, path: &str, backends: &[SocketAddrV4]) -> Route 
     Route { host: host.into(), path: path.into(), workload: "web".into(), backends: backends.to_vec() }
 }
 
-/// Times short enough for tests.
-pub(crate) fn quick() -> IngressOptions {
+/// Times that do not pass; tests of one set it.
+pub(crate) fn patient() -> IngressOptions {
     IngressOptions {
-        connect_timeout: Duration::from_millis(300),
-        response_timeout: Duration::from_secs(5),
-        header_timeout: Duration::from_secs(1),
-        grace: Duration::from_secs(3),
+        connect_timeout: LIMIT,
+        response_timeout: LIMIT,
+        header_timeout: LIMIT,
+        grace: LIMIT,
         ..IngressOptions::default()
     }
 }
@@ -189,5 +195,5 @@ pub(crate) async fn read(response: Response<Incoming>) -> Result<Reply, hyper::E
 
 /// Ends a test that hangs.
 pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(40), work).await.expect("in time")
+    tokio::time::timeout(LIMIT, work).await.expect("in time")
 }

@@ -1,7 +1,7 @@
 //! Packets reach the other machine, nobody on the wire can read them, and peers come and go without harm to others.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::machines::{Machines, gateway, peer, possible};
 
 /// What is sent, so that it can be looked for on the wire.
 const SECRET: &[u8] = b"nobody between the machines may read this sentence";
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Two machines in a network; what `a` and `b` do then. Peers are exchanged first.
 fn together<A, B>(
@@ -37,13 +37,27 @@ fn together<A, B>(
         overlay.set_peers(vec![other.clone()]).await.unwrap();
         (overlay, other)
     };
+    // Each stays until the other is through: what was sent last has to arrive.
+    let through = Arc::new(AtomicU32::new(0));
+    let stay = |through: Arc<AtomicU32>| async move {
+        through.fetch_add(1, Ordering::SeqCst);
+        let begun = std::time::Instant::now();
+        while through.load(Ordering::SeqCst) < 2 && begun.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let (stay_a, stay_b) = (stay(Arc::clone(&through)), stay(through));
     let a = machines.on(0, move || async move {
         let (overlay, other) = run(0, options_a, to_b, from_b).await;
-        a(overlay, other).await;
+        a(Arc::clone(&overlay), other).await;
+        stay_a.await;
+        drop(overlay);
     });
     let b = machines.on(1, move || async move {
         let (overlay, other) = run(1, options_b, to_a, from_a).await;
-        b(overlay, other).await;
+        b(Arc::clone(&overlay), other).await;
+        stay_b.await;
+        drop(overlay);
     });
     a.join().unwrap();
     b.join().unwrap();
@@ -67,6 +81,11 @@ async fn talk(times: usize) {
         tokio::time::timeout(PATIENCE, stream.read_exact(&mut back)).await.unwrap().unwrap();
         assert_eq!(back, SECRET);
     }
+    // The other machine knows of the end, and so does this one.
+    stream.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
+    assert!(rest.is_empty());
 }
 
 async fn answer(listener: TcpListener) {
@@ -83,8 +102,9 @@ fn nobody_on_the_wire_reads_what_machines_say() {
     let machines = Machines::new();
     let stop = Arc::new(AtomicBool::new(false));
     let watching = Arc::clone(&stop);
-    let watcher = machines.on(0, move || async move { frames(&watching) });
-    std::thread::sleep(Duration::from_millis(200));
+    let (ready, begun) = mpsc::channel();
+    let watcher = machines.on(0, move || async move { frames(&watching, &ready) });
+    begun.recv_timeout(PATIENCE).unwrap();
     together(
         &machines,
         |overlay, _| async move {
@@ -137,8 +157,6 @@ fn a_peer_that_comes_or_goes_leaves_other_sessions_alone() {
             assert_eq!(view.peers.len(), 1);
             // The same session as before: it was not agreed on anew.
             assert!(view.peers[0].handshake_age.unwrap() > before, "{view:?}");
-            // The end of the second connection is still under way.
-            tokio::time::sleep(Duration::from_millis(300)).await;
             overlay.set_peers(vec![]).await.unwrap();
             let gone =
                 tokio::time::timeout(Duration::from_millis(500), TcpStream::connect((gateway(1), 7000)));
@@ -175,7 +193,7 @@ fn echoes_tell_round_trip_and_size_and_a_taken_port_is_told() {
                 if peer.mtu == Some(1420) && peer.rtt_micros.is_some() {
                     break;
                 }
-                assert!(begun.elapsed() < Duration::from_secs(15), "{peer:?}");
+                assert!(begun.elapsed() < PATIENCE, "{peer:?}");
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             let refused = Overlay::open(again).await.err();
@@ -183,7 +201,7 @@ fn echoes_tell_round_trip_and_size_and_a_taken_port_is_told() {
             done.send(()).unwrap();
         },
         move |overlay, _| async move {
-            while wait.try_recv().is_err() {
+            while wait.try_recv() == Err(mpsc::TryRecvError::Empty) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             drop(overlay);

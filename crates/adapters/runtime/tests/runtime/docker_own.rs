@@ -24,7 +24,7 @@ use crate::docker::{DockerNode, obstacle, store};
 use crate::dockerd::Dockerd;
 use crate::harness::{Outcome, Test, say};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Adds the tests.
 pub(crate) fn add(tests: &mut Vec<Test>) {
@@ -208,7 +208,7 @@ async fn containers_of_an_instance_share_their_network(node: &DockerNode) {
         std::fs::metadata(path).expect("a namespace").ino()
     };
     assert_eq!(namespace(&netns), namespace(Path::new(&format!("/proc/{pid}/ns/net"))));
-    let ask = "for n in $(seq 100); do nc 127.0.0.1 80 </dev/null && exit 0; sleep 0.1; done; exit 1";
+    let ask = "for n in $(seq 600); do nc 127.0.0.1 80 </dev/null && exit 0; sleep 0.1; done; exit 1";
     let (exit, said) = run(node, &node.script(&client, ask)).await;
     assert_eq!((exit.code, said), (Some(0), vec!["hello".to_owned()]));
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long the engine may take to start or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Where the engine's program is, if it is installed.
 fn program() -> Option<PathBuf> {
@@ -110,6 +110,8 @@ impl Dockerd {
     /// What the engine answers to a plain request, with its head.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
         let mut stream = UnixStream::connect(self.socket()).ok()?;
+        // It may have taken the connection and never answer.
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
         write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;

@@ -29,7 +29,9 @@ impl Subject for Simulation {
 
     fn spec(&self, id: ContainerId, attempt: u32, behaviour: &Behaviour) -> ContainerSpec {
         let labels: &[(&str, String)] = &match behaviour {
-            Behaviour::EndsOnTerm(code) => vec![("exit_code", code.to_string())],
+            Behaviour::EndsOnTerm(code) => {
+                vec![("exit_code", code.to_string()), ("says", "ready".to_owned())]
+            }
             Behaviour::Stubborn => vec![("ignore_signals", "true".to_owned())],
             Behaviour::EndsAfter(time, code) => {
                 vec![("exit_after", format!("{}ms", time.as_millis())), ("exit_code", code.to_string())]
@@ -110,7 +112,7 @@ async fn many() {
             endings.next().await.expect("more");
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), told).await.expect("all endings in time");
+    tokio::time::timeout(Duration::from_secs(300), told).await.expect("all endings in time");
     let ended = runtime.list().await.expect("a list").containers;
     assert!(ended.iter().all(|state| matches!(state.phase, ContainerPhase::Exited(_))));
     say(&format!("  {MANY} simulated containers: started in {:.0} ms", started.as_secs_f64() * 1e3));

@@ -57,6 +57,15 @@ fn say(line: &str) {
     std::io::stdout().write_all(format!("@{line}\n").as_bytes()).unwrap();
 }
 
+/// Notes a write that was said; whether it was one. A last line without its end was not said completely.
+fn note(line: &str, acknowledged: &mut [u64; TASKS as usize]) -> bool {
+    let said = line.strip_prefix('@').and_then(|line| line.strip_suffix('\n')?.split_once(' '));
+    let Some((task, count)) = said else { return false };
+    let task: usize = task.parse().unwrap();
+    acknowledged[task] = acknowledged[task].max(count.parse().unwrap());
+    true
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_when_killed() {
     let rounds = std::env::var("UNIVRS_SOAK_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(50);
@@ -77,7 +86,9 @@ fn nothing_acknowledged_is_lost_when_killed() {
         let mut line = String::new();
         // Some kills hit the start itself, while the log is read back.
         let wait = rand::rng().random_bool(0.8);
-        while wait && !line.contains("@ready") {
+        // The others wait for some writes as well, so that there is something to lose however slow the disk is.
+        let mut writes = if wait { rand::rng().random_range(1..8) } else { 0 };
+        while writes > 0 {
             line.clear();
             if output.read_line(&mut line).unwrap() == 0 {
                 panic!(
@@ -85,18 +96,17 @@ fn nothing_acknowledged_is_lost_when_killed() {
                     std::fs::read_to_string(&errors).unwrap()
                 );
             }
+            if note(&line, &mut acknowledged) {
+                writes -= 1;
+            }
         }
         std::thread::sleep(Duration::from_micros(rand::rng().random_range(0..150_000)));
         child.kill().unwrap();
         child.wait().unwrap();
         let mut rest = String::new();
         output.read_to_string(&mut rest).unwrap();
-        // A last line without its end was not said completely.
-        for line in rest.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-            let said = line.strip_prefix('@').and_then(|line| line.trim_end().split_once(' '));
-            let Some((task, count)) = said else { continue };
-            let task: usize = task.parse().unwrap();
-            acknowledged[task] = acknowledged[task].max(count.parse().unwrap());
+        for line in rest.split_inclusive('\n') {
+            note(line, &mut acknowledged);
         }
         runtime.block_on(async {
             let store = RaftStore::open(options(dir.path())).await.unwrap();

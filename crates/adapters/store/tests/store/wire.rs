@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -12,6 +12,7 @@ use futures::stream::BoxStream;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use univrs_ports::store::{
     ClusterId, Consistency, Error, MemberId, Page, Prefix, RequestId, Revision, StateStore, Txn, WatchError,
@@ -23,8 +24,8 @@ use univrs_store::wire::{
 };
 use univrs_store::{Options, RaftStore, Transport, TransportError};
 
-use crate::cluster::{CLUSTER, three};
-use crate::support::{eventually, key, put, shared, single};
+use crate::cluster::{CLUSTER, steady_three, three};
+use crate::support::{PATIENCE, eventually, host, key, put, shared, single};
 
 /// One node with its store served on a port.
 struct Served {
@@ -47,14 +48,18 @@ async fn served(tune: impl FnOnce(&mut Options)) -> Served {
 }
 
 async fn listen(services: Services) -> (String, CancellationToken) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind((host(), 0)).await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap().to_string(), CancellationToken::new());
     tokio::spawn(serve(listener, services, stop.clone()));
     (address, stop)
 }
 
+fn patient(nodes: Vec<String>) -> RemoteOptions {
+    RemoteOptions { timeout: PATIENCE, ..RemoteOptions::new(nodes) }
+}
+
 async fn remote(address: &str) -> RemoteStore {
-    RemoteStore::connect(RemoteOptions::new(vec![address.to_owned()])).await.unwrap()
+    RemoteStore::connect(patient(vec![address.to_owned()])).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,8 +70,8 @@ async fn conforms_over_the_wire() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conforms_over_the_wire_through_a_follower() {
-    let nodes = three().await;
-    let options = RemoteOptions { to_leader: false, ..RemoteOptions::new(vec![nodes[2].address.clone()]) };
+    let nodes = steady_three().await;
+    let options = RemoteOptions { to_leader: false, ..patient(vec![nodes[2].address.clone()]) };
     conformance::all(Arc::new(RemoteStore::connect(options).await.unwrap())).await;
 }
 
@@ -90,7 +95,7 @@ async fn a_range_larger_than_a_frame_is_one_view() {
 async fn clients_outlive_the_leader() {
     let mut nodes = three().await;
     let addresses: Vec<String> = nodes.iter().map(|node| node.address.clone()).collect();
-    let options = RemoteOptions { cluster: Some(CLUSTER), ..RemoteOptions::new(addresses) };
+    let options = RemoteOptions { cluster: Some(CLUSTER), ..patient(addresses) };
     let remote = RemoteStore::connect(options).await.unwrap();
     let mut watch = remote.watch(&Prefix::new("n/"), Revision(0)).await.unwrap();
     let (written, done) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
@@ -120,7 +125,7 @@ async fn clients_outlive_the_leader() {
     writer.await.unwrap();
     let (count, mut seen, mut last) = (written.load(Ordering::Relaxed), 0, Revision(0));
     while seen < count {
-        let batch = tokio::time::timeout(Duration::from_secs(20), watch.next()).await.unwrap();
+        let batch = tokio::time::timeout(PATIENCE, watch.next()).await.unwrap();
         let batch = batch.unwrap().unwrap();
         assert!(batch.revision > last, "repeated or reordered");
         last = batch.revision;
@@ -148,7 +153,7 @@ async fn a_watcher_that_does_not_read_falls_behind() {
         }
     }
     assert!(matches!(end, Some(WatchError::Compacted { .. })), "{end:?}");
-    assert!((1..30).contains(&batches), "{batches}");
+    assert!(batches < 30, "{batches}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -158,7 +163,13 @@ async fn what_may_have_been_written_says_so() {
         timeout: Duration::from_millis(400),
         ..RemoteOptions::new(vec![node.address.clone()])
     };
-    let remote = RemoteStore::connect(options).await.unwrap();
+    let mut remote = None;
+    eventually("a connection", async || {
+        remote = RemoteStore::connect(options.clone()).await.ok();
+        remote.is_some()
+    })
+    .await;
+    let remote = remote.unwrap();
     node.stop.cancel();
     eventually("the connection is seen to have ended", async || {
         let refused = remote.txn(Txn::put(key("a"), "1")).await;
@@ -171,31 +182,34 @@ async fn what_may_have_been_written_says_so() {
 #[tokio::test]
 async fn strangers_are_told_why() {
     let node = served(|_| {}).await;
-    let wrong =
-        RemoteOptions { cluster: Some(ClusterId(7)), ..RemoteOptions::new(vec![node.address.clone()]) };
+    let wrong = RemoteOptions { cluster: Some(ClusterId(7)), ..patient(vec![node.address.clone()]) };
     let refused = RemoteStore::connect(wrong).await.err().unwrap();
     assert!(matches!(refused, Error::OtherCluster { expected: ClusterId(7), .. }), "{refused}");
 
     // A member asks where only the store is offered.
     let transport = WireTransport::new(Arc::new(TcpDial), None);
-    let refused =
-        transport.call(MemberId(1), &node.address, "x".into(), Duration::from_secs(5)).await.unwrap_err();
+    let refused = transport.call(MemberId(1), &node.address, "x".into(), PATIENCE).await.unwrap_err();
     assert!(matches!(refused, TransportError::Unreachable { .. }), "{refused}");
 
     // Something else answers on the port.
     let web = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = web.local_addr().unwrap().to_string();
     tokio::spawn(async move {
-        let (mut stream, _) = web.accept().await.unwrap();
-        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         // Left open: to close it with a greeting unread would take back what was written.
-        std::future::pending::<()>().await;
+        let mut open = Vec::new();
+        loop {
+            let (mut stream, _) = web.accept().await.unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+            open.push(stream);
+        }
     });
-    let refused = transport.call(MemberId(1), &address, "x".into(), Duration::from_secs(5)).await;
-    let TransportError::Unreachable { source, .. } = refused.unwrap_err() else {
-        panic!("it was not reached")
-    };
-    assert!(source.to_string().contains("not a node of Univrs"), "{source}");
+    // On a machine that stands still for the time of a greeting it is called silent first.
+    eventually("it is told that this is no node", async || {
+        let refused = transport.call(MemberId(1), &address, "x".into(), PATIENCE).await;
+        let TransportError::Unreachable { source, .. } = refused.unwrap_err() else { return false };
+        source.to_string().contains("not a node of Univrs")
+    })
+    .await;
 }
 
 /// Garbage, half frames and frames out of place end their own connection and nothing else.
@@ -226,7 +240,7 @@ async fn hostile_bytes_end_only_their_own_connection() {
         let mut stream = TcpStream::connect(&node.address).await.unwrap();
         stream.write_all(&attack).await.unwrap();
         let mut rest = Vec::new();
-        let ended = tokio::time::timeout(Duration::from_secs(3), stream.read_to_end(&mut rest)).await;
+        let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "still open after {attack:?}");
     }
     // A request that makes no sense is refused, and the connection goes on.
@@ -242,14 +256,22 @@ async fn hostile_bytes_end_only_their_own_connection() {
     remote.txn(Txn::put(key("still"), "works")).await.unwrap();
 }
 
-/// Answers as late as it is asked to.
-struct Slow;
+/// Answers as late as it is asked to, or when it is let.
+struct Slow {
+    gate: Arc<Semaphore>,
+}
+
+/// What is answered when it is let.
+const GATED: u8 = 255;
 
 impl Service for Slow {
     fn call(&self, body: Bytes) -> BoxFuture<'static, Result<Bytes, Refused>> {
-        let pause = Duration::from_millis(u64::from(body[0]) * 10);
+        let gate = Arc::clone(&self.gate);
         async move {
-            tokio::time::sleep(pause).await;
+            match body[0] {
+                GATED => drop(gate.acquire().await),
+                pause => tokio::time::sleep(Duration::from_millis(u64::from(pause) * 10)).await,
+            }
             Ok(body)
         }
         .boxed()
@@ -263,23 +285,24 @@ impl Service for Slow {
 /// Many requests share a connection; a slow one holds up none, and more than are let wait their turn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_answers_hold_up_nobody() {
+    let gate = Arc::new(Semaphore::new(0));
     let limits = Limits { in_flight: 50, ..Limits::default() };
-    let services = Services::new(CLUSTER, MemberId(1), limits).with(Channel::MEMBERS, Arc::new(Slow));
+    let services = Services::new(CLUSTER, MemberId(1), limits)
+        .with(Channel::MEMBERS, Arc::new(Slow { gate: Arc::clone(&gate) }));
     let (address, _stop) = listen(services).await;
     let transport = Arc::new(WireTransport::new(Arc::new(TcpDial), None));
     let ask = |pause: u8| {
         let (transport, address) = (Arc::clone(&transport), address.clone());
         async move {
             let frame = Bytes::from(vec![pause; 3]);
-            let answer =
-                transport.call(MemberId(1), &address, frame.clone(), Duration::from_secs(10)).await.unwrap();
+            let answer = transport.call(MemberId(1), &address, frame.clone(), PATIENCE).await.unwrap();
             assert_eq!(answer, frame);
         }
     };
-    let late = tokio::spawn(ask(100));
-    let begun = Instant::now();
+    let late = tokio::spawn(ask(GATED));
     futures::future::join_all((0..40).map(|_| ask(0))).await;
-    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
     futures::future::join_all((0..200).map(|_| ask(1))).await;
+    assert!(!late.is_finished());
+    gate.add_permits(1);
     late.await.unwrap();
 }

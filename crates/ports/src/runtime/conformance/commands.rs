@@ -100,17 +100,20 @@ pub(super) async fn commands_can_have_a_terminal(subject: &dyn Subject) {
     let mut lines = BufReader::new(session.stdout).lines();
     for (columns, rows) in [(80_u16, 24_u16), (132, 50)] {
         resize.send((columns, rows)).await.expect("it takes the size");
-        // The command reads the size at some moment after it was set.
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        session.stdin.write_all(b"\n").await.expect("it reads");
         let wanted = format!("{rows} {columns}");
         let found = tokio::time::timeout(PATIENCE, async {
-            while let Some(line) = lines.next_line().await.expect("its output") {
-                if line.trim() == wanted {
-                    return true;
+            loop {
+                // The command reads the size at some moment after it was set: asked until it does.
+                session.stdin.write_all(b"\n").await.expect("it reads");
+                let pause = Duration::from_millis(100);
+                while let Ok(line) = tokio::time::timeout(pause, lines.next_line()).await {
+                    match line.expect("its output") {
+                        Some(line) if line.trim() == wanted => return true,
+                        Some(_) => {}
+                        None => return false,
+                    }
                 }
             }
-            false
         });
         assert!(found.await.expect("an answer in time"), "the size must become {wanted}");
     }

@@ -37,12 +37,14 @@ pub(super) async fn logs_are_kept_in_order(subject: &dyn Subject) {
     let runtime = subject.runtime();
     let exit = ended(&*runtime, &id).await;
     let lines = read(&*runtime, &id, LogQuery::default()).await;
-    assert_eq!(texts(&lines), ["one", "two", "", "  four, with spaces  "]);
-    let streams: Vec<LogStream> = lines.iter().map(|(_, stream, _)| *stream).collect();
-    let (out, err) = (LogStream::Stdout, LogStream::Stderr);
-    assert_eq!(streams, [out, err, out, out]);
+    // The two outputs are separate pipes: what comes on both while nobody reads has no order between them.
+    let of =
+        |wanted| lines.iter().filter(move |(_, stream, _)| *stream == wanted).cloned().collect::<Vec<_>>();
+    assert_eq!(texts(&of(LogStream::Stdout)), ["one", "", "  four, with spaces  "]);
+    assert_eq!(texts(&of(LogStream::Stderr)), ["two"]);
     assert!(lines.windows(2).all(|pair| pair[0].0 <= pair[1].0));
-    let leeway = jiff::SignedDuration::from_millis(100);
+    // A line has the time at which it was read, and on a busy machine that is late.
+    let leeway = jiff::SignedDuration::from_secs(60);
     assert!(lines.iter().all(|(at, _, _)| *at + leeway >= state.started_at && *at <= exit.at + leeway));
     close(&*runtime, &id.instance).await;
 }
@@ -58,7 +60,9 @@ pub(super) async fn logs_can_be_cut(subject: &dyn Subject) {
     assert_eq!(texts(&read(&*runtime, &id, tail(0)).await), Vec::<&str>::new());
     assert_eq!(read(&*runtime, &id, tail(100)).await, all);
     let since = LogQuery { since: Some(all[3].0), ..LogQuery::default() };
-    assert_eq!(texts(&read(&*runtime, &id, since).await), ["d", "e"]);
+    // Lines that were read together have one time.
+    let later: Vec<_> = all.iter().filter(|(at, _, _)| *at >= all[3].0).cloned().collect();
+    assert_eq!(read(&*runtime, &id, since).await, later);
     let both = LogQuery { tail: Some(1), ..since };
     assert_eq!(texts(&read(&*runtime, &id, both).await), ["e"]);
     close(&*runtime, &id.instance).await;

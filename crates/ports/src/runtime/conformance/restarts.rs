@@ -5,12 +5,12 @@ use std::time::Duration;
 use futures::StreamExt as _;
 
 use super::super::{ContainerPhase, LogQuery};
-use super::{Behaviour, GENEROUS, PATIENCE, Subject, close, container, ended, sandbox, started};
+use super::{Behaviour, GENEROUS, PATIENCE, Subject, close, container, ended, heeds, sandbox, started};
 
 /// A running container is still the same one, and can be stopped as before.
 pub(super) async fn running_containers_survive_a_restart(subject: &dyn Subject) {
     let (id, before) = started(subject, &Behaviour::EndsOnTerm(9)).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    heeds(&*subject.runtime(), &id).await;
     let runtime = subject.restart().await;
     let listed = runtime.list().await.expect("a list");
     assert!(listed.sandboxes.contains(&id.instance));
@@ -47,9 +47,12 @@ pub(super) async fn exits_are_known_after_a_restart(subject: &dyn Subject) {
 
 /// Endings of containers that an earlier daemon started are hinted at too.
 pub(super) async fn endings_after_a_restart_are_hinted_at(subject: &dyn Subject) {
-    let (id, _) = started(subject, &Behaviour::EndsAfter(Duration::from_millis(800), 0)).await;
+    let (id, _) = started(subject, &Behaviour::EndsOnTerm(0)).await;
+    heeds(&*subject.runtime(), &id).await;
     let runtime = subject.restart().await;
+    // It ends while somebody listens, however long the restart took.
     let mut endings = runtime.endings();
+    runtime.signal(&id, "SIGTERM").await.expect("it is sent");
     let hinted = tokio::time::timeout(PATIENCE, async {
         while endings.next().await.is_some_and(|hint| hint != id) {}
     });

@@ -29,7 +29,7 @@ use crate::harness::{Nowhere, token};
 use crate::mortal::Mortal;
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A template that is backed up, and whose credentials are replaced, by themselves: at a year's turn, and after 300 days.
 const SAVED: &str = r#"

@@ -30,7 +30,7 @@ use univrs_watch::statement::Statement;
 
 use crate::harness::Nowhere;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Takes notices, unless it was told what to answer first.

@@ -27,7 +27,7 @@ pub(crate) const DELETED: [&str; 2] = ["h/0", "h/1"];
 /// How long a client waits for an answer.
 const ANSWER: Duration = Duration::from_secs(2);
 /// How long it looks for one who answers at all, once all is whole.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A range as it was read.
 pub(crate) struct View {

@@ -87,12 +87,7 @@ pub(crate) struct Storm {
 impl Storm {
     /// Raises the voters.
     pub(crate) fn gather(seed: u64, plant: Plant, faults: &[Fault]) -> Self {
-        let host = format!(
-            "127.{}.{}.{}",
-            rand::random_range(1..255),
-            rand::random::<u8>(),
-            rand::random_range(1..255)
-        );
+        let host = crate::support::host();
         let mut voters: Vec<Voter> = Vec::new();
         for id in (1..=MEMBERS).rev() {
             let others: Vec<_> = voters.iter().map(|voter| (voter.id, voter.address.clone())).collect();
@@ -153,16 +148,15 @@ impl Storm {
             Fault::Paused => self.voters[at].signal(Signal::SIGSTOP),
             Fault::Killed => self.voters[at].kill(),
             Fault::PowerCut => {
-                let before = self.lengths();
+                // Only where no file of the log goes away meanwhile.
+                let before = if self.plant == Plant::LostTail { self.lengths() } else { Vec::new() };
                 if self.plant == Plant::LostTail {
                     // What is written from here on is acknowledged and will be missing.
                     self.calm(100..300);
                 }
                 self.voters.iter_mut().for_each(Voter::kill);
-                if self.plant == Plant::LostTail {
-                    for (path, length) in before {
-                        std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length).unwrap();
-                    }
+                for (path, length) in before {
+                    std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length).unwrap();
                 }
             }
         }

@@ -229,7 +229,8 @@ async fn take_in(store: &RaftStore, others: &[(u64, String)]) {
     }
     let all = || (1..=MEMBERS).map(MemberId).collect();
     while let Err(error) = store.set_voters(all()).await {
-        let expected = matches!(error, Error::NotCaughtUp { .. }) || error.is_retryable();
+        let expected =
+            matches!(error, Error::NotCaughtUp { .. } | Error::Membership { .. }) || error.is_retryable();
         assert!(expected, "{error}");
         let members = store.members().await.unwrap();
         if members.iter().filter(|member| member.role == Role::Voter).count() as u64 == MEMBERS {
