@@ -12,13 +12,13 @@ use crate::state::{Lab, directory};
 use crate::{keep, namespace, nodes, probe, remove, state, tool, wires};
 
 /// How long one node may take to become ready.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(150);
 /// What each further node may take besides, since all of them share this machine.
 const PATIENCE_PER_NODE: Duration = Duration::from_secs(2);
 /// How often the cluster is looked at.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a look may take.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(5);
 /// How much of the machine's memory nodes give to containers, in percent; the daemons need some.
 const MEMORY_PERCENT: u64 = 80;
 

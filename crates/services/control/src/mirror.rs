@@ -17,6 +17,8 @@ use crate::state::{State, Touched};
 const PAGE: usize = 4096;
 /// Pause before watching again after the store failed.
 const RETRY: Duration = Duration::from_millis(200);
+/// How long a reader waits for its own write at most; far longer than a busy machine takes to show it.
+const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// A reader of the picture.
 #[derive(Clone)]
@@ -77,7 +79,7 @@ impl Mirror {
     pub async fn at_least(&self, revision: Revision) -> State {
         let mut receiver = self.state.clone();
         let wait = receiver.wait_for(|state| state.revision >= revision);
-        match tokio::time::timeout(Duration::from_secs(2), wait).await {
+        match tokio::time::timeout(CATCH_UP, wait).await {
             Ok(Ok(state)) => state.clone(),
             Ok(Err(_)) | Err(_) => self.state(),
         }

@@ -77,7 +77,7 @@ async fn a_socket_ends_with_its_token() {
     let revoked = daemon.send(daemon.request(Method::DELETE, &format!("/api/tokens/{id}"))).await;
     assert_eq!(revoked.status, StatusCode::OK);
     let mut rest = Vec::new();
-    let ended = tokio::time::timeout(std::time::Duration::from_secs(10), socket.read_to_end(&mut rest)).await;
+    let ended = tokio::time::timeout(crate::harness::PATIENCE, socket.read_to_end(&mut rest)).await;
     assert!(ended.is_ok(), "the socket outlived its token");
 }
 

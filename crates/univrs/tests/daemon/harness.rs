@@ -1,7 +1,6 @@
 //! A daemon of its own for each test, on a free port and a directory that goes with it.
 
 use std::fs::OpenOptions;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,8 +9,10 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub(crate) use crate::ports::free_port;
+
 /// How long anything may take, beside all other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running daemon.
 pub(crate) struct Daemon {
@@ -62,10 +63,6 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) etag: Option<String>,
     pub(crate) body: Value,
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 pub(crate) fn univrs() -> Command {
@@ -134,6 +131,24 @@ impl Daemon {
             self.get("/api/nodes").await.body["items"][0]["state"] == "ready"
         })
         .await;
+    }
+
+    /// Looks until what is seen is such, and answers it.
+    pub(crate) async fn until_seen<T: std::fmt::Debug>(
+        &self,
+        what: &str,
+        look: impl AsyncFn() -> T,
+        test: impl Fn(&T) -> bool,
+    ) -> T {
+        let begun = Instant::now();
+        loop {
+            let seen = look().await;
+            if test(&seen) {
+                return seen;
+            }
+            assert!(begun.elapsed() < PATIENCE, "waited too long until {what}; last seen: {seen:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits until `test` holds.

@@ -18,6 +18,8 @@ mod life;
 mod mcp;
 mod operations;
 mod plans;
+#[path = "../cluster/ports.rs"]
+mod ports;
 mod preempting;
 mod resources;
 mod secrets;

@@ -1,7 +1,5 @@
 //! AI operators against the real binary: over HTTP and over standard input and output, in both revisions.
 
-use std::time::Instant;
-
 use reqwest::{Method, StatusCode};
 use rmcp::model::{
     CallToolRequestParams, GetPromptRequestParams, ProtocolVersion, ReadResourceRequestParams,
@@ -123,14 +121,14 @@ async fn an_operator_changes_things_in_two_steps_and_a_person_approves_what_dest
     let plan = operator.call("workload_deploy", web.clone()).await.unwrap();
     assert_eq!((&plan["status"], &plan["changes"][0]["action"]), (&json!("ready"), &json!("create")));
     assert_eq!(daemon.get("/api/workloads/web").await.status, StatusCode::NOT_FOUND);
-    let applied = operator.apply(&plan, 20).await.unwrap();
+    let applied = operator.apply(&plan, 300).await.unwrap();
     assert_eq!((&applied["status"], &applied["settled"]), (&json!("applied"), &json!(true)), "{applied}");
     let same = operator.call("workload_deploy", web).await.unwrap();
     assert_eq!(same["status"], "empty");
 
     let plan = operator.call("workload_update", json!({"name": "web", "image": "web:2"})).await.unwrap();
     let over_http = &mut Operator::over_http(&daemon, "operate", ClientLifecycleMode::Initialize).await;
-    operator.apply(&plan, 20).await.unwrap();
+    operator.apply(&plan, 300).await.unwrap();
     let replayed = over_http.apply(&plan, 0).await.unwrap_err();
     assert!(replayed.starts_with("plan_used"), "{replayed}");
 
@@ -157,7 +155,7 @@ async fn an_operator_changes_things_in_two_steps_and_a_person_approves_what_dest
     );
     let (code, text) = univrs(&["plan", "approve", id]);
     assert!(code == Some(0) && text.contains("removes workload web"), "{text}");
-    let applied = operator.apply(&plan, 20).await.unwrap();
+    let applied = operator.apply(&plan, 300).await.unwrap();
     assert_eq!(applied["settled"], true, "{applied}");
     assert_eq!(daemon.get("/api/workloads/web").await.status, StatusCode::NOT_FOUND);
     let (code, text) = univrs(&["plan", "get", id]);
@@ -279,11 +277,11 @@ async fn foreign_sites_huge_and_many_requests() {
 
     let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
         "params": {"name": "workload_list", "arguments": {}}});
-    let begun = Instant::now();
-    let calls = (0..1000).map(|_| daemon.send(post(call.to_string())));
-    let answers = futures::future::join_all(calls).await;
+    // As many at once as a process may surely have connections.
+    let calls = futures::stream::iter((0..1000).map(|_| daemon.send(post(call.to_string()))));
+    let answers: Vec<_> = futures::StreamExt::collect(futures::StreamExt::buffer_unordered(calls, 200)).await;
     let well = answers.iter().filter(|answer| answer.body["result"]["structuredContent"]["items"].is_array());
-    assert_eq!(well.count(), 1000, "after {:?}", begun.elapsed());
+    assert_eq!(well.count(), 1000);
     // Last, because the connection ends with it.
     assert_eq!(daemon.send(post("x".repeat(2 << 20))).await.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
