@@ -199,9 +199,7 @@ impl Cluster {
 
     /// A join token from the command line, as scripts get it.
     pub(crate) fn token(&self, flags: &[&str]) -> String {
-        let made = self.cli(0, &[&["join-token", "create"], flags].concat());
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+        String::from_utf8(self.cli_done(&[&["join-token", "create"], flags].concat())).unwrap().trim().to_owned()
     }
 
     /// Lets another node in with a token of its own, and waits until it is ready.
@@ -238,6 +236,20 @@ impl Cluster {
     pub(crate) fn cli(&self, node: usize, arguments: &[&str]) -> Output {
         let server = format!("http://127.0.0.1:{}", self.nodes[node].api);
         univrs().args(["--server", &server, "-y"]).args(arguments).output().unwrap()
+    }
+
+    /// What a command says that the first node does; again while nobody leads.
+    pub(crate) fn cli_done(&self, arguments: &[&str]) -> Vec<u8> {
+        let begun = Instant::now();
+        loop {
+            let done = self.cli(0, arguments);
+            if done.status.success() {
+                return done.stdout;
+            }
+            let said = String::from_utf8_lossy(&done.stderr);
+            assert!(said.contains("unavailable") && begun.elapsed() < PATIENCE, "{arguments:?}: {said}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     pub(crate) async fn until_ready(&self, node: usize) {

@@ -154,13 +154,11 @@ async fn any_node_answers_what_only_validators_can() {
     let business = cluster.join("two", &["--role", "business"]).await;
     let slim = cluster.join("three", &["--role", "slim"]).await;
     // One that holds the state, but no key, hands on what has to be sealed.
-    let secret = Some(json!({"value": "CANARY-79"}));
-    let (status, answer) = cluster.send(business, Method::PUT, "/api/secrets/db", secret).await;
-    assert_eq!(status, 201, "{answer}");
+    cluster.taken(business, Method::PUT, "/api/secrets/db", &json!({"value": "CANARY-79"})).await;
     assert!(!cluster.nodes[business].log().contains("CANARY-79"));
     // One that only runs workloads answers for who has a token, and for nobody else.
-    let made = cluster.cli(0, &["token", "create", "ops", "--grant", "operate", "-o", "json"]);
-    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    let made = cluster.cli_done(&["token", "create", "ops", "--grant", "operate", "-o", "json"]);
+    let made: serde_json::Value = serde_json::from_slice(&made).unwrap();
     let token = made["token"].as_str().unwrap();
     let web = json!({"name": "web", "image": "web:1", "secrets": [{"name": "db", "env": "DB"}]});
     assert_eq!(cluster.send(slim, Method::POST, "/api/workloads", Some(web.clone())).await.0, 403);

@@ -99,15 +99,21 @@ async fn a_resource_is_bounded_measured_and_gone() {
         let lines = statement["lines"].as_array().unwrap().clone();
         lines.into_iter().map(|line| (line["meter"].as_str().unwrap().to_owned(), line)).collect::<Vec<_>>()
     };
-    // Told once a minute; what lives for less than two looks was never measured.
-    daemon
-        .until("what it has and uses is in the statement", async || {
-            let meters = meters().await;
-            ["cpu_limit", "memory_limit", "memory_used", "storage_used"]
-                .iter()
-                .all(|wanted| meters.iter().any(|(meter, _)| meter == wanted))
-        })
-        .await;
+    // What it used is known from two looks of one process, and that it looked is seen by the alert.
+    let full = async |wanted: bool| {
+        let what = format!("its volume is said to be full: {wanted}");
+        let said = async || {
+            let alerts = daemon.get("/api/alerts").await.body;
+            let mut alerts = alerts["items"].as_array().unwrap().iter();
+            alerts.any(|alert| alert["rule"] == "storage_full" && alert["state"] == "firing") == wanted
+        };
+        daemon.until(&what, said).await;
+    };
+    full(true).await;
+    exec(&daemon, ": > /data/fill");
+    full(false).await;
+    exec(&daemon, "cat /dev/zero > /data/fill");
+    full(true).await;
 
     let answer = daemon.send(daemon.request(Method::DELETE, "/api/resources/box")).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
