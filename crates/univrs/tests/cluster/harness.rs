@@ -199,7 +199,10 @@ impl Cluster {
 
     /// A join token from the command line, as scripts get it.
     pub(crate) fn token(&self, flags: &[&str]) -> String {
-        String::from_utf8(self.cli_done(&[&["join-token", "create"], flags].concat())).unwrap().trim().to_owned()
+        String::from_utf8(self.cli_done(&[&["join-token", "create"], flags].concat()))
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 
     /// Lets another node in with a token of its own, and waits until it is ready.

@@ -71,8 +71,7 @@ async fn a_machine_joins_by_the_address_of_a_peer_and_all_see_each_other() {
     // Told in whichever order it is found out.
     let (mut unlinked, mut silent) = (false, false);
     feed.until(|told| {
-        unlinked |=
-            told["type"] == "link_gone" && told["data"]["from"] == *own && told["data"]["to"] == dead;
+        unlinked |= told["type"] == "link_gone" && told["data"]["from"] == *own && told["data"]["to"] == dead;
         silent |=
             told["type"] == "peer" && told["data"]["node"] == dead && told["data"]["standing"] != "live";
         unlinked && silent

@@ -17,7 +17,10 @@ pub(crate) fn free_port() -> u16 {
     let locks = std::env::temp_dir().join("univrs-test-ports");
     std::fs::create_dir_all(&locks).unwrap();
     // Processes of tests that run side by side rarely meet.
-    let first = given.last().map_or_else(|| std::process::id() % u32::from(RANGE.end - RANGE.start), |last| u32::from(last.0 - RANGE.start) + 1);
+    let first = given.last().map_or_else(
+        || std::process::id() % u32::from(RANGE.end - RANGE.start),
+        |last| u32::from(last.0 - RANGE.start) + 1,
+    );
     let count = u32::from(RANGE.end - RANGE.start);
     for number in (first..first + count).map(|number| number % count) {
         let port = RANGE.start + u16::try_from(number).unwrap();

@@ -150,8 +150,7 @@ async fn a_canary_is_found_in_its_container_only() {
     daemon.send(daemon.request(Method::DELETE, "/api/workloads/box")).await;
     daemon
         .until("nothing is left of it", async || {
-            daemon.get("/api/workloads/box").await.status == StatusCode::NOT_FOUND
-                && kept().unwrap() == 0
+            daemon.get("/api/workloads/box").await.status == StatusCode::NOT_FOUND && kept().unwrap() == 0
         })
         .await;
     daemon.stop();

@@ -32,8 +32,7 @@ async fn a_higher_priority_takes_room_and_the_lower_waits() {
     let waits =
         |one: &&Value| one["phase"] == "pending" && one["message"].as_str().unwrap().contains("short of cpu");
     let look = async || daemon.get("/api/workloads/a-batch/instances").await.body;
-    let wait =
-        |instances: &Value| instances["items"].as_array().unwrap().iter().filter(waits).count() == 2;
+    let wait = |instances: &Value| instances["items"].as_array().unwrap().iter().filter(waits).count() == 2;
     daemon.until_seen("the batch waits for two", look, wait).await;
     daemon
         .until("the others serve", async || {

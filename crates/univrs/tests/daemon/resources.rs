@@ -409,7 +409,8 @@ async fn a_real_database_lives_in_docker_and_goes_without_a_trace() {
     // Killed from outside, and what holds its network as well.
     for container in ["univrs.default.db.0.postgres", "univrs.default.db.0"] {
         // Zero while it is being started, which would mean this very process.
-        let look = async || docked.docker(&["inspect", "-f", "{{.State.Pid}}", container]).parse().unwrap_or(0);
+        let look =
+            async || docked.docker(&["inspect", "-f", "{{.State.Pid}}", container]).parse().unwrap_or(0);
         let pid = daemon.until_seen("it runs", look, |pid: &i32| *pid > 1).await;
         let pid = nix::unistd::Pid::from_raw(pid);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();

@@ -123,7 +123,11 @@ impl Lab {
                 return false;
             };
             let status = reply.status().as_u16();
-            assert!(matches!(status, 200..=299 | 409) || status >= 500, "{path}: {status} {:?}", reply.text().await);
+            assert!(
+                matches!(status, 200..=299 | 409) || status >= 500,
+                "{path}: {status} {:?}",
+                reply.text().await
+            );
             status < 500
         };
         self.until(30, &format!("{} is made", body["name"]), taken).await;

@@ -10,11 +10,13 @@ async fn spread(lab: &Lab) {
     lab.make("/api/workloads", &body).await;
     let clouds = async || {
         let running = lab.running("web").await;
-        let mut clouds: Vec<_> = running.iter().map(|one| one["cloud"].as_str().unwrap().to_owned()).collect();
+        let mut clouds: Vec<_> =
+            running.iter().map(|one| one["cloud"].as_str().unwrap().to_owned()).collect();
         clouds.sort();
         clouds
     };
-    lab.until_seen("three replicas run, each in a cloud", clouds, |seen| *seen == ["aws", "azure", "gcp"]).await;
+    lab.until_seen("three replicas run, each in a cloud", clouds, |seen| *seen == ["aws", "azure", "gcp"])
+        .await;
 }
 
 #[tokio::test]

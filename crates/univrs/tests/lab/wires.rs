@@ -29,7 +29,9 @@ async fn regions_are_apart_and_lines_are_cut_and_mended() {
     // Never sooner than the distance lets; on a busy machine not always as soon.
     let far = async || handshake(&lab, "n1", n2);
     let far = lab
-        .until_seen("the far one answers", far, |took| took.is_some_and(|took| took < Duration::from_millis(200)))
+        .until_seen("the far one answers", far, |took| {
+            took.is_some_and(|took| took < Duration::from_millis(200))
+        })
         .await;
     assert!(far.unwrap() >= Duration::from_millis(64), "{far:?}");
     let near = async || handshake(&lab, "n1", n3);
