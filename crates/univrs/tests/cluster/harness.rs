@@ -250,7 +250,7 @@ impl Cluster {
                 return done.stdout;
             }
             let said = String::from_utf8_lossy(&done.stderr);
-            assert!(said.contains("unavailable") && begun.elapsed() < PATIENCE, "{arguments:?}: {said}");
+            assert!(said.contains("the store") && begun.elapsed() < PATIENCE, "{arguments:?}: {said}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -106,8 +106,17 @@ impl Lab {
         let path = self.around.path().join("image.tar");
         archive::write(&path);
         let arguments = ["--server", "http://127.0.0.1:8080", "image", "import", path.to_str().unwrap()];
-        let output = self.on(node, env!("CARGO_BIN_EXE_univrs"), &arguments);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let begun = Instant::now();
+        loop {
+            let output = self.on(node, env!("CARGO_BIN_EXE_univrs"), &arguments);
+            if output.status.success() {
+                return;
+            }
+            // While nobody leads, which is told to the audit log first.
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains("the store") && begun.elapsed().as_secs() < PATIENCE, "{said}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// The body of a successful reply.
