@@ -11,23 +11,21 @@ use univrs_ports::store::{Consistency, Error, Key, LeaseId, StateStore};
 /// As often as agents say that they are alive.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Runs until the node has registered anew, or the sign of life is gone.
-pub(super) async fn hold(store: Arc<dyn StateStore>, node: NodeId) {
-    let Ok(at) = Key::new(keys::node_alive(&node)) else { return };
-    let mut held: Option<LeaseId> = None;
+/// The lease that the sign of life hangs on now, if there is one.
+pub(super) async fn lease(store: &dyn StateStore, node: &NodeId) -> Result<Option<LeaseId>, Error> {
+    let alive = store.get(&Key::new(keys::node_alive(node))?, Consistency::LOCAL).await?;
+    Ok(alive.and_then(|alive| alive.lease))
+}
+
+/// Keeps the last run's lease until the node has registered anew, which is with another one, or it is gone.
+pub(super) async fn hold(store: Arc<dyn StateStore>, node: NodeId, last: LeaseId) {
     loop {
-        match store.get(&at, Consistency::LOCAL).await {
-            Ok(Some(alive)) => match (alive.lease, held) {
-                (None, _) => return,
-                (Some(lease), Some(held)) if lease != held => return,
-                (Some(lease), _) => held = Some(lease),
-            },
-            Ok(None) => return,
+        match lease(&*store, &node).await {
+            Ok(now) if now != Some(last) => return,
+            Ok(_) => {}
             Err(error) => tracing::debug!(%error, "cannot see the sign of life of the last run"),
         }
-        if let Some(lease) = held
-            && let Err(Error::LeaseNotFound { .. }) = store.lease_keep_alive(lease).await
-        {
+        if let Err(Error::LeaseNotFound { .. }) = store.lease_keep_alive(last).await {
             return;
         }
         tokio::time::sleep(EVERY).await;

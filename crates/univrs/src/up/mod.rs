@@ -91,8 +91,10 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    let holding = alive::hold(Arc::clone(&store), identity.node.clone());
-    tasks.spawn(shutdown.clone().run_until_cancelled_owned(holding));
+    if let Ok(Some(last)) = alive::lease(&*store, &identity.node).await {
+        let holding = alive::hold(Arc::clone(&store), identity.node.clone(), last);
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(holding));
+    }
     let sealer = sealing::open(&dir, &identity, &standing, &*store).await?;
     let inbox = Inbox::default();
     let operations = Inbox::default();
