@@ -10,6 +10,8 @@ use univrs_ports::store::{Consistency, Error, Key, LeaseId, StateStore};
 
 /// As often as agents say that they are alive.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often it is kept at most: a start that takes longer does not come to its end.
+const MOST: usize = 90;
 
 /// The lease that the sign of life hangs on now, if there is one.
 pub(super) async fn lease(store: &dyn StateStore, node: &NodeId) -> Result<Option<LeaseId>, Error> {
@@ -19,7 +21,7 @@ pub(super) async fn lease(store: &dyn StateStore, node: &NodeId) -> Result<Optio
 
 /// Keeps the last run's lease until the node has registered anew, which is with another one, or it is gone.
 pub(super) async fn hold(store: Arc<dyn StateStore>, node: NodeId, last: LeaseId) {
-    loop {
+    for _ in 0..MOST {
         match lease(&*store, &node).await {
             Ok(now) if now != Some(last) => return,
             Ok(_) => {}
