@@ -41,7 +41,7 @@ pub(super) async fn found(
             roles: standing.roles.clone(),
             location: node::location(args),
             public_key: hex::encode(key.public()),
-            address,
+            address: address.clone(),
             block: identity.range.clone(),
             joined_at: now,
             removed_at: None,
