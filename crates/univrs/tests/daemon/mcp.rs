@@ -9,7 +9,7 @@ use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
 use rmcp::{ClientLifecycleMode, serve_client_with_lifecycle};
 use serde_json::{Value, json};
 
-use crate::harness::Daemon;
+use crate::harness::{Daemon, PATIENCE};
 
 /// The newest revision, and the one with a handshake.
 fn revisions() -> [ClientLifecycleMode; 2] {
@@ -48,8 +48,24 @@ impl Operator {
     }
 
     /// Calls a tool: its structured content, or the text of its refusal.
+    /// It is called again while the store cannot be used, which a machine that stood still causes.
     pub(crate) async fn call(&mut self, tool: &'static str, arguments: Value) -> Result<Value, String> {
         self.calls += 1;
+        let begun = std::time::Instant::now();
+        let mut lost = false;
+        loop {
+            match self.attempt(tool, arguments.clone()).await {
+                Err(refusal) if refusal.starts_with("unavailable") && begun.elapsed() < PATIENCE => {
+                    lost = true
+                }
+                // The attempt whose answer was lost did it.
+                Err(refusal) if lost && refusal.starts_with("plan_used") => return Ok(Value::Null),
+                said => return said,
+            }
+        }
+    }
+
+    async fn attempt(&mut self, tool: &'static str, arguments: Value) -> Result<Value, String> {
         let mut request = CallToolRequestParams::new(tool);
         request.arguments = arguments.as_object().cloned();
         let result = self.client.call_tool(request).await.map_err(|error| error.to_string())?;
