@@ -43,3 +43,23 @@ export async function visit(browser: Browser, home: string, { width = 1440, heig
   page.setDefaultTimeout(60_000);
   return { page, context, faults, expected };
 }
+
+/** Types `g` and a letter until the view is there: on a busy machine the two may come too far apart to be one. */
+export async function go(page: Page, letter: string, title: string): Promise<void> {
+  const heading = page.getByRole("heading", { level: 1, name: title, exact: true });
+  for (let tries = 1; ; tries += 1) {
+    await page.keyboard.press("g");
+    await page.keyboard.press(letter);
+    const there = await heading.waitFor({ timeout: 5_000 }).then(() => true, () => false);
+    if (there) return;
+    if (tries === 20) throw new Error(`g and ${letter} do not lead to ${title}`);
+  }
+}
+
+/** Opens the palette and types; answers when `found` is offered. */
+export async function seek(page: Page, text: string, found: string): Promise<void> {
+  await page.keyboard.press("Control+K");
+  await page.waitForFunction(() => document.activeElement?.getAttribute("role") === "combobox");
+  await page.keyboard.type(text);
+  await page.getByRole("dialog").getByRole("option", { name: found }).first().waitFor();
+}

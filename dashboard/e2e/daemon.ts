@@ -8,15 +8,27 @@ import { join, resolve } from "node:path";
 
 const binary = resolve(process.env.UNIVRS_BIN ?? "../target/debug/univrs");
 
+/** A port below those that the kernel gives to whoever asks for any, so that nobody gets it while its server is down. */
 export function freePort(): Promise<number> {
-  return new Promise((found, failed) => {
+  const port = 20_000 + Math.floor(Math.random() * 12_000);
+  return new Promise((found) => {
     const server = createServer();
-    server.on("error", failed);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => (address && typeof address === "object" ? found(address.port) : failed(new Error("no port"))));
-    });
+    server.on("error", () => found(freePort()));
+    server.listen(port, "127.0.0.1", () => server.close(() => found(port)));
   });
+}
+
+/** Longer than anything takes on a busy machine, in milliseconds. */
+const PATIENCE = 180_000;
+
+/** Waits until `test` holds; answers whether it did. */
+export async function until(test: () => Promise<boolean>): Promise<boolean> {
+  const end = Date.now() + PATIENCE;
+  for (;;) {
+    if (await test()) return true;
+    if (Date.now() > end) return false;
+    await new Promise((later) => setTimeout(later, 50));
+  }
 }
 
 export class Daemon {
@@ -50,11 +62,9 @@ export class Daemon {
     const child = spawn(binary, ["up", "--data-dir", this.dir, "--api", address, "--runtime", "simulated", ...place, ...this.more], { stdio: ["ignore", "pipe", "pipe"] });
     this.child = child;
     for (const stream of [child.stdout, child.stderr]) stream?.on("data", (part: Buffer) => (this.log += part.toString()));
-    for (let tries = 0; tries < 300; tries += 1) {
-      if (await fetch(`http://${address}/readyz`).then((reply) => reply.ok, () => false)) return;
-      if (child.exitCode !== null) break;
-      await new Promise((later) => setTimeout(later, 50));
-    }
+    const ready = () => fetch(`http://${address}/readyz`).then((reply) => reply.ok, () => false);
+    await until(async () => child.exitCode !== null || (await ready()));
+    if (await ready()) return;
     throw new Error(`the daemon did not become ready:\n${this.log}`);
   }
 
@@ -90,11 +100,10 @@ export class Daemon {
   }
 
   async settled(name: string, ready: number): Promise<void> {
-    for (let tries = 0; tries < 200; tries += 1) {
+    const there = await until(async () => {
       const workload = await this.call<{ status: string; ready: number }>("GET", `/api/workloads/${name}`);
-      if (workload.ready === ready && workload.status === "running") return;
-      await new Promise((later) => setTimeout(later, 100));
-    }
-    throw new Error(`${name} did not get ${ready} ready instances`);
+      return workload.ready === ready && workload.status === "running";
+    });
+    if (!there) throw new Error(`${name} did not get ${ready} ready instances`);
   }
 }

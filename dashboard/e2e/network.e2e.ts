@@ -59,8 +59,12 @@ async function played(page: Page): Promise<void> {
 }
 
 /** Lets the played network socket say something. */
-const says = (page: Page, type: string, data: unknown) =>
-  page.evaluate(
+async function says(page: Page, type: string, data: unknown): Promise<void> {
+  await page.waitForFunction(() => {
+    const sockets = (window as unknown as { sockets?: { url: string; revision: number }[] }).sockets ?? [];
+    return (sockets.filter((socket) => socket.url.includes("/ws/network")).at(-1)?.revision ?? 0) > 0;
+  });
+  await page.evaluate(
     ([type, data]) => {
       type Played = { url: string; say: (type: string, data: unknown) => void; revision: number };
       const open = (window as unknown as { sockets: Played[] }).sockets.filter((socket) => socket.url.includes("/ws/network")).at(-1);
@@ -68,6 +72,7 @@ const says = (page: Page, type: string, data: unknown) =>
     },
     [type, data] as const,
   );
+}
 
 it("without the socket there is the graph and nothing that does not work", async () => {
   const { page, context, faults } = await visit(browser, daemon.url);
@@ -120,7 +125,7 @@ it("gossip is filtered, held still and looked into; texts of strangers are only 
   await says(page, "message", { topic: "version", author: "nd_three", at, body: { version: "<img src=x onerror=alert(1)>\u202e" } });
   const rows = page.getByRole("region", { name: "Gossip messages" }).getByRole("row");
   await page.getByText("<img src=x onerror=alert(1)>⟨202E⟩").first().waitFor();
-  expect(await rows.count()).toBe(3);
+  await expect.poll(() => rows.count(), { timeout: 60_000 }).toBe(3);
   await page.getByRole("button", { name: "Pause" }).click();
   await says(page, "message", { topic: "announce", author: "nd_two", at, body: { roles: ["business"] } });
   await page.getByText("Held still; 1 new message since.").waitFor();

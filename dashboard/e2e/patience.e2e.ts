@@ -31,7 +31,7 @@ it("an API that has enough for now (429) is asked again; one that is slow shows 
   });
   await page.goto(`${daemon.url}/secrets`);
   await page.getByText("No secrets yet").waitFor({ timeout: 60_000 });
-  expect(refused).toBe(3);
+  expect(refused).toBeGreaterThanOrEqual(3);
   // A write that is refused so is not repeated by itself: the person does that.
   let writes = 0;
   await page.route("**/api/workloads/web/scale?*", (route) => {

@@ -6,11 +6,11 @@ import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 
-import { launch, visit, type Visit } from "./browser";
-import { Daemon } from "./daemon";
+import { go, launch, seek, visit, type Visit } from "./browser";
+import { Daemon, until } from "./daemon";
 
 const templates = fileURLToPath(new URL("./templates", import.meta.url));
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 180_000 };
 
 let daemon: Daemon;
 let browser: Browser;
@@ -28,7 +28,6 @@ afterAll(async () => {
 beforeEach(async () => {
   now = await visit(browser, daemon.url);
   page = now.page;
-  page.setDefaultTimeout(30_000);
   return async () => {
     expect(now.faults).toEqual([]);
     await now.context.close();
@@ -47,21 +46,18 @@ async function made(name: string, template = "rehearsal-db"): Promise<void> {
 
 /** Waits until no change of it is under way and it stands so. */
 async function settled(name: string, wanted: string): Promise<void> {
-  for (let tries = 0; tries < 900; tries += 1) {
+  const there = await until(async () => {
     const { status, operation } = await daemon.call<{ status: string; operation: string }>("GET", `/api/resources/${name}`);
     const change = await daemon.call<{ status: string }>("GET", `/api/operations/${operation}`);
-    if (status === wanted && change.status !== "running") return;
-    await new Promise((later) => setTimeout(later, 100));
-  }
-  throw new Error(`${name} did not become ${wanted}`);
+    return status === wanted && change.status !== "running";
+  });
+  if (!there) throw new Error(`${name} did not become ${wanted}`);
 }
 
 it("is made by the wizard: template, configuration, plan with quota and price, then its stages live", async () => {
   await page.goto(daemon.url);
   await heading("Overview").waitFor();
-  await page.keyboard.press("g");
-  await page.keyboard.press("r");
-  await heading("Resources").waitFor();
+  await go(page, "r", "Resources");
   await page.getByText("No resources yet").waitFor();
   await page.getByRole("link", { name: "New resource" }).click();
   await heading("Catalogue").waitFor();
@@ -93,9 +89,7 @@ it("is made by the wizard: template, configuration, plan with quota and price, t
   expect([view.parameters.cpu, view.provider]).toEqual(["500m", "mesh"]);
   // What was made is not offered again, and the palette finds it.
   expect(await page.evaluate(() => sessionStorage.getItem("univrs.resource.rehearsal-db"))).toBeNull();
-  await page.keyboard.press("Control+K");
-  await page.keyboard.type("maindb");
-  await dialog().getByRole("option", { name: "maindb resource" }).waitFor();
+  await seek(page, "maindb", "maindb resource");
 });
 
 it("shows its credentials on demand, says that this is recorded, and forgets them", async () => {
@@ -108,7 +102,7 @@ it("shows its credentials on demand, says that this is recorded, and forgets the
   const { password } = await daemon.call<{ password: string }>("GET", "/api/resources/keys/credentials");
   await page.getByText(password).waitFor();
   await page.getByRole("button", { name: "Copy password" }).click();
-  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(password);
+  await expect.poll(() => page.evaluate(() => navigator.clipboard.readText()), PATIENCE).toBe(password);
   await page.getByRole("button", { name: "Hide" }).click();
   await page.getByText(password).waitFor({ state: "detached" });
   await page.getByRole("link", { name: "Who looked" }).click();
@@ -177,7 +171,7 @@ it("that cannot be made says which stage failed and why, and what to do next", a
   await page.getByText("Everything made so far was taken back").waitFor(PATIENCE);
   await page.getByText(/no such device/).first().waitFor();
   await page.getByRole("list", { name: "Stages" }).getByText("failed").waitFor();
-  await expect.poll(() => page.getByRole("button", { name: "Scale" }).getAttribute("title"), { timeout: 60_000 }).toContain("destroy it and make it again");
+  await expect.poll(() => page.getByRole("button", { name: "Scale" }).getAttribute("title"), PATIENCE).toContain("destroy it and make it again");
   await page.goto(`${daemon.url}/resources?status=FAILED`);
   await page.getByRole("link", { name: "bad", exact: true }).waitFor();
 });
@@ -226,10 +220,10 @@ it("an observer sees everything but credentials, with the reasons", async () => 
   for (const name of ["Scale", "Rotate credentials", "Destroy", "Reveal the credentials"]) {
     const button = page.getByRole("button", { name });
     await button.waitFor();
-    await expect.poll(() => button.getAttribute("title")).toContain("your access does not include resource");
+    await expect.poll(() => button.getAttribute("title"), PATIENCE).toContain("your access does not include resource");
   }
   await page.goto(`${daemon.url}/catalogue?template=rehearsal-db`);
-  await expect.poll(() => page.getByRole("button", { name: "Review the plan" }).getAttribute("title")).toContain("does not include resource write");
+  await expect.poll(() => page.getByRole("button", { name: "Review the plan" }).getAttribute("title"), PATIENCE).toContain("does not include resource write");
 });
 
 it("errors of the API keep the catalogue usable: said, with another try; a template that is gone is said too", async () => {

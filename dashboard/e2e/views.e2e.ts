@@ -90,6 +90,7 @@ it("no value of a secret is anywhere", async () => {
   page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => bodies.push(String(payload))));
   for (const path of ["/secrets", "/audit", "/workloads/web?tab=spec", "/plans"]) {
     await page.goto(daemon.url + path);
+    await page.getByRole("status").filter({ hasText: "live" }).waitFor();
     await page.waitForTimeout(300);
     bodies.push(await page.content());
   }

@@ -2,7 +2,8 @@
 //!
 //! A new leader gives every lease its full lifetime again, because it does not know when the old one last
 //! heard of it. A keep-alive is confirmed only while the leader still holds its own lease from a quorum, so
-//! a leader that was cut off cannot keep a lease alive that its successor ends.
+//! a leader that was cut off cannot keep a lease alive that its successor ends. While its own process stood still
+//! nobody could be heard, so that time does not count.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -20,6 +21,8 @@ use crate::node::{Core, LEADER_PAUSE, Leader};
 
 /// How often to look whether this node leads when there is nothing else to do.
 const IDLE: Duration = Duration::from_secs(1);
+/// A look that comes so late shows that this process stood still.
+const LATE: Duration = Duration::from_millis(500);
 
 fn table(core: &Core) -> MutexGuard<'_, LeaseTable> {
     core.applied.leases.lock().unwrap_or_else(PoisonError::into_inner)
@@ -30,16 +33,13 @@ pub(crate) async fn run(core: Arc<Core>, batcher: Batcher) {
     let mut metrics = core.raft.server_metrics();
     loop {
         let leads = matches!(core.leader(), Leader::Here);
-        let mut wake = Instant::now() + IDLE;
-        if leads {
-            if let Err(error) = expire(&core, &batcher).await {
-                tracing::warn!(%error, "leases that ran out could not be ended, trying again");
-                tokio::time::sleep(LEADER_PAUSE).await;
-            }
-            if let Some(deadline) = table(&core).next_deadline() {
-                wake = wake.min(deadline);
-            }
+        if leads && let Err(error) = expire(&core, &batcher).await {
+            tracing::warn!(%error, "leases that ran out could not be ended, trying again");
+            tokio::time::sleep(LEADER_PAUSE).await;
         }
+        let begun = Instant::now();
+        let deadline = if leads { table(&core).next_deadline() } else { None };
+        let wake = deadline.map_or(begun + IDLE, |deadline| deadline.clamp(begun, begun + IDLE));
         tokio::select! {
             () = core.shutdown.cancelled() => return,
             () = core.applied.granted.notified() => {}
@@ -49,6 +49,11 @@ pub(crate) async fn run(core: Arc<Core>, batcher: Batcher) {
                 }
             }
             () = tokio::time::sleep_until(wake) => {}
+        }
+        let late = wake.elapsed();
+        if late > LATE {
+            tracing::warn!(?late, "this process stood still; leases last so much longer");
+            table(&core).postpone(late);
         }
     }
 }

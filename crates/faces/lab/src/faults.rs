@@ -11,7 +11,7 @@ use crate::state::{self, Fate, Lab};
 use crate::{keep, namespace, nodes, wires};
 
 /// How long a node may take to come back.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Which nodes are meant.
 #[derive(Clone, Debug, Default)]

@@ -19,7 +19,7 @@ pub(crate) const NODE_API: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv
 /// How often it is asked whether the chosen node still serves.
 const CHECK: Duration = Duration::from_millis(400);
 /// How long a node may take to answer.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// The node that requests go to, if any serves.
 #[derive(Clone, Default)]

@@ -13,7 +13,7 @@ use crate::state::Lab;
 use crate::{forward, namespace, relay, wires};
 
 /// How long the process may take to begin.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the process writes when it serves: the port of the API.
 const READY: &str = "keeper.port";

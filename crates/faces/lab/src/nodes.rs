@@ -14,7 +14,7 @@ use crate::processes::{Life, life};
 use crate::state::Lab;
 
 /// How long a node may take to answer a question.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(1500);
 /// How often it is asked.
 const PAUSE: Duration = Duration::from_millis(25);
 /// How many of the last lines of a log are told.

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use crate::error::LabError;
 
 /// How long the kernel may take to end processes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether a process does something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,13 +12,15 @@ use crate::state::{Lab, directory};
 use crate::{keep, namespace, nodes, probe, remove, state, tool, wires};
 
 /// How long one node may take to become ready.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(150);
 /// What each further node may take besides, since all of them share this machine.
 const PATIENCE_PER_NODE: Duration = Duration::from_secs(2);
+/// How long a token may take to be made.
+const TOKEN: Duration = Duration::from_secs(20);
 /// How often the cluster is looked at.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a look may take.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(5);
 /// How much of the machine's memory nodes give to containers, in percent; the daemons need some.
 const MEMORY_PERCENT: u64 = 80;
 
@@ -128,13 +130,20 @@ fn join_token(lab: &Lab, first: &Seat, uses: usize) -> Result<String, LabError> 
             .output()
     };
     let step = "make a join token";
-    let output = namespace::inside(&lab.namespace(&first.name), run)?;
-    let output = output.map_err(|error| LabError::step(step, error))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(LabError::step(step, said.lines().next().unwrap_or("it failed without a word")));
+    let begun = Instant::now();
+    loop {
+        let output = namespace::inside(&lab.namespace(&first.name), run)?;
+        let output = output.map_err(|error| LabError::step(step, error))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        }
+        // On a machine that stood still even a single node has to find its leader anew.
+        if begun.elapsed() > TOKEN {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(LabError::step(step, said.lines().next().unwrap_or("it failed without a word")));
+        }
+        std::thread::sleep(PAUSE);
     }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Waits until the cluster knows all nodes as ready and has its voters.

@@ -274,16 +274,21 @@ async fn a_call_that_waits_tells_how_far_it_is_and_ends_when_it_is_cancelled() {
         session.client.send_cancellable_request(request, PeerRequestOptions::no_options()).await.unwrap();
     let begun = std::time::Instant::now();
     while session.progress.lock().unwrap().len() < 3 {
-        assert!(begun.elapsed().as_secs() < 20, "no progress was told");
+        assert!(begun.elapsed().as_secs() < 120, "no progress was told");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let told = session.progress.lock().unwrap().clone();
     assert!(told.windows(2).all(|pair| pair[0] < pair[1]), "{told:?}");
     handle.cancel(Some("not needed any more".to_owned())).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
-    session.take();
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
-    assert_eq!(session.take().len(), 0, "it still looks after it was cancelled");
+    // It looks twice a second and would for minutes; the word that it is cancelled takes a moment to be heard.
+    loop {
+        session.take();
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        if session.take().is_empty() {
+            break;
+        }
+        assert!(begun.elapsed().as_secs() < 120, "it still looks after it was cancelled");
+    }
     // Without waiting it answers at once.
     let (done, text) = session.call("operation_get", json!({"operation": "op_1"})).await;
     assert!(done && text.contains("is running"), "{text}");

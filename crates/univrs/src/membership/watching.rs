@@ -12,7 +12,7 @@ use univrs_trust::tls::NODES;
 use crate::cluster::dial::NodeDial;
 
 /// An answer that takes longer is none.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(membership: Arc<dyn Membership>, dial: Arc<NodeDial>, own: NodeId) {
     let mut members = membership.members();

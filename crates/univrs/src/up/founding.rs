@@ -1,5 +1,7 @@
 //! The first member of a cluster makes its authority, and gives itself its first certificate.
 
+use std::time::{Duration, Instant};
+
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use univrs_cli::UpArgs;
 use univrs_control::{Control, Founding};
@@ -13,6 +15,11 @@ use crate::failure::Failure;
 use crate::identity::{Identity, Standing};
 use crate::up::node;
 
+/// How long a store that cannot be used holds up the start.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Pause before it is tried again.
+const RETRY: Duration = Duration::from_millis(200);
+
 /// Makes the authority unless there is one, and this node's certificate unless it has one.
 pub(super) async fn found(
     args: &UpArgs,
@@ -24,7 +31,8 @@ pub(super) async fn found(
     now: Timestamp,
 ) -> Result<(), Failure> {
     let key = trust.key()?;
-    if !control.has_authority() {
+    let end = Instant::now() + PATIENCE;
+    while !control.has_authority() {
         let authority = Authority::create(&identity.cluster, now)?;
         let founder = Member {
             node: identity.node.clone(),
@@ -33,7 +41,7 @@ pub(super) async fn found(
             roles: standing.roles.clone(),
             location: node::location(args),
             public_key: hex::encode(key.public()),
-            address,
+            address: address.clone(),
             block: identity.range.clone(),
             joined_at: now,
             removed_at: None,
@@ -50,8 +58,19 @@ pub(super) async fn found(
             founder,
             membership,
         };
-        control.found(founding).await?;
-        tracing::info!(authority = %authority.fingerprint(), "made the authority of this cluster");
+        // Once it is there, further attempts write nothing.
+        match control.found(founding).await {
+            Ok(()) => {
+                tracing::info!(authority = %authority.fingerprint(), "made the authority of this cluster")
+            }
+            Err(univrs_control::Error::Store(error)) if error.is_retryable() && Instant::now() < end => {
+                tracing::warn!(%error, "the authority of this cluster is not there yet; trying again");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if !control.has_authority() {
+            tokio::time::sleep(RETRY).await;
+        }
     }
     if trust.credentials().is_some() {
         return Ok(());

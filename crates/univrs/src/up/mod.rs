@@ -1,6 +1,7 @@
 //! `univrs up`: opens the data directory, starts the parts that this node's roles need, and keeps them until told
 //! to stop. Containers stay when the daemon goes.
 
+mod alive;
 pub(crate) mod containers;
 mod founding;
 mod member;
@@ -89,6 +90,10 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
             shutdown.cancel();
             return Ok(());
         }
+    }
+    if let Ok(Some(last)) = alive::lease(&*store, &identity.node).await {
+        let holding = alive::hold(Arc::clone(&store), identity.node.clone(), last);
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(holding));
     }
     let sealer = sealing::open(&dir, &identity, &standing, &*store).await?;
     let inbox = Inbox::default();

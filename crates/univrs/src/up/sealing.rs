@@ -1,6 +1,7 @@
 //! The key that opens secrets: made with the node, kept beside the store, and never made anew once it is in use.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use univrs_model::keys;
 use univrs_model::node::Role;
@@ -11,6 +12,11 @@ use univrs_seal::{ValidatorSealer, key_file};
 
 use crate::failure::Failure;
 use crate::identity::{DataDir, Identity, Standing};
+
+/// How long a store that cannot be used holds up the start.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Pause before it is tried again.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// The public half of this node's key, which is made when there is none: what is sent with a request to join.
 pub(super) fn prepare(dir: &DataDir, identity: &Identity) -> Result<ValidatorKey, Failure> {
@@ -54,9 +60,24 @@ pub(super) async fn open(
         }
         Some(_) => {}
         // When it came there meanwhile, the guard fails and nothing is written.
-        None => drop(store.txn(Txn::create(at, public)).await?),
+        None => make_known(store, &Txn::create(at, public)).await?,
     }
     Ok(Arc::new(sealer))
+}
+
+/// Writes it, again for a while where the store cannot be used: a machine that stands still loses its own quorum.
+async fn make_known(store: &dyn StateStore, txn: &Txn) -> Result<(), Failure> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match store.txn(txn.clone()).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_retryable() && Instant::now() < end => {
+                tracing::warn!(%error, "the key of this validator is not known yet; trying again");
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// An error with its cause.

@@ -26,9 +26,8 @@ async fn a_backup_begins_a_cluster_of_its_own() {
     let mut cluster = Cluster::found(&["--role", "validator"]).await;
     cluster.join("two", &["--role", "slim"]).await;
     let web = json!({"name": "web", "image": "web:1", "secrets": [{"name": "db", "env": "DB"}]});
-    let secret = Some(json!({"value": "CANARY-78"}));
-    assert_eq!(cluster.send(0, Method::PUT, "/api/secrets/db", secret).await.0, 201);
-    assert_eq!(cluster.send(0, Method::POST, "/api/workloads", Some(web)).await.0, 201);
+    cluster.taken(0, Method::PUT, "/api/secrets/db", &json!({"value": "CANARY-78"})).await;
+    cluster.taken(0, Method::POST, "/api/workloads", &web).await;
     cluster.until("web runs", async || cluster.running(0, "web").await.len() == 1).await;
     let id = cluster.get(0, "/api/cluster").await["id"].clone();
 

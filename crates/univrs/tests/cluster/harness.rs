@@ -1,7 +1,6 @@
 //! Daemons with ports and directories of their own, and what tests ask of them.
 
 use std::fs::OpenOptions;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -13,8 +12,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::ports::free_port;
+
 /// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A cluster in the making.
 pub(crate) struct Cluster {
@@ -36,6 +37,7 @@ pub(crate) struct Node {
 }
 
 /// What a WebSocket says.
+#[derive(Debug)]
 pub(crate) struct Feed(WebSocket);
 
 type WebSocket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
@@ -52,7 +54,7 @@ impl Feed {
     }
 
     /// Skips messages until one of them is such.
-    pub(crate) async fn until(&mut self, test: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&mut self, mut test: impl FnMut(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
             let next = self.next().await;
@@ -62,10 +64,6 @@ impl Feed {
             assert!(begun.elapsed() < PATIENCE, "waited too long; the last message was {next}");
         }
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 pub(crate) fn univrs() -> Command {
@@ -201,9 +199,10 @@ impl Cluster {
 
     /// A join token from the command line, as scripts get it.
     pub(crate) fn token(&self, flags: &[&str]) -> String {
-        let made = self.cli(0, &[&["join-token", "create"], flags].concat());
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+        String::from_utf8(self.cli_done(&[&["join-token", "create"], flags].concat()))
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 
     /// Lets another node in with a token of its own, and waits until it is ready.
@@ -242,10 +241,24 @@ impl Cluster {
         univrs().args(["--server", &server, "-y"]).args(arguments).output().unwrap()
     }
 
+    /// What a command says that the first node does; again while nobody leads.
+    pub(crate) fn cli_done(&self, arguments: &[&str]) -> Vec<u8> {
+        let begun = Instant::now();
+        loop {
+            let done = self.cli(0, arguments);
+            if done.status.success() {
+                return done.stdout;
+            }
+            let said = String::from_utf8_lossy(&done.stderr);
+            assert!(said.contains("the store") && begun.elapsed() < PATIENCE, "{arguments:?}: {said}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     pub(crate) async fn until_ready(&self, node: usize) {
         let url = format!("http://127.0.0.1:{}/readyz", self.nodes[node].api);
         self.until(&format!("{} is ready", self.nodes[node].name), async || {
-            let asked = self.http.get(&url).timeout(Duration::from_secs(3)).send().await;
+            let asked = self.http.get(&url).timeout(Duration::from_secs(15)).send().await;
             asked.is_ok_and(|reply| reply.status().is_success())
         })
         .await;
@@ -257,6 +270,52 @@ impl Cluster {
         let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
         socket.send(Message::text(subscription.to_string())).await.unwrap();
         Feed(socket)
+    }
+
+    /// Looks until what is seen is such, and answers it.
+    pub(crate) async fn until_seen<T: std::fmt::Debug>(
+        &self,
+        what: &str,
+        look: impl AsyncFn() -> T,
+        test: impl Fn(&T) -> bool,
+    ) -> T {
+        let begun = Instant::now();
+        loop {
+            let seen = look().await;
+            if test(&seen) {
+                return seen;
+            }
+            assert!(begun.elapsed() < PATIENCE, "waited too long until {what}; last seen: {seen:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until all of these vote, and one of them leads as all see it; answers which.
+    pub(crate) async fn until_all_vote(&self, nodes: &[usize]) -> usize {
+        let leader = async || {
+            let mut leaders = Vec::new();
+            for node in nodes {
+                let known = self.get(*node, "/api/cluster").await;
+                let all = known["voters"].as_array().is_some_and(|voters| voters.len() == nodes.len());
+                leaders.push(known["leader"].as_str().filter(|_| all).map(str::to_owned));
+            }
+            leaders.dedup();
+            let agreed = if leaders.len() == 1 { leaders.remove(0) } else { None };
+            agreed.and_then(|name| self.nodes.iter().position(|node| node.name == name))
+        };
+        self.until_seen("all vote and agree who leads", leader, Option::is_some).await.unwrap()
+    }
+
+    /// Waits until as many instances of a workload run, and answers them.
+    pub(crate) async fn until_running(
+        &self,
+        seen_by: usize,
+        workload: &str,
+        count: usize,
+    ) -> Vec<(String, String)> {
+        let what = format!("{count} of {workload} run");
+        let look = async || self.running(seen_by, workload).await;
+        self.until_seen(&what, look, |running| running.len() == count).await
     }
 
     /// Waits until `test` holds.
@@ -280,6 +339,26 @@ impl Cluster {
         self.answered(self.request(node, method, path), body).await
     }
 
+    /// Sends a change until it is taken in: on a busy machine nobody may lead for a while.
+    pub(crate) async fn taken(&self, node: usize, method: Method, path: &str, body: &Value) {
+        let asked = async || self.send(node, method.clone(), path, Some(body.clone())).await;
+        // The answer to an earlier attempt may have been lost.
+        let mut lost = false;
+        let begun = Instant::now();
+        loop {
+            match asked().await {
+                (200..=202, _) => return,
+                (409, _) if lost => return,
+                (0 | 503, said) => {
+                    lost = true;
+                    assert!(begun.elapsed() < PATIENCE, "{method} {path} is not taken in: {said}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                (status, said) => panic!("{method} {path}: {status} {said}"),
+            }
+        }
+    }
+
     /// As the holder of a token.
     pub(crate) async fn send_with(
         &self,
@@ -294,7 +373,7 @@ impl Cluster {
 
     fn request(&self, node: usize, method: Method, path: &str) -> reqwest::RequestBuilder {
         let url = format!("http://127.0.0.1:{}{path}", self.nodes[node].api);
-        self.http.request(method, url).timeout(Duration::from_secs(20))
+        self.http.request(method, url).timeout(Duration::from_secs(60))
     }
 
     async fn answered(&self, mut request: reqwest::RequestBuilder, body: Option<Value>) -> (u16, Value) {

@@ -11,5 +11,6 @@ mod backup;
 mod harness;
 mod joining;
 mod peers;
+mod ports;
 mod power;
 mod together;

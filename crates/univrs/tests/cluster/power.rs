@@ -33,8 +33,8 @@ async fn three() -> Cluster {
     cluster.until("three nodes vote", voters).await;
     let web =
         json!({"name": "web", "image": "web:1", "replicas": 3, "secrets": [{"name": "db", "env": "DB"}]});
-    assert_eq!(cluster.send(0, Method::PUT, "/api/secrets/db", Some(json!({"value": "v"}))).await.0, 201);
-    assert_eq!(cluster.send(0, Method::POST, "/api/workloads", Some(web)).await.0, 201);
+    cluster.taken(0, Method::PUT, "/api/secrets/db", &json!({"value": "v"})).await;
+    cluster.taken(0, Method::POST, "/api/workloads", &web).await;
     cluster.until("web runs", async || cluster.running(two, "web").await.len() == 3).await;
     cluster
 }

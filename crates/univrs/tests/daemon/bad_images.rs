@@ -120,21 +120,12 @@ async fn each_bad_image_is_told_for_what_it_is() {
         assert_eq!(daemon.post("/api/workloads", &body).await.status.as_u16(), 201);
     }
     for (name, _, expected) in cases {
-        let said = std::cell::RefCell::new(Vec::new());
-        let told = async || {
-            let view = daemon.get(&format!("/api/workloads/{name}")).await.body;
-            let message = view["message"].as_str().unwrap_or_default().to_owned();
-            let told = message.contains(expected) && message.contains(&registry.to_string());
-            said.borrow_mut().push(message);
-            told && view["ready"] == 0
+        let look = async || daemon.get(&format!("/api/workloads/{name}")).await.body;
+        let told = |view: &serde_json::Value| {
+            let message = view["message"].as_str().unwrap_or_default();
+            message.contains(expected) && message.contains(&registry.to_string()) && view["ready"] == 0
         };
-        for _ in 0..200 {
-            if told().await {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        assert!(told().await, "{name} should say `{expected}`: {:?}", said.borrow().last());
+        daemon.until_seen(&format!("{name} says `{expected}`"), look, told).await;
     }
     let images = daemon.get("/api/images").await.body.to_string();
     assert!(!images.contains(&registry.to_string()), "nothing half-made is listed: {images}");

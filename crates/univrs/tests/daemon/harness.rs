@@ -1,17 +1,19 @@
 //! A daemon of its own for each test, on a free port and a directory that goes with it.
 
 use std::fs::OpenOptions;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub(crate) use crate::ports::free_port;
+
 /// How long anything may take, beside all other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running daemon.
 pub(crate) struct Daemon {
@@ -62,10 +64,6 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) etag: Option<String>,
     pub(crate) body: Value,
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 pub(crate) fn univrs() -> Command {
@@ -136,6 +134,24 @@ impl Daemon {
         .await;
     }
 
+    /// Looks until what is seen is such, and answers it.
+    pub(crate) async fn until_seen<T: std::fmt::Debug>(
+        &self,
+        what: &str,
+        look: impl AsyncFn() -> T,
+        test: impl Fn(&T) -> bool,
+    ) -> T {
+        let begun = Instant::now();
+        loop {
+            let seen = look().await;
+            if test(&seen) {
+                return seen;
+            }
+            assert!(begun.elapsed() < PATIENCE, "waited too long until {what}; last seen: {seen:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until `test` holds.
     pub(crate) async fn until(&self, what: &str, test: impl AsyncFn() -> bool) {
         let begun = Instant::now();
@@ -167,8 +183,28 @@ impl Daemon {
         self.http.request(method, format!("http://127.0.0.1:{}{path}", self.port))
     }
 
+    /// Sends a request; again while the store cannot be used, which a machine that stood still causes. The key makes
+    /// of all attempts one.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
-        let reply = request.send().await.unwrap();
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let mut request = request.build().unwrap();
+        if request.method() != Method::GET && !request.headers().contains_key("idempotency-key") {
+            let key = format!("test-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+            request.headers_mut().insert("idempotency-key", key.parse().unwrap());
+        }
+        let begun = Instant::now();
+        loop {
+            let answer = self.attempt(request.try_clone().unwrap()).await;
+            let again = answer.status == StatusCode::SERVICE_UNAVAILABLE && begun.elapsed() < PATIENCE;
+            if !again {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn attempt(&self, request: reqwest::Request) -> Answer {
+        let reply = self.http.execute(request).await.unwrap();
         let status = reply.status();
         let etag = reply.headers().get("etag").map(|etag| etag.to_str().unwrap().to_owned());
         let text = reply.text().await.unwrap();
@@ -196,7 +232,13 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         drop(self.child.kill());
-        drop(self.child.wait());
+        let ended = self.child.wait();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.dir.log()).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(25).collect();
+            eprintln!("--- end of the log of the daemon, {ended:?}");
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
         // Real containers outlive their daemon, but not their test.
         if !self.arguments.iter().any(|argument| argument == "simulated") {
             drop(univrs().args(["down", "--data-dir"]).arg(self.dir.path()).output());

@@ -43,9 +43,13 @@ async fn what_no_node_can_hold_waits_with_the_reason() {
             waits && explained["next"]["filtered"]["short of cpu"] == 1
         })
         .await;
-    let instances = daemon.get("/api/workloads/big/instances").await.body;
-    assert_eq!(instances["items"][0]["phase"], "pending");
-    assert!(instances["items"][0]["message"].as_str().unwrap().contains("short of cpu"));
+    daemon
+        .until("the instance says so too", async || {
+            let instances = daemon.get("/api/workloads/big/instances").await.body;
+            let one = &instances["items"][0];
+            one["phase"] == "pending" && one["message"].as_str().is_some_and(|m| m.contains("short of cpu"))
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -136,10 +140,10 @@ async fn the_store_is_measured() {
         let line = text.lines().find(|line| line.split(' ').next() == Some(name));
         line.unwrap_or_else(|| panic!("no series {name}")).split(' ').nth(1).unwrap().parse().unwrap()
     };
-    assert!((series("univrs_store_leads").await - 1.0).abs() < f64::EPSILON);
+    daemon.until("it leads", async || (series("univrs_store_leads").await - 1.0).abs() < f64::EPSILON).await;
     let before = series("univrs_store_syncs_total").await;
     assert!(before > 0.0 && series("univrs_store_syncing_seconds_total").await > 0.0);
     let made = daemon.post("/api/workloads", r#"{"name":"web","image":"web:1"}"#).await;
     assert!(made.status.is_success(), "{}", made.body);
-    assert!(series("univrs_store_syncs_total").await > before);
+    daemon.until("a sync was counted", async || series("univrs_store_syncs_total").await > before).await;
 }

@@ -1,7 +1,12 @@
 //! The real binary over its public API. Most tests use the simulated runtime: no root, no kernel, no network but
 //! loopback. `bad_images`, `canary` and `docker` make real containers, `disk` mounts; without the rights or the
 //! programs for that these tests are left out and say so.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test, and says what the daemon said"
+)]
 
 mod bad_images;
 mod callers;
@@ -18,6 +23,8 @@ mod life;
 mod mcp;
 mod operations;
 mod plans;
+#[path = "../cluster/ports.rs"]
+mod ports;
 mod preempting;
 mod resources;
 mod secrets;

@@ -1,7 +1,5 @@
 //! AI operators against the real binary: over HTTP and over standard input and output, in both revisions.
 
-use std::time::Instant;
-
 use reqwest::{Method, StatusCode};
 use rmcp::model::{
     CallToolRequestParams, GetPromptRequestParams, ProtocolVersion, ReadResourceRequestParams,
@@ -11,7 +9,7 @@ use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
 use rmcp::{ClientLifecycleMode, serve_client_with_lifecycle};
 use serde_json::{Value, json};
 
-use crate::harness::Daemon;
+use crate::harness::{Daemon, PATIENCE};
 
 /// The newest revision, and the one with a handshake.
 fn revisions() -> [ClientLifecycleMode; 2] {
@@ -50,8 +48,24 @@ impl Operator {
     }
 
     /// Calls a tool: its structured content, or the text of its refusal.
+    /// It is called again while the store cannot be used, which a machine that stood still causes.
     pub(crate) async fn call(&mut self, tool: &'static str, arguments: Value) -> Result<Value, String> {
         self.calls += 1;
+        let begun = std::time::Instant::now();
+        let mut lost = false;
+        loop {
+            match self.attempt(tool, arguments.clone()).await {
+                Err(refusal) if refusal.starts_with("unavailable") && begun.elapsed() < PATIENCE => {
+                    lost = true
+                }
+                // The attempt whose answer was lost did it.
+                Err(refusal) if lost && refusal.starts_with("plan_used") => return Ok(Value::Null),
+                said => return said,
+            }
+        }
+    }
+
+    async fn attempt(&mut self, tool: &'static str, arguments: Value) -> Result<Value, String> {
         let mut request = CallToolRequestParams::new(tool);
         request.arguments = arguments.as_object().cloned();
         let result = self.client.call_tool(request).await.map_err(|error| error.to_string())?;
@@ -123,14 +137,14 @@ async fn an_operator_changes_things_in_two_steps_and_a_person_approves_what_dest
     let plan = operator.call("workload_deploy", web.clone()).await.unwrap();
     assert_eq!((&plan["status"], &plan["changes"][0]["action"]), (&json!("ready"), &json!("create")));
     assert_eq!(daemon.get("/api/workloads/web").await.status, StatusCode::NOT_FOUND);
-    let applied = operator.apply(&plan, 20).await.unwrap();
+    let applied = operator.apply(&plan, 300).await.unwrap();
     assert_eq!((&applied["status"], &applied["settled"]), (&json!("applied"), &json!(true)), "{applied}");
     let same = operator.call("workload_deploy", web).await.unwrap();
     assert_eq!(same["status"], "empty");
 
     let plan = operator.call("workload_update", json!({"name": "web", "image": "web:2"})).await.unwrap();
     let over_http = &mut Operator::over_http(&daemon, "operate", ClientLifecycleMode::Initialize).await;
-    operator.apply(&plan, 20).await.unwrap();
+    operator.apply(&plan, 300).await.unwrap();
     let replayed = over_http.apply(&plan, 0).await.unwrap_err();
     assert!(replayed.starts_with("plan_used"), "{replayed}");
 
@@ -157,7 +171,7 @@ async fn an_operator_changes_things_in_two_steps_and_a_person_approves_what_dest
     );
     let (code, text) = univrs(&["plan", "approve", id]);
     assert!(code == Some(0) && text.contains("removes workload web"), "{text}");
-    let applied = operator.apply(&plan, 20).await.unwrap();
+    let applied = operator.apply(&plan, 300).await.unwrap();
     assert_eq!(applied["settled"], true, "{applied}");
     assert_eq!(daemon.get("/api/workloads/web").await.status, StatusCode::NOT_FOUND);
     let (code, text) = univrs(&["plan", "get", id]);
@@ -279,11 +293,11 @@ async fn foreign_sites_huge_and_many_requests() {
 
     let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
         "params": {"name": "workload_list", "arguments": {}}});
-    let begun = Instant::now();
-    let calls = (0..1000).map(|_| daemon.send(post(call.to_string())));
-    let answers = futures::future::join_all(calls).await;
+    // As many at once as a process may surely have connections.
+    let calls = futures::stream::iter((0..1000).map(|_| daemon.send(post(call.to_string()))));
+    let answers: Vec<_> = futures::StreamExt::collect(futures::StreamExt::buffer_unordered(calls, 200)).await;
     let well = answers.iter().filter(|answer| answer.body["result"]["structuredContent"]["items"].is_array());
-    assert_eq!(well.count(), 1000, "after {:?}", begun.elapsed());
+    assert_eq!(well.count(), 1000);
     // Last, because the connection ends with it.
     assert_eq!(daemon.send(post("x".repeat(2 << 20))).await.status, StatusCode::PAYLOAD_TOO_LARGE);
 }

@@ -11,7 +11,13 @@ async fn every_write_can_be_planned_and_changes_nothing() {
     daemon.post("/api/workloads", r#"{"name":"web","image":"web:1","replicas":2}"#).await;
     daemon.until_status("web", "running").await;
     daemon.send(daemon.request(Method::PATCH, "/api/workloads/web").body(r#"{"image":"web:2"}"#)).await;
-    daemon.until_status("web", "running").await;
+    // Until then it is running as it was before.
+    daemon
+        .until("the new version runs", async || {
+            let view = daemon.get("/api/workloads/web").await.body;
+            view["version"] == 2 && view["updated"] == 2 && view["status"] == "running"
+        })
+        .await;
     let node = daemon.get("/api/nodes").await.body["items"][0]["name"].as_str().unwrap().to_owned();
     let drain = daemon.post(&format!("/api/nodes/{node}/drain"), "{}").await.body;
     let operation = drain["operation"]["id"].as_str().unwrap().to_owned();

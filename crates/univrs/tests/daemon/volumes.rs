@@ -35,7 +35,9 @@ async fn a_volume_outlives_its_instances_until_it_is_removed() {
         .until("db is gone", async || daemon.get("/api/workloads/db").await.status == StatusCode::NOT_FOUND)
         .await;
     assert_eq!(std::fs::read_to_string(path.join("kept")).unwrap(), "yes");
-    assert_eq!(daemon.get("/api/volumes").await.body["items"][0]["state"], "free");
+    daemon
+        .until("it is free", async || daemon.get("/api/volumes").await.body["items"][0]["state"] == "free")
+        .await;
 
     daemon.post("/api/workloads", DB).await;
     daemon.until_status("db", "running").await;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::archive;
 
 /// Seconds that anything may take on a busy machine.
-const PATIENCE: u64 = 90;
+const PATIENCE: u64 = 180;
 
 /// A lab.
 pub(crate) struct Lab {
@@ -41,7 +41,7 @@ impl Lab {
     pub(crate) async fn up(nodes: usize, clouds: &str, runtime: &str) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("t{}-{number}", std::process::id());
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(3)).build().unwrap();
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
         let mut lab = Self { name, around: tempfile::tempdir().unwrap(), api: String::new(), http };
         let count = nodes.to_string();
         let up = lab.lab(&["up", "--nodes", &count, "--clouds", clouds, "--runtime", runtime]);
@@ -49,6 +49,7 @@ impl Lab {
         let status = lab.status();
         assert_eq!(status["nodes"].as_array().map(Vec::len), Some(nodes));
         lab.api = status["api"].as_str().unwrap().to_owned();
+        lab.until(30, "all nodes are ready", async || lab.ready().await == nodes).await;
         lab
     }
 
@@ -105,8 +106,17 @@ impl Lab {
         let path = self.around.path().join("image.tar");
         archive::write(&path);
         let arguments = ["--server", "http://127.0.0.1:8080", "image", "import", path.to_str().unwrap()];
-        let output = self.on(node, env!("CARGO_BIN_EXE_univrs"), &arguments);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let begun = Instant::now();
+        loop {
+            let output = self.on(node, env!("CARGO_BIN_EXE_univrs"), &arguments);
+            if output.status.success() {
+                return;
+            }
+            // While nobody leads, which is told to the audit log first.
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains("the store") && begun.elapsed().as_secs() < PATIENCE, "{said}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// The body of a successful reply.
@@ -115,10 +125,53 @@ impl Lab {
         reply.error_for_status().ok()?.json().await.ok()
     }
 
-    /// Sends a body; whether it was taken.
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> bool {
-        let request = self.http.post(format!("{}{path}", self.api)).json(body);
-        request.send().await.is_ok_and(|reply| reply.status().is_success())
+    /// Makes something with a name of its own, again until it is there: an answer may be lost or take too long.
+    pub(crate) async fn make(&self, path: &str, body: &Value) {
+        let taken = async || {
+            let Ok(reply) = self.http.post(format!("{}{path}", self.api)).json(body).send().await else {
+                return false;
+            };
+            let status = reply.status().as_u16();
+            assert!(
+                matches!(status, 200..=299 | 409) || status >= 500,
+                "{path}: {status} {:?}",
+                reply.text().await
+            );
+            status < 500
+        };
+        self.until(30, &format!("{} is made", body["name"]), taken).await;
+    }
+
+    /// The name of the node that leads.
+    pub(crate) async fn leader(&self) -> String {
+        let leader = async || self.get("/api/cluster").await?["leader"].as_str().map(str::to_owned);
+        self.until_seen("somebody leads", leader, Option::is_some).await.unwrap()
+    }
+
+    /// Waits until as many instances of a workload run, and answers them.
+    pub(crate) async fn until_running(&self, workload: &str, count: usize) -> Vec<Value> {
+        let what = format!("{count} of {workload} run");
+        let look = async || self.running(workload).await;
+        self.until_seen(&what, look, |running| running.len() == count).await
+    }
+
+    /// Looks until what is seen is such, and answers it.
+    pub(crate) async fn until_seen<T: std::fmt::Debug>(
+        &self,
+        what: &str,
+        look: impl AsyncFn() -> T,
+        test: impl Fn(&T) -> bool,
+    ) -> T {
+        let begun = Instant::now();
+        loop {
+            let seen = look().await;
+            if test(&seen) {
+                return seen;
+            }
+            let late = begun.elapsed() > Duration::from_secs(PATIENCE);
+            assert!(!late, "waited too long until {what}; last seen: {seen:?}; {}", self.logs());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Changes a workload's labels, which is a write that needs a quorum; whether it was taken.

@@ -7,8 +7,16 @@ use crate::harness::{Lab, possible};
 /// Three replicas spread over three clouds.
 async fn spread(lab: &Lab) {
     let body = json!({"name": "web", "image": "web:1", "replicas": 3, "placement": {"spread": ["cloud"]}});
-    assert!(lab.post("/api/workloads", &body).await);
-    lab.until(20, "three replicas run", async || lab.running("web").await.len() == 3).await;
+    lab.make("/api/workloads", &body).await;
+    let clouds = async || {
+        let running = lab.running("web").await;
+        let mut clouds: Vec<_> =
+            running.iter().map(|one| one["cloud"].as_str().unwrap().to_owned()).collect();
+        clouds.sort();
+        clouds
+    };
+    lab.until_seen("three replicas run, each in a cloud", clouds, |seen| *seen == ["aws", "azure", "gcp"])
+        .await;
 }
 
 #[tokio::test]
@@ -18,10 +26,6 @@ async fn a_cloud_dies_and_its_work_goes_on_elsewhere() {
     }
     let lab = Lab::up(6, "aws:us-east-1,azure:eastus,gcp:us-central1", "simulated").await;
     spread(&lab).await;
-    let mut clouds: Vec<String> =
-        lab.running("web").await.iter().map(|i| i["cloud"].as_str().unwrap().to_owned()).collect();
-    clouds.sort();
-    assert_eq!(clouds, ["aws", "azure", "gcp"]);
     // The cloud of the machine that made the cluster.
     lab.does(&["kill", "--cloud", "aws"]);
     lab.until(15, "writes are taken again", async || lab.write("web", 1).await).await;
@@ -42,7 +46,7 @@ async fn a_region_dies_and_comes_back() {
     }
     let lab = Lab::up(3, "aws:us-east-1,aws:us-west-2,gcp:us-central1", "simulated").await;
     let body = json!({"name": "web", "image": "web:1", "replicas": 3, "placement": {"spread": ["region"]}});
-    assert!(lab.post("/api/workloads", &body).await);
+    lab.make("/api/workloads", &body).await;
     lab.until(20, "three replicas run", async || lab.running("web").await.len() == 3).await;
     lab.does(&["kill", "--region", "us-west-2"]);
     lab.until(15, "writes are taken again", async || lab.write("web", 1).await).await;
@@ -62,9 +66,12 @@ async fn a_paused_leader_is_replaced_and_obeys_when_it_wakes() {
     }
     let lab = Lab::up(3, "aws:us-east-1,azure:eastus,gcp:us-central1", "simulated").await;
     spread(&lab).await;
-    let leader = lab.get("/api/cluster").await.unwrap()["leader"].as_str().unwrap().to_owned();
+    let leader = lab.leader().await;
     lab.does(&["pause", "--node", &leader]);
-    assert!(lab.status()["nodes"].as_array().unwrap().iter().any(|node| node["state"] == "paused"));
+    lab.until(5, "it is seen to be paused", async || {
+        lab.status()["nodes"].as_array().unwrap().iter().any(|node| node["state"] == "paused")
+    })
+    .await;
     lab.until(15, "another leads and takes writes", async || lab.write("web", 1).await).await;
     lab.until(30, "its work runs elsewhere", async || {
         let running = lab.running("web").await;
@@ -83,7 +90,7 @@ async fn a_line_that_fails_one_way_stops_nobody() {
     }
     let lab = Lab::up(3, "aws:us-east-1,azure:eastus,gcp:us-central1", "simulated").await;
     spread(&lab).await;
-    let leader = lab.get("/api/cluster").await.unwrap()["leader"].as_str().unwrap().to_owned();
+    let leader = lab.leader().await;
     let other = ["n1", "n2", "n3"].into_iter().find(|name| *name != leader).unwrap();
     // What one sends, the other does not get; what that one sends still arrives. First a follower's words are lost,
     // then the leader's.

@@ -18,10 +18,10 @@ async fn containers_of_different_clouds_reach_each_other() {
         "placement": {"constraints": ["cloud == gcp"]}, "ingress": [{"host": "web.localhost", "port": "http"}]});
     let client = json!({"name": "client", "containers": [{"name": "app", "image": IMAGE, "args": ["sleep", "3600"],
         "resources": {"cpu": "50m", "memory": "16Mi"}}], "placement": {"constraints": ["cloud == azure"]}});
-    assert!(lab.post("/api/workloads", &web).await && lab.post("/api/workloads", &client).await);
-    let runs = async |name: &str| lab.running(name).await.len() == 1;
-    lab.until(30, "both run", async || runs("web").await && runs("client").await).await;
-    let address = lab.running("web").await[0]["address"].as_str().unwrap().to_owned();
+    lab.make("/api/workloads", &web).await;
+    lab.make("/api/workloads", &client).await;
+    lab.until_running("client", 1).await;
+    let address = lab.until_running("web", 1).await[0]["address"].as_str().unwrap().to_owned();
     let get = |host: &str| {
         let url = format!("http://{host}:8000/busybox");
         let output = lab.univrs(&[
@@ -30,7 +30,7 @@ async fn containers_of_different_clouds_reach_each_other() {
             "--",
             "/bin/busybox",
             "timeout",
-            "3",
+            "20",
             "/bin/busybox",
             "wget",
             "-q",
@@ -45,13 +45,18 @@ async fn containers_of_different_clouds_reach_each_other() {
     // The ingress of a machine in a third cloud leads there too.
     let through = async || {
         let url = "http://127.0.0.1/busybox";
-        let arguments = ["-fsS", "-m", "3", "-o", "/dev/null", "-H", "Host: web.localhost", url];
+        let arguments = ["-fsS", "-m", "20", "-o", "/dev/null", "-H", "Host: web.localhost", url];
         lab.on("n1", "curl", &arguments).status.success()
     };
     lab.until(10, "the ingress of another cloud leads there", through).await;
-    let doctor = lab.univrs(&["mesh", "doctor", "-o", "json"]);
-    let view: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
-    assert_eq!((&view["mtu"], view["peers"].as_array().map(Vec::len)), (&json!(1420), Some(2)), "{view}");
+    let look = async || {
+        let doctor = lab.univrs(&["mesh", "doctor", "-o", "json"]);
+        serde_json::from_slice::<serde_json::Value>(&doctor.stdout).unwrap_or_default()
+    };
+    lab.until_seen("it is well", look, |view| {
+        view["mtu"] == json!(1420) && view["peers"].as_array().map(Vec::len) == Some(2)
+    })
+    .await;
     // A name leads nowhere soon after the machine behind it died.
     lab.does(&["kill", "--cloud", "gcp"]);
     lab.until(20, "the name of what died is gone", async || {

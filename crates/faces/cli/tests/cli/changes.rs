@@ -117,7 +117,7 @@ async fn removal_needs_yes_or_the_name() {
     assert!(ran.err.ends_with("web: removing, 1 instances left\nweb: removed\n"), "{}", ran.err);
 
     fake.on("GET /api/workloads/web", [last]);
-    assert_eq!(fake.univrs("workload rm -y web --timeout 300ms").await.code(), 6);
+    assert_eq!(fake.univrs("workload rm -y web --timeout 8s").await.code(), 6);
     fake.on("GET /api/workloads/web", [missing()]);
     assert_eq!(fake.univrs("workload rm -y web").await.code(), 3);
     assert_eq!(fake.write_lines(), ["DELETE /api/workloads/web"; 2]);

@@ -122,11 +122,11 @@ async fn what_does_not_settle_in_time_ends_with_6_and_says_where_to_look() {
     let pending = json!({"generation": 3, "observed_generation": 3, "status": "pending", "ready": 0,
         "message": "no node has 4 cores free"});
     fake.on("GET /api/workloads/web", views(&[pending]));
-    let ran = fake.univrs("--timeout 500ms scale web 3").await;
+    let ran = fake.univrs("--timeout 8s scale web 3").await;
     assert_eq!(ran.code(), 6);
     expect![[r#"
         web: 0/3 ready, waiting: no node has 4 cores free
-        error: web has not settled within 500ms
+        error: web has not settled within 8s
         hint: `univrs workload explain web` says what it waits for
     "#]]
     .assert_eq(&ran.err);

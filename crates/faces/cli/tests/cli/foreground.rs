@@ -100,8 +100,8 @@ async fn a_job_that_cannot_start_says_why_and_is_removed() {
     assert!(ran.err.contains("error: job did not run to its end: no image web:1"), "{}", ran.err);
 
     let fake = job(&[json!({"phase": "pending", "message": "no node fits"})], &[]).await;
-    let ran = fake.univrs("run --rm --name job --timeout 400ms web:1").await;
+    let ran = fake.univrs("run --rm --name job --timeout 8s web:1").await;
     assert_eq!(ran.code(), 6);
-    assert!(ran.err.contains("error: job has not started within 400ms"), "{}", ran.err);
+    assert!(ran.err.contains("error: job has not started within 8s"), "{}", ran.err);
     assert_eq!(fake.write_lines(), ["POST /api/workloads", "DELETE /api/workloads/job"]);
 }
