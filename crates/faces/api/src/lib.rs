@@ -7,7 +7,8 @@ mod access;
 mod actions;
 mod backup;
 mod body;
-pub mod codes;
+pub mod certificates;
+mod codes;
 pub mod elsewhere;
 mod history;
 mod images;
@@ -123,6 +124,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(join_tokens::router())
         .merge(secrets::router())
         .merge(volumes::router())
+        .merge(certificates::router())
         .merge(resources::router())
         .merge(watching::router())
         .merge(history::router())
