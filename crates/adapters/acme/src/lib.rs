@@ -78,6 +78,7 @@ fn failed(error: &Error, waits: &Waits) -> IssuerError {
         reason = format!("{reason}: {error}");
         cause = error.source();
     }
+    let reason = reason.trim_start_matches("API error: ").to_owned();
     IssuerError { reason, retry_after: waits.longest(), unknown_account }
 }
 
