@@ -6,7 +6,7 @@ set -euo pipefail
 needed=(
   "cc:build-essential" "cmake:cmake" "mold:mold" "pkg-config:pkg-config"
   "nft:nftables" "ip:iproute2" "curl:curl" "jq:jq" "docker-registry:docker-registry" "busybox:busybox-static"
-  "dockerd:docker.io" "psql:postgresql-client" "mkfs.ext4:e2fsprogs"
+  "dockerd:docker.io" "psql:postgresql-client" "mkfs.ext4:e2fsprogs" "sshd:openssh-server"
 )
 missing=()
 for entry in "${needed[@]}"; do
@@ -23,7 +23,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
   echo "installing: ${missing[*]}" >&2
   # Tests start their own registry and engine. Where there is an init system, packages would start theirs as well,
   # and Docker's would change the machine's packet rules.
-  services=(docker.service docker.socket containerd.service docker-registry.service)
+  services=(docker.service docker.socket containerd.service docker-registry.service ssh.service ssh.socket)
   systemctl mask --runtime "${services[@]}" >/dev/null 2>&1 || true
   trap 'systemctl unmask --runtime "${services[@]}" >/dev/null 2>&1 || true' EXIT
   apt-get update -qq

@@ -41,6 +41,9 @@ fi
 echo "== emitted roots for Hetzner Cloud, validated by its real provider"
 scripts/interop-hcloud.sh "$bin"; code=$?
 [ "$code" = 0 ] || [ "$code" = 3 ] || failed=1
+echo "== certificates by ACME, from Pebble"
+scripts/interop-acme.sh "$bin"; code=$?
+[ "$code" = 0 ] || [ "$code" = 3 ] || failed=1
 echo "== PostgreSQL: a point in time, and a replica that takes over"
 scripts/interop-pitr.sh "$bin"; code=$?
 [ "$code" = 0 ] || [ "$code" = 3 ] || failed=1

@@ -6,7 +6,7 @@ use crate::decode::nearest;
 use crate::field::FieldError;
 use crate::name::Name;
 use crate::quantity::Cpu;
-use crate::workload::{ContainerSpec, HealthCheck, OnChange, WorkloadKind, WorkloadSpec};
+use crate::workload::{ContainerSpec, HealthCheck, IngressTls, OnChange, WorkloadKind, WorkloadSpec};
 
 /// More replicas than that in one workload is a slip.
 pub const MOST_REPLICAS: u32 = 100_000;
@@ -76,6 +76,13 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
         if rule.host.is_empty() || rule.host.len() > 253 || !rule.host.bytes().all(is_host_byte) {
             fault(format!("ingress[{index}].host"), "not a host name".into(), None);
         }
+        if rule.tls == IngressTls::Auto && !can_be_certified(&rule.host) {
+            fault(
+                format!("ingress[{index}].tls"),
+                format!("no authority certifies `{}` when it asks over HTTP", rule.host),
+                Some("name a host of the public DNS, such as `shop.example.org`, without `*`"),
+            );
+        }
         let containers = spec.containers();
         let ports: Vec<&Name> = containers.iter().flat_map(|c| &c.ports).map(|p| &p.name).collect();
         if !ports.contains(&&rule.port) {
@@ -128,6 +135,18 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
         }
     }
     faults
+}
+
+/// Whether an authority that asks over HTTP could certify a host: a full name of the DNS, and no address.
+fn can_be_certified(host: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let top = host.rsplit('.').next().unwrap_or_default();
+    host.contains('.') && host.split('.').all(label) && top.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 fn is_host_byte(byte: u8) -> bool {

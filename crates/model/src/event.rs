@@ -86,6 +86,8 @@ pub enum EventKind {
     AlertFired,
     AlertResolved,
     AlertUndelivered,
+    CertificateIssued,
+    CertificateFailed,
 }
 
 /// An event as people see it, with its place in the log.

@@ -6,6 +6,9 @@
 //! | `membership` | [`crate::member::Membership`] | bootstrap, joining |
 //! | `member/<id>` | [`crate::member::Member`] | bootstrap, joining; faces mark its removal |
 //! | `authority` | [`crate::member::AuthorityRecord`] | bootstrap, joining and control, for new validators |
+//! | `acme-account` | [`crate::certificate::IssuerAccount`], its key sealed | control |
+//! | `acme-challenge/<token>` | [`crate::certificate::Challenge`] | control |
+//! | `certificate/<host>` | [`crate::certificate::Certificate`], its key sealed | control |
 //! | `join-token/<id>` | [`crate::join::JoinGrant`] | faces; joining counts its uses |
 //! | `node/<id>` | [`crate::node::Node`] | that node |
 //! | `node-policy/<id>` | [`crate::node::NodePolicy`] | faces |
@@ -51,6 +54,12 @@ pub const MEMBERSHIP: &str = "membership";
 pub const AUTHORITY: &str = "authority";
 /// Before the id of each member.
 pub const MEMBERS: &str = "member/";
+/// The account with the authority that issues certificates, its key sealed.
+pub const ISSUER_ACCOUNT: &str = "acme-account";
+/// Before what the ingress answers authorities.
+pub const CHALLENGES: &str = "acme-challenge/";
+/// Before the host of each certificate, its key sealed.
+pub const CERTIFICATES: &str = "certificate/";
 /// Before the id of each join token.
 pub const JOIN_TOKENS: &str = "join-token/";
 /// Before the id of each node.
@@ -87,6 +96,16 @@ pub const ORGS: &str = "org/";
 /// A member's record.
 pub fn member(id: &NodeId) -> String {
     format!("{MEMBERS}{id}")
+}
+
+/// What the ingress answers for a token.
+pub fn challenge(token: &str) -> String {
+    format!("{CHALLENGES}{token}")
+}
+
+/// The certificate of a host, which is in lower case.
+pub fn certificate(host: &str) -> String {
+    format!("{CERTIFICATES}{host}")
 }
 
 /// A join token's record.

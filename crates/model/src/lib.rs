@@ -9,6 +9,7 @@
 
 pub mod alert;
 pub mod caller;
+pub mod certificate;
 pub mod check;
 pub mod decode;
 pub mod event;

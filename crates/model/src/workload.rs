@@ -514,6 +514,26 @@ pub struct IngressRule {
     pub path: String,
     /// Name of the container port.
     pub port: Name,
+    /// Whether the host has a certificate of its own.
+    #[serde(default, skip_serializing_if = "IngressTls::is_off")]
+    pub tls: IngressTls,
+}
+
+/// Where the certificate of a host comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IngressTls {
+    /// From nowhere: over HTTPS the host is served with the certificate that the node was given, if any.
+    #[default]
+    Off,
+    /// The cluster orders it by ACME and renews it.
+    Auto,
+}
+
+impl IngressTls {
+    const fn is_off(&self) -> bool {
+        matches!(self, Self::Off)
+    }
 }
 
 fn slash() -> String {

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod control_plane;
 pub mod discovery;
 pub mod images;
+pub mod issuer;
 pub mod membership;
 pub mod mesh;
 pub mod network;

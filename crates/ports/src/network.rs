@@ -174,6 +174,9 @@ pub struct ServiceTable {
     pub homes: BTreeMap<Ipv4Addr, String>,
     /// HTTP routes, in no particular order.
     pub routes: Vec<Route>,
+    /// What authorities are answered that ask whether a host is ours: token → answer (RFC 8555, 8.3).
+    #[serde(default)]
+    pub challenges: BTreeMap<String, String>,
 }
 
 /// One HTTP route.

@@ -40,6 +40,8 @@ pub(crate) enum Failure {
         #[source]
         source: TlsError,
     },
+    #[error("the authority of --acme-directory cannot be used")]
+    Acme(#[from] univrs_acme::AcmeError),
     #[error("the template {} is faulty: {reason}", path.display())]
     Template { path: PathBuf, reason: String },
     #[error("cannot listen on {address}")]
@@ -136,6 +138,7 @@ impl Failure {
             Self::Certificate { .. } => {
                 "give a PEM chain with --ingress-cert and its PEM key with --ingress-key".to_owned()
             }
+            Self::Acme(_) => "give its certificates as PEM with --acme-ca".to_owned(),
             Self::NodePort { address, .. } => {
                 format!("another program has port {}; stop it or give another --node-listen", address.port())
             }

@@ -16,5 +16,5 @@ mod tls;
 pub use metrics::{IngressMetrics, WorkloadSnapshot};
 pub use options::IngressOptions;
 pub use server::{Ingress, IngressListener};
-pub use tls::{TlsError, server_config};
+pub use tls::{Certificates, Certified, TlsError, server_config};
 pub use tokio_rustls::rustls::ServerConfig;

@@ -12,6 +12,7 @@
 //! does not exist is a missing image, not a stuck rollout. Every finding says what it rests on (`evidence`), what to
 //! change (`fix`) and which question or change comes next (`next`).
 
+mod certificates;
 mod instances;
 mod mesh;
 mod nodes;
@@ -20,6 +21,7 @@ mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use certificates::certificate_problems;
 pub use mesh::mesh_advice;
 use serde::{Deserialize, Serialize};
 use univrs_model::Timestamp;
@@ -133,6 +135,8 @@ pub enum Code {
     RolloutStuck,
     /// It failed, for a reason of its own.
     Failed,
+    /// A host has no certificate, or one that is not renewed.
+    CertificateMissing,
 }
 
 /// What is wrong, the worst first.
@@ -141,10 +145,15 @@ pub fn find(snapshot: &Snapshot) -> Vec<Problem> {
     for workload in &snapshot.workloads {
         problems.extend(workloads::find(snapshot, workload));
     }
+    sort(&mut problems);
+    problems
+}
+
+/// The worst first.
+pub fn sort(problems: &mut [Problem]) {
     problems.sort_by(|a, b| {
         b.severity.cmp(&a.severity).then_with(|| a.code.cmp(&b.code)).then_with(|| a.subject.cmp(&b.subject))
     });
-    problems
 }
 
 impl Problem {

@@ -93,6 +93,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
             ("DELETE", Needs(SecretWrite, "secret")),
         ],
     ),
+    ("/api/certificates", &[("GET", Needs(WorkloadRead, "certificate"))]),
     ("/api/volumes", &[("GET", Needs(VolumeRead, "volume"))]),
     ("/api/volumes/{volume}", &[("DELETE", Needs(VolumeWrite, "volume"))]),
     ("/api/templates", &[("GET", Needs(ResourceRead, "template"))]),

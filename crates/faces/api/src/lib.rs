@@ -7,6 +7,7 @@ mod access;
 mod actions;
 mod backup;
 mod body;
+mod certificates;
 pub mod codes;
 pub mod elsewhere;
 mod history;
@@ -123,6 +124,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(join_tokens::router())
         .merge(secrets::router())
         .merge(volumes::router())
+        .merge(certificates::router())
         .merge(resources::router())
         .merge(watching::router())
         .merge(history::router())

@@ -13,9 +13,9 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, RecoverArgs, UpArgs};
 use crate::{
-    alert, audit, completion, dashboard, deploy, events, image, install, join_token, lab, mcp, mesh, node,
-    openapi, operation, org, plans, proxy, resource, run, secret, status, template, token, topology, usage,
-    version, volume, workload,
+    alert, audit, certificate, completion, dashboard, deploy, events, image, install, join_token, lab, mcp,
+    mesh, node, openapi, operation, org, plans, proxy, resource, run, secret, status, template, token,
+    topology, usage, version, volume, workload,
 };
 
 /// Runs containers on many machines
@@ -144,6 +144,9 @@ pub(crate) enum Verb {
     /// Values that containers receive and nobody reads back
     #[command(subcommand, visible_alias = "secrets")]
     Secret(secret::SecretVerb),
+    /// Certificates of hosts of the ingress
+    #[command(subcommand, visible_alias = "certificates")]
+    Certificate(certificate::CertificateVerb),
     /// What workloads keep on nodes
     #[command(subcommand, visible_alias = "volumes")]
     Volume(volume::VolumeVerb),
@@ -213,6 +216,7 @@ impl Verb {
             Self::JoinToken(verb) => verb.run(context).await,
             Self::Token(verb) => verb.run(context).await,
             Self::Secret(verb) => verb.run(context).await,
+            Self::Certificate(verb) => verb.run(context).await,
             Self::Volume(verb) => verb.run(context).await,
             Self::Resource(verb) => verb.run(context).await,
             Self::Template(verb) => verb.run(context).await,

@@ -84,6 +84,16 @@ pub struct UpArgs {
     /// Address of the HTTPS ingress
     #[arg(long, env = "UNIVRS_INGRESS_TLS", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:443", value_parser = socket_address)]
     pub ingress_tls: SocketAddr,
+    /// Authority that issues certificates for hosts with `tls = "auto"`, by ACME: letsencrypt, letsencrypt-staging, or the
+    /// address of its directory. Naming it agrees to its terms. Give it to every validator
+    #[arg(long, env = "UNIVRS_ACME_DIRECTORY", value_name = "URL", value_parser = acme_directory)]
+    pub acme_directory: Option<String>,
+    /// Mail address that the authority is told
+    #[arg(long, env = "UNIVRS_ACME_CONTACT", value_name = "MAIL", requires = "acme_directory")]
+    pub acme_contact: Option<String>,
+    /// Certificates as PEM that the authority is trusted by, beside those of the machine
+    #[arg(long, env = "UNIVRS_ACME_CA", value_name = "FILE", requires = "acme_directory")]
+    pub acme_ca: Option<PathBuf>,
     /// Directory of everything this node keeps
     #[arg(long, env = "UNIVRS_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -325,6 +335,16 @@ fn runtime(text: &str) -> Result<RuntimeKind, String> {
     let choices =
         [("oci", RuntimeKind::Oci), ("docker", RuntimeKind::Docker), ("simulated", RuntimeKind::Simulated)];
     one_of(text, &choices)
+}
+
+/// The directory of an authority, by its address or by a name that everybody knows.
+fn acme_directory(text: &str) -> Result<String, String> {
+    match text {
+        "letsencrypt" => Ok("https://acme-v02.api.letsencrypt.org/directory".to_owned()),
+        "letsencrypt-staging" => Ok("https://acme-staging-v02.api.letsencrypt.org/directory".to_owned()),
+        url if url.starts_with("https://") && url.len() > "https://".len() => Ok(url.to_owned()),
+        _ => Err(format!("`{text}` is neither letsencrypt, letsencrypt-staging, nor an https:// address")),
+    }
 }
 
 /// A directory that means the same from everywhere.

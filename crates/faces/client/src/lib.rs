@@ -5,6 +5,7 @@
 
 mod audit;
 mod backup;
+mod certificates;
 mod cluster;
 mod error;
 mod events;

@@ -20,12 +20,14 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// How many of the last lines of a log are told.
 const LAST_LINES: usize = 4;
 
-/// The program that runs, for nodes and for taking them apart: the same binary, without settings of whoever calls.
+/// The program that runs, for nodes and for taking them apart: the same binary, without settings of whoever calls, but
+/// with the authority for certificates, which a lab may rehearse with.
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("univrs").args(arguments).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("UNIVRS_")) {
+        let is_own = |name: &str| name.starts_with("UNIVRS_") && !name.starts_with("UNIVRS_ACME_");
+        if name.to_str().is_some_and(is_own) {
             command.env_remove(name);
         }
     }

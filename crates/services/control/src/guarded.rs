@@ -79,8 +79,15 @@ impl GuardedStore {
 
 /// Whether such a node may know of a key.
 fn is_visible(key: &str) -> bool {
-    let hidden =
-        [keys::AUTHORITY, keys::JOIN_TOKENS, keys::TOKENS, keys::VALIDATOR_KEYS, keys::CLUSTER_AUDIT];
+    let hidden = [
+        keys::AUTHORITY,
+        keys::ISSUER_ACCOUNT,
+        keys::CERTIFICATES,
+        keys::JOIN_TOKENS,
+        keys::TOKENS,
+        keys::VALIDATOR_KEYS,
+        keys::CLUSTER_AUDIT,
+    ];
     if hidden.iter().any(|prefix| key.starts_with(prefix)) {
         return false;
     }
@@ -212,6 +219,8 @@ mod tests {
         for (at, value) in [
             ("authority", "CANARY"),
             ("token/tk_a", "CANARY"),
+            ("acme-account", "CANARY"),
+            ("certificate/a.test", "CANARY"),
             ("join-token/jt_a", "CANARY"),
             ("org/default/data-key/dk_a", "CANARY"),
             ("org/default/secret/db", &*secret.to_string()),

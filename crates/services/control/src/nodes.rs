@@ -173,14 +173,19 @@ impl Control {
         Ok(view::node(&state, &find_node(&state, wanted)?))
     }
 
-    /// Forgets a node that is lost and holds nothing.
+    /// Forgets a node that is lost and holds nothing, or a machine that joined and never became one.
     ///
     /// # Errors
     /// When it is alive or still holds instances, or the caller may not.
     pub async fn remove_node(&self, caller: &Caller, wanted: &str) -> Result<(), Error> {
         let allowed_by = self.allow(caller, Action::NodeWrite, &format!("node/{wanted}"))?;
         let state = self.mirror.state();
-        let node = find_node(&state, wanted)?;
+        let node = match find_node(&state, wanted) {
+            Err(Error::NotFound { .. }) if never_seen(&state, wanted).is_some() => {
+                return self.forget_member(caller, allowed_by, &state, wanted).await;
+            }
+            found => found?,
+        };
         let refuse = |reason: &str, hint: &str| Error::Conflict {
             what: format!("node `{}` cannot be removed", node.name),
             reason: reason.to_owned(),
@@ -225,6 +230,38 @@ impl Control {
         match outcome {
             TxnOutcome::Committed { .. } => Ok(()),
             TxnOutcome::GuardFailed { .. } => Err(Error::Contended { kind: "node", name: wanted.to_owned() }),
+        }
+    }
+
+    async fn forget_member(
+        &self,
+        caller: &Caller,
+        allowed_by: String,
+        state: &State,
+        wanted: &str,
+    ) -> Result<(), Error> {
+        let gone = || Error::Contended { kind: "node", name: wanted.to_owned() };
+        let member = never_seen(state, wanted).ok_or_else(gone)?;
+        let removed = Member { removed_at: Some(self.clock.now()), ..Member::clone(member) };
+        let write = Write {
+            caller: caller.clone(),
+            allowed_by,
+            action: Action::NodeWrite,
+            object: format!("node/{}", member.name),
+            summary: format!("removed member {}, which never became a node", member.name),
+            guards: vec![
+                unchanged(keys::member(&member.node), Some(member.revision))?,
+                unchanged(keys::node(&member.node), None)?,
+            ],
+            ops: vec![
+                put(keys::member(&member.node), &removed)?,
+                crate::record::delete(keys::validator_key(&member.node))?,
+            ],
+            event: None,
+        };
+        match self.commit(write).await? {
+            TxnOutcome::Committed { .. } => Ok(()),
+            TxnOutcome::GuardFailed { .. } => Err(gone()),
         }
     }
 
@@ -319,6 +356,15 @@ fn sum(parts: impl Iterator<Item = Capacity>) -> Capacity {
         cpu: Cpu::millicores(sum.cpu.as_millicores() + part.cpu.as_millicores()),
         memory: Bytes::new(sum.memory.get() + part.memory.get()),
         disk: Bytes::new(sum.disk.get() + part.disk.get()),
+    })
+}
+
+/// A member that has joined and was never heard of as a node: its name and block are taken all the same.
+fn never_seen<'a>(state: &'a State, wanted: &str) -> Option<&'a Record<Member>> {
+    let mut members = state.members.values().filter(|member| member.removed_at.is_none());
+    members.find(|member| {
+        !state.nodes.contains_key(&member.node)
+            && (member.name.as_str() == wanted || member.node.as_str() == wanted)
     })
 }
 

@@ -45,6 +45,9 @@ impl Control {
         let own = state.secrets.keys().filter(|secret| secret.org == caller.org);
         let secrets = Some(own.map(|secret| secret.name.clone()).collect());
         let mut problems = univrs_diagnose::find(&Snapshot { now, nodes, workloads, secrets });
+        let (certificates, _) = self.list_certificates(caller)?;
+        problems.extend(univrs_diagnose::certificate_problems(&certificates));
+        univrs_diagnose::sort(&mut problems);
         if let Some(name) = only {
             let subject = format!("workload/{name}");
             problems.retain(|problem| problem.subject == subject);

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use imbl::{OrdMap, OrdSet};
 use serde::de::DeserializeOwned;
 use univrs_model::alert::{Alert, AlertSettings, Delivery};
+use univrs_model::certificate::{Certificate, Challenge, IssuerAccount};
 use univrs_model::ids::{DataKeyId, InstanceId, JoinTokenId, NodeId, OperationId, ResourceId, TokenId};
 use univrs_model::instance::{Assignment, Instance, InstanceOrder, Observation, Phase};
 use univrs_model::join::JoinGrant;
@@ -141,6 +142,12 @@ pub struct State {
     pub alert_settings: OrdMap<Name, Record<AlertSettings>>,
     /// Notices that are to be delivered, by key.
     pub deliveries: OrdMap<String, Record<Delivery>>,
+    /// The account with the authority that issues certificates.
+    pub issuer_account: Option<Record<IssuerAccount>>,
+    /// What authorities are answered, by token.
+    pub challenges: OrdMap<String, Record<Challenge>>,
+    /// Certificates of the ingress, by host.
+    pub certificates: OrdMap<String, Record<Certificate>>,
     validators: OrdMap<NodeId, Record<ValidatorKey>>,
     by_workload: OrdMap<WorkloadKey, OrdSet<InstanceId>>,
     by_node: OrdMap<NodeId, OrdSet<InstanceId>>,
@@ -187,6 +194,12 @@ impl State {
             set(&mut self.membership, text, value);
         } else if text == keys::AUTHORITY {
             set(&mut self.authority, text, value);
+        } else if text == keys::ISSUER_ACCOUNT {
+            set(&mut self.issuer_account, text, value);
+        } else if let Some(token) = text.strip_prefix(keys::CHALLENGES) {
+            insert(&mut self.challenges, token.to_owned(), text, value);
+        } else if let Some(host) = text.strip_prefix(keys::CERTIFICATES) {
+            insert(&mut self.certificates, host.to_owned(), text, value);
         } else if let Some(port) = text.strip_prefix(keys::RESOURCE_PORTS).and_then(|port| port.parse().ok())
         {
             insert(&mut self.resource_ports, port, text, value);
@@ -295,6 +308,12 @@ impl State {
             text.strip_prefix(keys::JOIN_TOKENS).and_then(|id| id.parse::<JoinTokenId>().ok())
         {
             self.join_grants.remove(&id);
+        } else if text == keys::ISSUER_ACCOUNT {
+            self.issuer_account = None;
+        } else if let Some(token) = text.strip_prefix(keys::CHALLENGES) {
+            self.challenges.remove(token);
+        } else if let Some(host) = text.strip_prefix(keys::CERTIFICATES) {
+            self.certificates.remove(host);
         } else if let Some(port) =
             text.strip_prefix(keys::RESOURCE_PORTS).and_then(|port| port.parse::<u16>().ok())
         {

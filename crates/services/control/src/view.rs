@@ -8,7 +8,8 @@ use univrs_model::name::Name;
 use univrs_model::node::{Capacity, Node, NodePolicy, NodeState, NodeView};
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_model::rollout::{RevisionView, Rollout, Workload, WorkloadStatus, WorkloadView};
-use univrs_model::workload::{IngressRule, WorkloadKind};
+use univrs_model::secret::SecretVersion;
+use univrs_model::workload::{IngressRule, IngressTls, WorkloadKind};
 use univrs_ports::network::{Route, ServiceTable};
 
 pub use crate::operations::view as operation;
@@ -214,7 +215,34 @@ pub fn service_table(state: &State) -> ServiceTable {
             table.routes.push(Route { host, path: rule.path.clone(), workload: label(key), backends });
         }
     }
+    let answers = state.challenges.iter();
+    table.challenges = answers.map(|(token, one)| (token.clone(), one.authorization.clone())).collect();
     table
+}
+
+/// Hosts that are to have certificates of their own, and whose they are.
+pub(crate) fn certified_hosts(state: &State) -> BTreeMap<String, Name> {
+    let owners = hosts(state);
+    let mut wanted = BTreeMap::new();
+    for (key, record) in &state.workloads {
+        for rule in record.spec.ingress.iter().filter(|rule| rule.tls == IngressTls::Auto) {
+            let host = rule.host.to_lowercase();
+            if owners.get(&host) == Some(&key.org) {
+                wanted.insert(host, key.org.clone());
+            }
+        }
+    }
+    wanted
+}
+
+/// Which certificate each host is served with, to see when that changes.
+pub fn served_certificates(state: &State) -> BTreeMap<String, SecretVersion> {
+    let wanted = certified_hosts(state);
+    let served = wanted.into_iter().filter_map(|(host, org)| {
+        let issued = state.certificates.get(&host).filter(|known| known.org == org)?.issued.as_ref()?;
+        Some((host, issued.version.clone()))
+    });
+    served.collect()
 }
 
 /// A workload's name where those of several organisations meet: as in its address, without the default organisation.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use univrs_model::ids::{InstanceId, NodeId};
 use univrs_model::name::Name;
 use univrs_model::secret::SecretValue;
+use univrs_ports::issuer::{CertificateSource, ServedCertificate};
 use univrs_ports::secrets::{DeliveredSecret, SecretError, SecretSource};
 use univrs_ports::store::ClusterId;
 use univrs_store::wire::{Caller, Channel};
@@ -84,6 +85,25 @@ impl SecretSource for RemoteSecrets {
             Answer::Missing(name) => Err(SecretError::Missing { name }),
             Answer::NotAssigned => Err(SecretError::NotAssigned { instance: instance.clone() }),
             _ => Err(unavailable("a validator answered something else".to_owned())),
+        }
+    }
+}
+
+/// Certificates of hosts for a node that cannot open their keys itself.
+pub(crate) struct RemoteCertificates(pub(crate) Arc<Asking>);
+
+#[async_trait]
+impl CertificateSource for RemoteCertificates {
+    async fn certificates(&self) -> Result<Vec<ServedCertificate>, String> {
+        match self.0.ask(&Ask::Certificates).await? {
+            Answer::Served(served) => served
+                .into_iter()
+                .map(|one| {
+                    let key = hex::decode(&one.key).map_err(|error| error.to_string())?;
+                    Ok(ServedCertificate { host: one.host, chain: one.chain, key: SecretValue::new(key) })
+                })
+                .collect(),
+            _ => Err("a validator answered something else".to_owned()),
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use univrs_agent::LocalNodeAccess;
-use univrs_control::{Control, GuardedStore, LocalSecrets};
+use univrs_control::{Control, GuardedStore, LocalCertificates, LocalSecrets};
 use univrs_image::ImageStore;
 use univrs_model::ids::NodeId;
 use univrs_model::member::holds_state;
@@ -61,6 +61,8 @@ pub(crate) struct Late {
     pub(crate) control: Control,
     /// On validators.
     pub(crate) secrets: Option<Arc<LocalSecrets>>,
+    /// On validators.
+    pub(crate) certificates: Option<Arc<LocalCertificates>>,
     pub(crate) access: Arc<LocalNodeAccess>,
 }
 

@@ -13,6 +13,7 @@ use univrs_model::member::{JoinReply, JoinRequest};
 use univrs_model::name::Name;
 use univrs_model::node::Role;
 use univrs_model::secret::SecretVersion;
+use univrs_ports::issuer::{CertificateSource, ServedCertificate};
 use univrs_ports::secrets::{SecretError, SecretSource};
 use univrs_store::wire::{Refused, Service};
 use univrs_trust::{CertificateSigner, Peer};
@@ -32,6 +33,8 @@ pub(super) enum Ask {
         /// Which instance.
         instance: InstanceId,
     },
+    /// Certificates of hosts with their private keys, for the ingress of a node that serves it.
+    Certificates,
     /// Lets a machine in that came to a node which cannot decide.
     Join(Box<JoinRequest>),
 }
@@ -43,6 +46,8 @@ pub(super) enum Answer {
     Certificate(String),
     /// Values by name.
     Secrets(BTreeMap<Name, Value>),
+    /// Certificates of hosts.
+    Served(Vec<Served>),
     /// What became of a join.
     Join(Box<JoinReply>),
     /// A secret that is not there.
@@ -59,6 +64,15 @@ pub(super) struct Value {
     pub(super) version: SecretVersion,
     /// As hex.
     pub(super) value: String,
+}
+
+/// A certificate with its key, for the node that may have it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Served {
+    pub(super) host: String,
+    pub(super) chain: String,
+    /// As hex.
+    pub(super) key: String,
 }
 
 /// Answers one member.
@@ -119,6 +133,28 @@ async fn answer(offers: &Offers, peer: &Peer, ask: Ask) -> Answer {
                 Err(SecretError::Missing { name }) => Answer::Missing(name),
                 Err(SecretError::NotAssigned { .. }) => Answer::NotAssigned,
                 Err(SecretError::Unavailable { reason }) => Answer::Failed(reason),
+            }
+        }
+        Ask::Certificates => {
+            // A machine that only runs workloads may be anybody's.
+            if !peer.roles.iter().any(|role| matches!(role, Role::Validator | Role::Business)) {
+                return Answer::Failed(
+                    "a node that only runs workloads gets no certificates of hosts".to_owned(),
+                );
+            }
+            let Some(certificates) = &late.certificates else {
+                return Answer::Failed("this node is no validator".to_owned());
+            };
+            match certificates.certificates().await {
+                Ok(served) => {
+                    let plain = |one: ServedCertificate| Served {
+                        key: hex::encode(one.key.expose()),
+                        host: one.host,
+                        chain: one.chain,
+                    };
+                    Answer::Served(served.into_iter().map(plain).collect())
+                }
+                Err(reason) => Answer::Failed(reason),
             }
         }
         // Not passed on once more: whoever asks looks for a validator itself.

@@ -27,16 +27,17 @@ use univrs_api::{App, Metrics};
 use univrs_authz::Authorizer;
 use univrs_cli::UpArgs;
 use univrs_control::{
-    Control, Inbox, LocalControlPlane, LocalSecrets, Mirror, NodeDrain, OperationRunner, Reconciler, Voting,
-    Watching,
+    CertificateUpkeep, Control, Inbox, LocalCertificates, LocalControlPlane, LocalSecrets, Mirror, NodeDrain,
+    OperationRunner, Reconciler, Voting, Watching,
 };
 use univrs_model::node::Role;
 use univrs_notify::Messenger;
 use univrs_ports::clock::{Clock, SystemClock};
+use univrs_ports::issuer::CertificateSource;
 use univrs_ports::notify::Notifier;
 use univrs_ports::secrets::SecretSource;
 
-use crate::cluster::asking::RemoteSecrets;
+use crate::cluster::asking::{RemoteCertificates, RemoteSecrets};
 use crate::cluster::port::{self, Late};
 use crate::cluster::reach::ClusterAccess;
 use crate::cluster::renewal;
@@ -53,6 +54,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     args.join_token = args.join_token.filter(|token| !token.is_empty());
     let mut stop = stop::Signals::new()?;
     let ingress = services::IngressSettings::read(&args)?;
+    let issuer = services::issuer(&args)?;
     let dir = DataDir::new(args.data_dir());
     let held = dir.take()?;
     // The port is taken before anything else is touched: a clash must leave no trace.
@@ -134,15 +136,25 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     if !standing.joined {
         founding::found(&args, &identity, &standing, &control, &peers.trust, address, now).await?;
     }
+    let sealer_of_hosts = Arc::clone(&sealer);
     let local_secrets = Arc::new(LocalSecrets::new(mirror.clone(), sealer));
     let is_validator = standing.roles.contains(&Role::Validator) || !standing.joined;
     let secrets: Arc<dyn SecretSource> = match is_validator {
         true => Arc::clone(&local_secrets) as _,
         false => Arc::new(RemoteSecrets(Arc::clone(&peers.asking))),
     };
+    let local_certificates = Arc::new(LocalCertificates::new(mirror.clone(), Arc::clone(&sealer_of_hosts)));
+    let certificates: Arc<dyn CertificateSource> = match is_validator {
+        true => Arc::clone(&local_certificates) as _,
+        false => Arc::new(RemoteCertificates(Arc::clone(&peers.asking))),
+    };
     let notifier: Arc<dyn Notifier> = Arc::new(Messenger { allow_private: args.allow_private_webhooks });
-    let late =
-        Late { control: control.clone(), secrets: is_validator.then_some(local_secrets), access: local };
+    let late = Late {
+        control: control.clone(),
+        secrets: is_validator.then_some(local_secrets),
+        certificates: is_validator.then_some(local_certificates),
+        access: local,
+    };
     // Set once, here.
     drop(peers.late.set(late));
     tasks.spawn(directory.follow(mirror.clone(), shutdown.clone()));
@@ -181,14 +193,26 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         tasks.spawn(
             univrs_control::ResourceUpkeep::new(control.clone()).run(leading.clone(), shutdown.clone()),
         );
+        if let Some(issuer) = issuer.filter(|_| is_validator) {
+            let upkeep = CertificateUpkeep::new(control.clone(), issuer);
+            tasks.spawn(upkeep.run(leading.clone(), shutdown.clone()));
+        }
         let voting = Voting::new(Arc::new(copy.clone()), mirror.clone());
         tasks.spawn(voting.run(leading, shutdown.clone()));
     }
 
     let control_plane =
         Arc::new(LocalControlPlane::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock)));
-    let counted =
-        services::start(ingress, machine.gateway(), machine.network(), &mirror, &tasks, &shutdown).await;
+    let counted = services::start(
+        ingress,
+        certificates,
+        machine.gateway(),
+        machine.network(),
+        &mirror,
+        &tasks,
+        &shutdown,
+    )
+    .await;
     let mut measured = Metrics::default();
     if let Some(copy) = &state.copy {
         measured = measured.with(Box::new(metrics::OfStore(copy.clone())));

@@ -76,9 +76,14 @@ impl Lab {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// The network namespace of a node, or of the `router`.
+    pub(crate) fn namespace(&self, node: &str) -> String {
+        format!("univrs-{}-{node}", self.name)
+    }
+
     /// Runs a program in a node's namespace, or in the `router`'s.
     pub(crate) fn on(&self, node: &str, program: &str, arguments: &[&str]) -> Output {
-        let namespace = format!("univrs-{}-{node}", self.name);
+        let namespace = self.namespace(node);
         let mut command = Command::new("ip");
         command
             .args(["netns", "exec", &namespace, program])

@@ -7,6 +7,7 @@
     reason = "a failed unwrap is a failed test, and one that is left out says so"
 )]
 
+mod adding;
 mod archive;
 mod harness;
 mod images;

@@ -294,6 +294,7 @@ mod tests {
             .into(),
             homes: [(at(2), "default".to_owned()), (at(4), "acme".to_owned())].into(),
             routes: vec![],
+            ..ServiceTable::default()
         };
         let ask = |asker, name: &str| {
             let bytes = query(name, RecordType::A).to_vec().unwrap();

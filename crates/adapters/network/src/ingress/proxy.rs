@@ -25,6 +25,9 @@ use super::metrics::{Counted, IngressMetrics};
 use super::options::IngressOptions;
 use super::routes::{Routes, Target};
 
+/// Where authorities ask; see RFC 8555, 8.3.
+const CHALLENGE: &str = "/.well-known/acme-challenge/";
+
 /// What a client gets: an instance's answer, or a few words of ours.
 pub(crate) type Answer = Response<Either<Tracked, Full<Bytes>>>;
 
@@ -78,7 +81,19 @@ impl Proxy {
         Ok(self.answer(request, client).await)
     }
 
+    /// What an authority is answered that asks whether a host is ours.
+    fn challenge(&self, path: &str) -> Option<Answer> {
+        let token = path.strip_prefix(CHALLENGE)?;
+        let text = self.tables.borrow().challenges.get(token)?.clone();
+        let mut answer = Response::new(Either::Right(Full::from(text)));
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        Some(answer)
+    }
+
     async fn answer(&self, mut request: Request<Incoming>, client: Client) -> Answer {
+        if let Some(answer) = self.challenge(request.uri().path()) {
+            return answer;
+        }
         let Ok(authority) = authority(&request) else {
             return words(StatusCode::BAD_REQUEST, "the request does not name one valid host");
         };

@@ -25,22 +25,32 @@ use super::options::IngressOptions;
 use super::proxy::Proxy;
 use super::routes::Routes;
 
+/// Pause between attempts to have a port that is taken.
+const REOPEN: Duration = Duration::from_secs(5);
+
 /// Where clients come in.
 #[derive(Debug)]
 pub struct IngressListener {
-    tcp: TcpListener,
+    tcp: Tcp,
     tls: Option<Arc<ServerConfig>>,
+}
+
+#[derive(Debug)]
+enum Tcp {
+    Open(TcpListener),
+    /// To be opened once there is a reason.
+    Later(SocketAddr, watch::Receiver<bool>),
 }
 
 impl IngressListener {
     /// For HTTP/1.1, and HTTP/2 where the client begins with it.
     pub fn plain(tcp: TcpListener) -> Self {
-        Self { tcp, tls: None }
+        Self { tcp: Tcp::Open(tcp), tls: None }
     }
 
     /// For the same over TLS; see [`super::server_config`].
     pub fn encrypted(tcp: TcpListener, tls: Arc<ServerConfig>) -> Self {
-        Self { tcp, tls: Some(tls) }
+        Self { tcp: Tcp::Open(tcp), tls: Some(tls) }
     }
 
     /// Listens at an address.
@@ -48,15 +58,23 @@ impl IngressListener {
     /// # Errors
     /// When it is taken or absent.
     pub async fn bind(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
-        Ok(Self { tcp: TcpListener::bind(address).await?, tls })
+        Ok(Self { tcp: Tcp::Open(TcpListener::bind(address).await?), tls })
+    }
+
+    /// Listens at an address over TLS as soon as `wanted` says so, and tries again while the address is taken.
+    pub fn later(address: SocketAddr, tls: Arc<ServerConfig>, wanted: watch::Receiver<bool>) -> Self {
+        Self { tcp: Tcp::Later(address, wanted), tls: Some(tls) }
     }
 
     /// Where it listens.
     ///
     /// # Errors
-    /// When the kernel does not say.
+    /// When the kernel does not say, or it does not listen yet.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.tcp.local_addr()
+        match &self.tcp {
+            Tcp::Open(tcp) => tcp.local_addr(),
+            Tcp::Later(..) => Err(io::ErrorKind::AddrNotAvailable.into()),
+        }
     }
 }
 
@@ -108,11 +126,36 @@ async fn follow_tables(proxy: &Proxy) {
     }
 }
 
+async fn open(address: SocketAddr, mut wanted: watch::Receiver<bool>) -> TcpListener {
+    if wanted.wait_for(|wanted| *wanted).await.is_err() {
+        // Nobody can want it any more.
+        std::future::pending::<()>().await;
+    }
+    let mut told = false;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(tcp) => return tcp,
+            Err(error) if !std::mem::replace(&mut told, true) => {
+                tracing::warn!(%address, %error, "no HTTPS ingress on this node yet; stop what has the port or give another --ingress-tls");
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(REOPEN).await;
+    }
+}
+
 async fn accept(proxy: Arc<Proxy>, listener: IngressListener, room: Arc<Semaphore>, stop: CancellationToken) {
     let tls = listener.tls.map(TlsAcceptor::from);
+    let tcp = match listener.tcp {
+        Tcp::Open(tcp) => tcp,
+        Tcp::Later(address, wanted) => match stop.run_until_cancelled(open(address, wanted)).await {
+            Some(tcp) => tcp,
+            None => return,
+        },
+    };
     let next = async || {
         let permit = Arc::clone(&room).acquire_owned().await;
-        (listener.tcp.accept().await, permit)
+        (tcp.accept().await, permit)
     };
     while let Some((accepted, permit)) = stop.run_until_cancelled(next()).await {
         let (stream, from) = match accepted {

@@ -1,5 +1,6 @@
 //! The ingress between real clients and instances.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use hyper::body::Frame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
-use univrs_network::ingress::{IngressListener, IngressOptions, server_config};
+use univrs_network::ingress::{Certificates, Certified, IngressListener, IngressOptions, server_config};
 
 use crate::web::{
     CLOSED, Front, Instance, connect, connect_h2, in_time, patient, read, request, route, send, v4,
@@ -435,10 +436,11 @@ async fn http2_and_encryption() {
         );
 
         let pair = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).unwrap();
-        let config =
-            server_config(pair.cert.pem().as_bytes(), pair.signing_key.serialize_pem().as_bytes()).unwrap();
-        assert!(server_config(b"", pair.signing_key.serialize_pem().as_bytes()).is_err());
-        assert!(server_config(pair.cert.pem().as_bytes(), b"no key").is_err());
+        let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+        let given = Certified::read(chain.as_bytes(), key.as_bytes()).unwrap();
+        let config = server_config(Certificates::new(Some(given))).unwrap();
+        assert!(Certified::read(b"", key.as_bytes()).is_err());
+        assert!(Certified::read(chain.as_bytes(), b"no key").is_err());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let front = Front::on(IngressListener::encrypted(listener, config), patient(), routes);
         let mut roots = tokio_rustls::rustls::RootCertStore::empty();
@@ -459,6 +461,65 @@ async fn http2_and_encryption() {
             sender.send_request(crate::web::request(Method::GET, "a.test", "/", "")).await.unwrap();
         let reply = read(response).await.unwrap();
         assert!(reply.text.contains("x-forwarded-proto: https"), "{}", reply.text);
+    })
+    .await;
+}
+
+/// The certificate that a client gets which names `host`, trusting only `known`; nothing when there is none for it.
+async fn certificate_for(
+    address: SocketAddr,
+    host: &'static str,
+    known: &[&rcgen::Certificate],
+) -> Option<Vec<u8>> {
+    let mut roots = tokio_rustls::rustls::RootCertStore::empty();
+    known.iter().for_each(|one| roots.add(one.der().clone()).unwrap());
+    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let client = tokio_rustls::rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    let stream = connector.connect(host.try_into().unwrap(), stream).await.ok()?;
+    Some(stream.get_ref().1.peer_certificates()?.first()?.to_vec())
+}
+
+#[tokio::test]
+async fn hosts_have_certificates_of_their_own_and_authorities_are_answered() {
+    in_time(async {
+        let instance = Instance::start("one", NO_DELAY).await;
+        let routes = vec![route("a.test", "/", &[instance.address])];
+        let make = |host: &str| rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
+        let (one, two) = (make("a.test"), make("b.test"));
+        let read = |pair: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+            Certified::read(pair.cert.pem().as_bytes(), pair.signing_key.serialize_pem().as_bytes()).unwrap()
+        };
+        let certificates = Certificates::new(None);
+        let config = server_config(Arc::clone(&certificates)).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let front = Front::on(IngressListener::encrypted(listener, config), quick(), routes.clone());
+        let known = [&one.cert, &two.cert];
+        assert_eq!(certificate_for(front.address, "a.test", &known).await, None, "there is none yet");
+        assert!(!*certificates.any().borrow());
+        certificates.replace([("a.test".to_owned(), read(&one)), ("b.test".to_owned(), read(&two))].into());
+        assert!(*certificates.any().borrow());
+        let got = certificate_for(front.address, "a.test", &known).await;
+        assert_eq!(got.as_deref(), Some(one.cert.der().as_ref()));
+        let got = certificate_for(front.address, "b.test", &known).await;
+        assert_eq!(got.as_deref(), Some(two.cert.der().as_ref()));
+        assert_eq!(certificate_for(front.address, "c.test", &known).await, None);
+        let other = make("a.test");
+        let mismatched =
+            Certified::read(one.cert.pem().as_bytes(), other.signing_key.serialize_pem().as_bytes());
+        assert!(mismatched.is_err(), "a key of another certificate");
+
+        let front = Front::start(quick(), routes).await;
+        let asked = "/.well-known/acme-challenge/tok-en_1";
+        assert!(front.get("a.test", asked).await.text.starts_with("one GET"), "the workload's own");
+        front.answer_authorities("tok-en_1", "tok-en_1.thumbprint");
+        assert_eq!(front.get("a.test", asked).await.text, "tok-en_1.thumbprint");
+        assert_eq!(front.get("other.test", asked).await.text, "tok-en_1.thumbprint");
     })
     .await;
 }

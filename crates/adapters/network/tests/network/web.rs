@@ -48,6 +48,13 @@ impl Front {
         Self { address, tables, metrics, stop, served }
     }
 
+    /// Authorities are answered this from now on.
+    pub(crate) fn answer_authorities(&self, token: &str, answer: &str) {
+        self.tables.send_modify(|table| {
+            Arc::make_mut(table).challenges.insert(token.to_owned(), answer.to_owned());
+        });
+    }
+
     pub(crate) fn set(&self, routes: Vec<Route>) {
         self.tables.send(table(routes)).unwrap();
     }

@@ -1,5 +1,6 @@
 //! `univrs node`: the machines of the cluster.
 
+mod add;
 mod drain;
 mod get;
 mod label;
@@ -36,6 +37,7 @@ pub(crate) enum NodeVerb {
     Label(label::LabelArgs),
     /// Remove a node from the cluster
     Rm(rm::RmArgs),
+    Add(Box<add::AddArgs>),
 }
 
 impl NodeVerb {
@@ -58,6 +60,7 @@ impl NodeVerb {
             }
             Self::Label(args) => args.run(context).await,
             Self::Rm(args) => args.run(context).await,
+            Self::Add(args) => args.run(context).await,
         }
     }
 }
