@@ -8,6 +8,7 @@ mod alert;
 mod args;
 mod audit;
 mod backup;
+mod cluster;
 mod completion;
 mod confirm;
 mod context;

@@ -13,4 +13,5 @@ mod images;
 mod loss;
 mod network;
 mod singleton;
+mod upgrade;
 mod wires;

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use univrs_authz::Action;
 use univrs_model::caller::Caller;
+use univrs_model::field::FieldError;
 use univrs_model::ids::{NodeId, OperationId};
 use univrs_model::keys;
 use univrs_model::operation::{Operation, OperationStatus, OperationView, Step, StepStatus};
+use univrs_ports::images::Archive;
 use univrs_ports::programs::{Program, ProgramError};
 use univrs_ports::store::{MemberId, Role, TxnOutcome};
 
@@ -34,6 +36,33 @@ pub struct UpgradeSpec {
 }
 
 impl Control {
+    /// Takes in a program on this node, to be given to all by [`Control::upgrade_cluster`].
+    ///
+    /// # Errors
+    /// When it is no such program, the disk fails, or the caller may not.
+    pub async fn take_in_program(&self, caller: &Caller, file: Archive) -> Result<Program, Error> {
+        let Some(programs) = &self.programs else {
+            return Err(refuse(
+                "this node keeps no programs",
+                "ask the API of a validator (`univrs node ls`)",
+            ));
+        };
+        let summary = "sent a program for nodes".to_owned();
+        let work = programs.take_in(file);
+        match self.audited(caller, Action::NodeWrite, "node", summary, work).await? {
+            Ok(program) => Ok(program),
+            Err(error @ ProgramError::NotAProgram { .. }) => {
+                let hint = "send a `univrs` that was built for the machines of this cluster";
+                Err(Error::Invalid(vec![FieldError::new("body", error.to_string()).hint(hint)]))
+            }
+            Err(ProgramError::Storage { doing, source }) => Err(refuse(
+                &format!("cannot {doing} the program: {source}"),
+                "make room on the disk of the data directory",
+            )),
+            Err(error) => Err(refuse(&error.to_string(), "send it again")),
+        }
+    }
+
     /// Begins to give every node another program.
     ///
     /// # Errors
@@ -42,18 +71,21 @@ impl Control {
     pub async fn upgrade_cluster(&self, caller: &Caller, spec: UpgradeSpec) -> Result<OperationView, Error> {
         let allowed_by = self.allow(caller, Action::NodeWrite, "node")?;
         let (Some(programs), Some(admin), Some(own)) = (&self.programs, &self.admin, self.own_node()) else {
-            return Err(refuse("this node does not hold the state", "ask the API of a validator (`univrs node ls`)"));
+            return Err(refuse(
+                "this node does not hold the state",
+                "ask the API of a validator (`univrs node ls`)",
+            ));
         };
         let program = programs.known(&spec.digest).await.map_err(|error| match error {
-            ProgramError::Absent { digest } => {
-                Error::NotFound { kind: "program", name: digest, near: None }
-            }
+            ProgramError::Absent { digest } => Error::NotFound { kind: "program", name: digest, near: None },
             other => refuse(&other.to_string(), "send the program again"),
         })?;
         let state = self.mirror.state();
-        if let Some(known) = state.operations.values().find(|known| {
-            known.kind == KIND && known.status == OperationStatus::Running
-        }) {
+        if let Some(known) = state
+            .operations
+            .values()
+            .find(|known| known.kind == KIND && known.status == OperationStatus::Running)
+        {
             return Err(refuse(
                 "another upgrade is under way",
                 &format!("`univrs operation watch {}` waits for its end", known.id),
@@ -76,9 +108,10 @@ impl Control {
             ));
         }
         let mut running = BTreeMap::new();
-        let asked = state.nodes.values().map(|node| async {
-            (node.id.clone(), node.name.clone(), programs.standing(&node.id).await)
-        });
+        let asked = state
+            .nodes
+            .values()
+            .map(|node| async { (node.id.clone(), node.name.clone(), programs.standing(&node.id).await) });
         for (node, name, standing) in futures::future::join_all(asked).await {
             let standing = standing.map_err(|error| {
                 refuse(&format!("node {name} cannot be upgraded: {error}"), "every node has to take part")
@@ -111,7 +144,11 @@ impl Control {
                 allowed_by,
                 action: Action::NodeWrite,
                 object: "node".to_owned(),
-                summary: format!("began to upgrade to {}, in this order: {}", program.version, order.join("; ")),
+                summary: format!(
+                    "began to upgrade to {}, in this order: {}",
+                    program.version,
+                    order.join("; ")
+                ),
                 guards: vec![unchanged(at.clone(), None)?],
                 ops: vec![put(at, &operation)?],
                 event: None,

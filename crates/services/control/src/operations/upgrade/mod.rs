@@ -153,17 +153,16 @@ impl ClusterUpgrade {
         let name = &mover.name;
         let begun = Instant::now();
         let patience = Duration::from_secs(seconds.saturating_mul(2)) + MARGIN;
-        let mut last = "it does not answer".to_owned();
-        let mut gate_passed = false;
+        let mut may_stop = false;
         loop {
-            match self.programs.standing(&mover.node).await {
-                Ok(standing) if standing.running.digest == to && !standing.on_trial => {
+            let last = match self.programs.standing(&mover.node).await {
+                Ok(standing) if standing.on_trial => "it tries the program".to_owned(),
+                Ok(standing) if standing.running.digest == to => {
                     match self.is_back(&mover.node, &standing.running.version).await {
                         Ok(()) => return Ok(()),
-                        Err(reason) => last = reason,
+                        Err(reason) => reason,
                     }
                 }
-                Ok(standing) if standing.on_trial => last = "it tries the program".to_owned(),
                 Ok(standing) => {
                     let tried = standing.tried.filter(|tried| tried.by == by && tried.to == to);
                     match tried.map(|tried| tried.outcome) {
@@ -172,25 +171,22 @@ impl ClusterUpgrade {
                                 "node {name} went back to what it ran before: {reason}"
                             )));
                         }
-                        Some(Outcome::Trying) => last = "it tries the program".to_owned(),
+                        Some(Outcome::Trying) => "it is about to try the program".to_owned(),
                         Some(Outcome::Good) | None => {
-                            if !gate_passed {
+                            if !may_stop {
                                 self.may_stop(mover).await?;
-                                gate_passed = true;
+                                may_stop = true;
                             }
                             let order = Order { by: by.to_owned(), to: to.to_owned(), seconds };
                             match self.programs.change(&mover.node, &order).await {
-                                Ok(()) => last = "it was told".to_owned(),
-                                Err(error @ ProgramError::Refused { .. }) => {
-                                    return Err(StepError::temporary(error.to_string()));
-                                }
-                                Err(error) => last = error.to_string(),
+                                Ok(()) => "it was told".to_owned(),
+                                Err(error) => error.to_string(),
                             }
                         }
                     }
                 }
-                Err(error) => last = error.to_string(),
-            }
+                Err(error) => error.to_string(),
+            };
             if begun.elapsed() > patience {
                 return Err(StepError::lasting(format!(
                     "node {name} did not come back within {} s: {last}",
@@ -224,20 +220,19 @@ impl ClusterUpgrade {
     /// Returns when a node may stop: the other voters are there, and somebody else leads.
     async fn may_stop(&self, mover: &Mover) -> Result<(), StepError> {
         let begun = Instant::now();
-        let id = |state: &State| {
-            state.members.get(&mover.node).and_then(|member| member.member).map(MemberId)
-        };
+        let id =
+            |state: &State| state.members.get(&mover.node).and_then(|member| member.member).map(MemberId);
         loop {
-            let status = self.admin.status().await.map_err(|error| StepError::temporary(error.to_string()))?;
+            let status =
+                self.admin.status().await.map_err(|error| StepError::temporary(error.to_string()))?;
             let state = self.mirror.state();
             let own = id(&state);
             let voters: Vec<_> = status.members.iter().filter(|member| member.role == Role::Voter).collect();
             if !voters.iter().any(|voter| Some(voter.id) == own) {
                 return Ok(());
             }
-            let node_of = |voter: MemberId| {
-                state.members.values().find(|member| member.member == Some(voter.0))
-            };
+            let node_of =
+                |voter: MemberId| state.members.values().find(|member| member.member == Some(voter.0));
             let others = || voters.iter().filter(|voter| Some(voter.id) != own);
             let silent = others()
                 .find(|voter| node_of(voter.id).is_none_or(|node| !state.nodes_alive.contains(&node.node)));
@@ -261,7 +256,8 @@ impl ClusterUpgrade {
             }
             if begun.elapsed() > QUORUM {
                 let who = silent.and_then(|voter| node_of(voter.id));
-                let who = who.map_or_else(|| "another voter".to_owned(), |node| format!("voter {}", node.name));
+                let who =
+                    who.map_or_else(|| "another voter".to_owned(), |node| format!("voter {}", node.name));
                 return Err(StepError::temporary(format!(
                     "{who} is not heard; without node {} as well the majority would be in danger",
                     mover.name
@@ -291,8 +287,7 @@ impl OperationKind for ClusterUpgrade {
             Part::Fetch => self.fetch(&parameters).await,
             Part::Wave(wave) => {
                 let by = operation.id.as_str();
-                let each =
-                    wave.iter().map(|mover| self.bring(by, mover, &parameters.to, parameters.seconds));
+                let each = wave.iter().map(|mover| self.bring(by, mover, &parameters.to, parameters.seconds));
                 // All of them come to an end: one that went back is no reason to leave another half way.
                 let ended = futures::future::join_all(each).await;
                 ended.into_iter().collect::<Result<Vec<()>, StepError>>().map(drop)

@@ -65,9 +65,8 @@ mod tests {
     }
 
     fn names(waves: &[Vec<Seat>]) -> Vec<String> {
-        let wave = |wave: &Vec<Seat>| {
-            wave.iter().map(|seat| seat.name.to_string()).collect::<Vec<_>>().join(" ")
-        };
+        let wave =
+            |wave: &Vec<Seat>| wave.iter().map(|seat| seat.name.to_string()).collect::<Vec<_>>().join(" ");
         waves.iter().map(wave).collect()
     }
 
