@@ -1,7 +1,5 @@
 //! The program that nodes run: what other copies of it they have, and how one of them takes the place of another.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use univrs_model::ids::NodeId;
@@ -57,8 +55,8 @@ pub struct ProgramStanding {
     pub on_trial: bool,
     /// The last change.
     pub tried: Option<Tried>,
-    /// Digests of the copies that it has whole.
-    pub held: BTreeSet<String>,
+    /// The copies that it has whole.
+    pub held: Vec<Program>,
     /// Why the last copy could not be fetched.
     pub fetch_failed: Option<String>,
 }
@@ -124,12 +122,6 @@ pub trait Programs: Send + Sync + 'static {
     /// # Errors
     /// See [`ProgramError`]; nothing is kept then.
     async fn take_in(&self, file: Archive) -> Result<Program, ProgramError>;
-
-    /// What is known of a copy on this machine.
-    ///
-    /// # Errors
-    /// [`ProgramError::Absent`] when there is none.
-    async fn known(&self, digest: &str) -> Result<Program, ProgramError>;
 
     /// How a node stands.
     ///

@@ -120,10 +120,6 @@ impl Programs for NodePrograms {
         self.copies.take_in(file, None).await
     }
 
-    async fn known(&self, digest: &str) -> Result<Program, ProgramError> {
-        self.copies.known(digest)
-    }
-
     async fn standing(&self, node: &NodeId) -> Result<ProgramStanding, ProgramError> {
         if *node == self.own {
             return self.copies.standing().await;

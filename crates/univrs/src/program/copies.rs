@@ -82,10 +82,6 @@ impl Copies {
         }
     }
 
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
-    }
-
     /// The program that runs. Its file is read once.
     pub(crate) async fn running(&self) -> Result<Program, ProgramError> {
         let look = async {
@@ -112,7 +108,8 @@ impl Copies {
     pub(crate) async fn standing(&self) -> Result<ProgramStanding, ProgramError> {
         let held = fs::read_dir(self.place.root()).into_iter().flatten().flatten();
         let names = held.filter_map(|entry| entry.file_name().into_string().ok());
-        let held = names.filter(|name| is_digest(name)).map(|name| format!("sha256:{name}")).collect();
+        let held = names.filter(|name| is_digest(name));
+        let held = held.filter_map(|name| self.known(&format!("sha256:{name}")).ok()).collect();
         Ok(ProgramStanding {
             running: self.running().await?,
             on_trial: self.trial().is_some(),

@@ -182,7 +182,8 @@ async fn watch(place: &Place, change: &Change) -> io::Result<Ended> {
 
 async fn stop(mut child: Child, with: Signal) -> io::Result<Ended> {
     if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
-        drop(kill(Pid::from_raw(id), with));
+        // One that has ended already is what is wanted.
+        let _ended = kill(Pid::from_raw(id), with);
     }
     if tokio::time::timeout(STOP, child.wait()).await.is_err() {
         child.kill().await?;

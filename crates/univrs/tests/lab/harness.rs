@@ -84,7 +84,9 @@ impl Lab {
     /// A program in a node's namespace, not run yet.
     pub(crate) fn command_on(&self, node: &str, program: &str) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &format!("univrs-{}-{node}", self.name), program]).stdin(Stdio::null());
+        command
+            .args(["netns", "exec", &format!("univrs-{}-{node}", self.name), program])
+            .stdin(Stdio::null());
         command
     }
 

@@ -8,6 +8,7 @@
 )]
 
 mod archive;
+mod halfway;
 mod harness;
 mod images;
 mod loss;

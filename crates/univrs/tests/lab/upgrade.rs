@@ -134,9 +134,17 @@ async fn programs_change_node_by_node_while_workloads_answer() {
     // Too old for the state, and planned only: nothing happens.
     let refused = upgrade("old", &[]);
     assert_eq!(refused.status.code(), Some(4), "{}", said(&refused));
-    assert!(said(&refused).contains("feature level 1 and version 0.0.1-old understands up to 0"), "{}", said(&refused));
+    assert!(
+        said(&refused).contains("feature level 1 and version 0.0.1-old understands up to 0"),
+        "{}",
+        said(&refused)
+    );
     let planned = upgrade("next", &["--plan"]);
-    assert!(planned.status.success() && said(&planned).contains("change the program of n4"), "{}", said(&planned));
+    assert!(
+        planned.status.success() && said(&planned).contains("change the program of n4"),
+        "{}",
+        said(&planned)
+    );
 
     for (to, version) in [("next", "9.8.7-next"), ("now", env!("CARGO_PKG_VERSION"))] {
         let upgraded = upgrade(to, &[]);
@@ -151,7 +159,10 @@ async fn programs_change_node_by_node_while_workloads_answer() {
     assert_eq!(failed.status.code(), Some(1), "{}", said(&failed));
     assert!(said(&failed).contains("n4 went back to what it ran before"), "{}", said(&failed));
     lab.until(60, "all nodes are ready", async || lab.ready().await == 4).await;
-    lab.until(60, "they run what they ran", async || versions(&lab).await == vec![env!("CARGO_PKG_VERSION"); 4]).await;
+    lab.until(60, "they run what they ran", async || {
+        versions(&lab).await == vec![env!("CARGO_PKG_VERSION"); 4]
+    })
+    .await;
     lab.until(60, "what ran runs on", async || standing(&lab).await == before).await;
     lab.until(60, "writes are taken", async || lab.write("web", 2).await).await;
 

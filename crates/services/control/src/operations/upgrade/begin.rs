@@ -14,7 +14,7 @@ use univrs_ports::store::{MemberId, Role, TxnOutcome};
 
 use crate::error::Error;
 use crate::handle::{Control, Write};
-use crate::operations::faces::shown;
+use crate::operations::faces::{shown, view};
 use crate::operations::upgrade::order::{Seat, waves};
 use crate::operations::upgrade::{KIND, Mover, Parameters};
 use crate::record::{put, unchanged};
@@ -70,44 +70,28 @@ impl Control {
     /// the caller may not.
     pub async fn upgrade_cluster(&self, caller: &Caller, spec: UpgradeSpec) -> Result<OperationView, Error> {
         let allowed_by = self.allow(caller, Action::NodeWrite, "node")?;
-        let (Some(programs), Some(admin), Some(own)) = (&self.programs, &self.admin, self.own_node()) else {
-            return Err(refuse(
-                "this node does not hold the state",
-                "ask the API of a validator (`univrs node ls`)",
-            ));
+        let (Some(programs), Some(admin)) = (&self.programs, &self.admin) else {
+            let hint = "ask the API of a validator (`univrs node ls`)";
+            return Err(refuse("this node does not hold the state", hint));
         };
-        let program = programs.known(&spec.digest).await.map_err(|error| match error {
-            ProgramError::Absent { digest } => Error::NotFound { kind: "program", name: digest, near: None },
-            other => refuse(&other.to_string(), "send the program again"),
-        })?;
         let state = self.mirror.state();
-        if let Some(known) = state
-            .operations
-            .values()
-            .find(|known| known.kind == KIND && known.status == OperationStatus::Running)
+        let mut known = state.operations.values();
+        if let Some(known) =
+            known.find(|known| known.kind == KIND && known.status == OperationStatus::Running)
         {
-            return Err(refuse(
-                "another upgrade is under way",
-                &format!("`univrs operation watch {}` waits for its end", known.id),
-            ));
+            if Parameters::of(known).is_ok_and(|known| known.to == spec.digest) && known.org == caller.org {
+                // Asked again, because the first answer was lost.
+                return Ok(view(known));
+            }
+            let hint = format!("`univrs operation watch {}` waits for its end", known.id);
+            return Err(refuse("another upgrade is under way", &hint));
         }
         if let Some(lost) = state.nodes.values().find(|node| !state.nodes_alive.contains(&node.id)) {
-            return Err(refuse(
-                &format!("node {} is lost", lost.name),
-                "bring it back, or remove it with `univrs node rm`",
-            ));
-        }
-        let status = admin.admin.status().await?;
-        if program.feature_level < status.feature_level {
-            return Err(refuse(
-                &format!(
-                    "the state is at feature level {} and version {} understands up to {}: a level is never lowered",
-                    status.feature_level, program.version, program.feature_level
-                ),
-                "take a program that understands the level, or restore a backup from before it was raised",
-            ));
+            let hint = "bring it back, or remove it with `univrs node rm`";
+            return Err(refuse(&format!("node {} is lost", lost.name), hint));
         }
         let mut running = BTreeMap::new();
+        let mut found = None;
         let asked = state
             .nodes
             .values()
@@ -119,7 +103,26 @@ impl Control {
             if standing.on_trial {
                 return Err(refuse(&format!("node {name} is trying a program"), "try again in a moment"));
             }
+            if let Some(program) = standing.held.into_iter().find(|held| held.digest == spec.digest) {
+                found = Some((program, node.clone()));
+            }
             running.insert(node, standing.running.digest);
+        }
+        // Whichever node it was sent to: where many serve the API, it need not be this one.
+        let (program, source) = found.ok_or_else(|| Error::NotFound {
+            kind: "program",
+            name: spec.digest.clone(),
+            near: None,
+        })?;
+        let status = admin.admin.status().await?;
+        if program.feature_level < status.feature_level {
+            return Err(refuse(
+                &format!(
+                    "the state is at feature level {} and version {} understands up to {}: a level is never lowered",
+                    status.feature_level, program.version, program.feature_level
+                ),
+                "take a program that understands the level, or restore a backup from before it was raised",
+            ));
         }
         let mut seats = Vec::new();
         for node in state.nodes.values() {
@@ -134,7 +137,7 @@ impl Control {
             });
         }
         let raise = !spec.keep_level && program.feature_level > status.feature_level;
-        let parameters = parameters(&program, &spec, own, seats, &running);
+        let parameters = parameters(&program, &spec, source, seats, &running);
         let operation = self.operation(caller, &parameters, raise)?;
         let order: Vec<String> = parameters.waves.iter().map(|wave| named(wave)).collect();
         let at = keys::operation(&operation.org, &operation.id);
@@ -206,7 +209,7 @@ impl Control {
 fn parameters(
     program: &Program,
     spec: &UpgradeSpec,
-    own: NodeId,
+    source: NodeId,
     seats: Vec<Seat>,
     running: &BTreeMap<NodeId, String>,
 ) -> Parameters {
@@ -220,7 +223,7 @@ fn parameters(
         version: program.version.clone(),
         feature_level: program.feature_level,
         seconds: spec.seconds.unwrap_or(SECONDS).clamp(5, MOST_SECONDS),
-        source: own,
+        source,
         waves: waves(seats).into_iter().map(|wave| wave.into_iter().map(mover).collect()).collect(),
     }
 }

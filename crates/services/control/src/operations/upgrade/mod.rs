@@ -118,7 +118,7 @@ impl ClusterUpgrade {
             let mut asked = false;
             loop {
                 match self.programs.standing(&mover.node).await {
-                    Ok(standing) if standing.held.contains(to) => return Ok(()),
+                    Ok(standing) if standing.held.iter().any(|held| held.digest == *to) => return Ok(()),
                     Ok(standing) => {
                         if let (true, Some(reason)) = (asked, standing.fetch_failed) {
                             return Err(StepError::temporary(format!("node {}: {reason}", mover.name)));
