@@ -156,11 +156,6 @@ impl Control {
         self
     }
 
-    /// The node that this process is that of, if anybody said.
-    pub(crate) fn own_node(&self) -> Option<NodeId> {
-        self.node.clone()
-    }
-
     /// Whether this node has made itself known and is heard; so it is where nobody said which node this is.
     pub fn is_registered(&self) -> bool {
         let node = self.node.as_ref();

@@ -5,13 +5,13 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::archive::{BUSYBOX, IMAGE};
+use crate::archive::IMAGE;
 use crate::harness::{Lab, possible};
 
 /// Asks again and again until its file is gone; notes each answer, and each that did not come.
 const LOOP: &str = r#"while [ -e "$0" ]; do
-    if busybox wget -q -T 60 -O /dev/null "$1"; then echo yes; else echo no; fi >> "$2"
-    busybox sleep 0.2
+    if curl -fs -m 60 -o /dev/null "$1"; then echo yes; else echo no; fi >> "$2"
+    sleep 0.2
 done"#;
 
 /// Requests to one instance, from the machine that it runs on.
@@ -26,8 +26,8 @@ impl Loop {
         let (go_on, answers) = (dir.join(format!("{node}.on")), dir.join(format!("{node}.answers")));
         std::fs::write(&go_on, "").unwrap();
         let url = format!("http://{address}:8000/busybox");
-        let mut command = lab.command_on(node, BUSYBOX);
-        command.args(["sh", "-c", LOOP]).arg(&go_on).arg(url).arg(&answers);
+        let mut command = lab.command_on(node, "sh");
+        command.args(["-c", LOOP]).arg(&go_on).arg(url).arg(&answers);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Self { child, go_on, answers }
     }
