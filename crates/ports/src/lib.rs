@@ -12,6 +12,7 @@ pub mod mesh;
 pub mod network;
 pub mod node_access;
 pub mod notify;
+pub mod programs;
 pub mod provider;
 pub mod runtime;
 pub mod seal;

@@ -80,6 +80,8 @@ pub(crate) enum Failure {
     SecretsStaySealed { secrets: usize },
     #[error("nothing was changed")]
     LossNotAccepted,
+    #[error("this program does not work here: {reason}")]
+    DoesNotWork { reason: String },
     #[error("certificates between nodes failed")]
     Trust(#[from] TrustError),
     #[error("this machine cannot run containers: {reason}")]
@@ -181,6 +183,7 @@ impl Failure {
             | Self::Policy(_)
             | Self::Trust(_)
             | Self::JoinRefused { .. }
+            | Self::DoesNotWork { .. }
             | Self::Tokio(_) => return None,
         })
     }

@@ -13,6 +13,7 @@ use univrs_model::node::Role;
 
 use crate::cluster::trust::Files;
 use crate::failure::Failure;
+use crate::program::change::Place;
 
 /// The format of the data directory. A newer one is refused, an older one is read.
 const FORMAT: u32 = 1;
@@ -120,6 +121,11 @@ impl DataDir {
     /// The private key that opens secrets: beside the store, never in it.
     pub(crate) fn secrets_key(&self) -> PathBuf {
         self.root.join("secrets.key")
+    }
+
+    /// Copies of the program, and which of them runs.
+    pub(crate) fn programs(&self) -> Place {
+        Place::new(self.root.join("programs"))
     }
 
     /// The key of this node's peer.

@@ -12,6 +12,7 @@ mod identity;
 mod logging;
 mod machine;
 mod membership;
+mod program;
 mod recover;
 mod up;
 
@@ -22,16 +23,16 @@ use std::process::ExitCode;
 use univrs_cli::Invocation;
 
 use crate::failure::Failure;
+use crate::identity::DataDir;
+use crate::program::guard::{self, Part};
+use crate::up::Ending;
 
 fn main() -> ExitCode {
     if let Some(code) = univrs_runtime::shim::main_if_requested() {
         return code;
     }
     match univrs_cli::parse(std::env::args_os()) {
-        Ok(Invocation::Up(args)) => {
-            univrs_runtime::allocator::share_heaps();
-            block_on(up::run(*args))
-        }
+        Ok(Invocation::Up(args)) => run_up(*args),
         Ok(Invocation::Down(args)) => block_on(down::run(args)),
         Ok(Invocation::Recover(args)) => block_on(recover::run(args)),
         Ok(Invocation::Inspect(args)) => match backup::inspect(&args) {
@@ -49,18 +50,39 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs the daemon, or stands by while it is another program.
+fn run_up(args: univrs_cli::UpArgs) -> ExitCode {
+    let place = DataDir::new(args.data_dir()).programs();
+    let trial = match guard::begin(&place) {
+        Part::Daemon => None,
+        Part::Trial(change) => Some(*change),
+        Part::Ended(code) => return code,
+    };
+    univrs_runtime::allocator::share_heaps();
+    match finish(up::run(args, trial)) {
+        Ok(Ending::Stopped) => ExitCode::SUCCESS,
+        // Nothing of the daemon is left in this process by now.
+        Ok(Ending::Change(change)) => guard::change_to(&place, &change),
+        Err(failure) => fail(&failure),
+    }
+}
+
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
+    match finish(work) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn finish<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&Failure::Tokio(error)),
+        Err(error) => return Err(Failure::Tokio(error)),
     };
     let result = runtime.block_on(work);
     // Work that blocks (a fetch, a file) must not hold up the end.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => fail(&failure),
-    }
+    result
 }
 
 fn fail(failure: &Failure) -> ExitCode {

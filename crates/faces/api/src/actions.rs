@@ -28,6 +28,8 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/openapi.json", &[("GET", Needs(ClusterRead, "cluster"))]),
     ("/api/cluster", &[("GET", Needs(ClusterRead, "cluster"))]),
     ("/api/cluster/backup", &[("GET", Needs(BackupRead, "cluster"))]),
+    ("/api/cluster/programs", &[("POST", Needs(NodeWrite, "node"))]),
+    ("/api/cluster/upgrade", &[("POST", Needs(NodeWrite, "node"))]),
     ("/api/peers", &[("GET", Needs(NodeRead, "node"))]),
     ("/api/nodes", &[("GET", Needs(NodeRead, "node"))]),
     (

@@ -33,6 +33,7 @@ mod secrets;
 mod sockets;
 mod tokens;
 mod topologies;
+mod upgrade;
 mod volumes;
 mod watching;
 mod workloads;
@@ -114,6 +115,7 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(probes::router())
         .merge(nodes::router())
+        .merge(upgrade::router())
         .merge(peers::router())
         .merge(workloads::router())
         .merge(reach::router())

@@ -222,7 +222,7 @@ pub(crate) struct DrainQuery {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
     /// The operation that carries it out.
-    operation: OperationView,
+    pub(crate) operation: OperationView,
 }
 
 /// Begins to move a node's instances elsewhere and to keep new ones away, until it is uncordoned.

@@ -13,9 +13,9 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::up::{DownArgs, RecoverArgs, UpArgs};
 use crate::{
-    alert, audit, certificate, completion, dashboard, deploy, events, image, install, join_token, lab, mcp,
-    mesh, node, openapi, operation, org, plans, proxy, resource, run, secret, status, template, token,
-    topology, usage, version, volume, workload,
+    alert, audit, certificate, cluster, completion, dashboard, deploy, events, image, install, join_token,
+    lab, mcp, mesh, node, openapi, operation, org, plans, proxy, resource, run, secret, status, template,
+    token, topology, usage, version, volume, workload,
 };
 
 /// Runs containers on many machines
@@ -101,6 +101,9 @@ enum Command {
 pub(crate) enum Verb {
     /// Show the cluster
     Status(status::StatusArgs),
+    /// The cluster as a whole
+    #[command(subcommand)]
+    Cluster(cluster::ClusterVerb),
     /// Nodes of the cluster
     #[command(subcommand, visible_alias = "nodes")]
     Node(node::NodeVerb),
@@ -199,6 +202,7 @@ impl Verb {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<Exit, Fault> {
         match self {
             Self::Status(args) => args.run(context).await,
+            Self::Cluster(verb) => verb.run(context).await,
             Self::Node(verb) => verb.run(context).await,
             Self::Run(args) => args.run(context).await,
             Self::Deploy(args) => args.run(context).await,

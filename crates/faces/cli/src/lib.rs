@@ -9,6 +9,7 @@ mod args;
 mod audit;
 mod backup;
 mod certificate;
+mod cluster;
 mod completion;
 mod confirm;
 mod context;

@@ -11,6 +11,9 @@ use crate::show;
 use crate::table::{Cell, Row, Table, column, word};
 use crate::wait::until;
 
+/// How many looks an operation may be unknown at the beginning, or when another node is asked.
+const UNHEARD: u32 = 25;
+
 /// Long changes.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OperationVerb {
@@ -84,12 +87,21 @@ impl OperationVerb {
 /// Waits until an operation has ended, telling each stage; an end that is not success is a fault with its cause.
 pub(crate) async fn follow(context: &mut Context<'_>, id: &str) -> Result<Exit, Fault> {
     let mut last = None;
+    let mut unheard = UNHEARD;
     let exit = until(
         context,
         "the operation's end",
         &format!("univrs operation get {id}"),
         async |context, progress| {
-            let view = context.client.operation(id).await?.value()?;
+            let view = match context.client.operation(id).await {
+                // The node that is asked now may not have heard of it yet.
+                Err(error) if error.is_not_found() && unheard > 0 => {
+                    unheard -= 1;
+                    return Ok(false);
+                }
+                answer => answer?.value()?,
+            };
+            unheard = UNHEARD;
             let operation = &view.operation;
             let subject = format!("{} of {}", operation.kind.replace('_', " "), operation.subject);
             let waits = operation.steps.iter().find_map(|step| step.error.as_deref());

@@ -13,6 +13,7 @@ use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_ports::clock::Clock;
 use univrs_ports::node_access::NodeAccess;
+use univrs_ports::programs::Programs;
 use univrs_ports::seal::Sealer;
 use univrs_ports::store::{ClusterAdmin, Guard, Op, Revision, StateStore};
 
@@ -65,6 +66,7 @@ pub struct Control {
     pub(crate) sightings: Sightings,
     pub(crate) admin: Option<Admin>,
     pub(crate) sealer: Arc<dyn Sealer>,
+    pub(crate) programs: Option<Arc<dyn Programs>>,
     node: Option<NodeId>,
     pub(crate) resources: Resources,
     authorizer: Arc<Authorizer>,
@@ -126,6 +128,7 @@ impl Control {
             sealer,
             resources: Resources::default(),
             planning: false,
+            programs: None,
             node: None,
             authorizer,
             serial,
@@ -143,6 +146,13 @@ impl Control {
     #[must_use]
     pub fn with_node(mut self, node: NodeId) -> Self {
         self.node = Some(node);
+        self
+    }
+
+    /// Lets it change the programs of nodes.
+    #[must_use]
+    pub fn with_programs(mut self, programs: Arc<dyn Programs>) -> Self {
+        self.programs = Some(programs);
         self
     }
 

@@ -59,7 +59,7 @@ pub use history::LogPage;
 pub use local::{LocalControlPlane, NODE_LEASE};
 pub use mirror::{Inbox, Mirror};
 pub use nodes::{ClusterHealth, ClusterRecord, ClusterView};
-pub use operations::{NodeDrain, OperationKind, OperationRunner, StepError};
+pub use operations::{ClusterUpgrade, NodeDrain, OperationKind, OperationRunner, StepError, UpgradeSpec};
 pub use plans::{BlastRadius, Change, ChangeAction, Plan, PlanRefusal, PlanStatus};
 pub use reach::{ContainerLogs, Selection};
 pub use reconcile::Reconciler;

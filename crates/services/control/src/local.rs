@@ -58,6 +58,24 @@ impl LocalControlPlane {
     }
 }
 
+impl LocalControlPlane {
+    /// Says that the node stops on purpose and will be back: it counts as alive for `span`, so that nobody replaces what
+    /// goes on running on it meanwhile. The next registration ends that.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    pub async fn away(&self, node: &NodeId, span: Duration) -> Result<(), ControlPlaneError> {
+        let write = async {
+            let grant = self.store.lease_grant(span).await?;
+            let alive =
+                Op::Put { key: key(keys::node_alive(node))?, value: Bytes::new(), lease: Some(grant.id) };
+            self.store.txn(Txn { request: None, guards: Vec::new(), ops: vec![alive] }).await?;
+            Ok::<_, Error>(())
+        };
+        write.await.map_err(|error| unavailable(&error))
+    }
+}
+
 fn unavailable(error: &Error) -> ControlPlaneError {
     ControlPlaneError::Unavailable { reason: error.to_string() }
 }

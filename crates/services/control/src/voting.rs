@@ -29,12 +29,14 @@ pub struct Voting {
     mirror: Mirror,
     /// Since when members have not been heard.
     silent: BTreeMap<NodeId, Instant>,
+    /// When the lead was last handed over for want of space: where all disks are full it does not go round in circles.
+    handed_over: Option<Instant>,
 }
 
 impl Voting {
     /// A loop over these parts.
     pub fn new(admin: Arc<dyn ClusterAdmin>, mirror: Mirror) -> Self {
-        Self { admin, mirror, silent: BTreeMap::new() }
+        Self { admin, mirror, silent: BTreeMap::new(), handed_over: None }
     }
 
     /// Runs until `shutdown`, and acts while this node leads.
@@ -66,6 +68,11 @@ impl Voting {
         let Some(membership) = &state.membership else { return Ok(()) };
         self.listen(&state);
         let status = self.admin.status().await?;
+        if let Some(next) = self.with_room(&state, &status) {
+            tracing::warn!(to = next.0, "the log of this node has no room to grow; handing the lead over");
+            self.handed_over = Some(Instant::now());
+            return self.admin.transfer_leader(next).await;
+        }
         for member in state.members.values() {
             let Some(id) = member.member.map(MemberId) else { continue };
             let known = status.members.iter().find(|known| known.id == id);
@@ -117,6 +124,24 @@ impl Voting {
             }
         }
         self.silent.retain(|node, _| state.members.contains_key(node));
+    }
+
+    /// Who leads on when the log of this node cannot grow: a voter that is heard and has all of it. Whether its disk has
+    /// room, it finds out itself.
+    fn with_room(&self, state: &State, status: &ClusterStatus) -> Option<MemberId> {
+        let lately = self.handed_over.is_some_and(|at| at.elapsed() < PATIENCE);
+        if !status.disk_full || status.leader != Some(status.member) || status.changing || lately {
+            return None;
+        }
+        let heard = |id: MemberId| {
+            let mut members = state.members.values();
+            members.any(|member| member.member == Some(id.0) && state.nodes_alive.contains(&member.node))
+        };
+        let others = status
+            .members
+            .iter()
+            .filter(|member| member.role == Role::Voter && member.id != status.member && heard(member.id));
+        others.max_by_key(|member| member.matched).map(|member| member.id)
     }
 
     fn candidates(&self, state: &State, status: &ClusterStatus) -> Vec<Candidate> {

@@ -53,6 +53,19 @@ impl Asking {
         Err(last)
     }
 
+    /// One node's answer; why there is none otherwise.
+    pub(super) async fn ask_node(
+        &self,
+        node: &NodeId,
+        ask: &Ask,
+        patience: Duration,
+    ) -> Result<Answer, String> {
+        let body = serde_json::to_vec(ask).map_err(|error| error.to_string())?;
+        let answered = self.caller.call(node.as_str(), Channel::CLUSTER, &body, patience).await;
+        let answer = answered.map_err(|error| error.to_string())?;
+        serde_json::from_slice(&answer).map_err(|error| error.to_string())
+    }
+
     /// The next certificate for a request, both in DER.
     pub(super) async fn renew(&self, request: &[u8]) -> Result<Vec<u8>, String> {
         match self.ask(&Ask::Renew { request: hex::encode(request) }).await? {

@@ -15,14 +15,14 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::StreamExt as _;
 use univrs_control::Mirror;
-use univrs_image::ImageStore;
 use univrs_model::ids::NodeId;
 use univrs_ports::images::{Archive, ImagePeers, PeerImage};
 use univrs_trust::tls::IMAGES;
 
 use crate::cluster::dial::NodeDial;
 use crate::cluster::directory::Directory;
-use crate::cluster::frames;
+use crate::cluster::port::Offers;
+use crate::cluster::{frames, programs};
 
 /// How long a node may take to say whether it has something.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,8 +42,16 @@ const LARGEST: u32 = 8 << 10;
 /// What is asked for.
 #[derive(Serialize, Deserialize)]
 enum Wanted {
-    Manifest { reference: String },
-    Blob { digest: String },
+    Manifest {
+        reference: String,
+    },
+    Blob {
+        digest: String,
+    },
+    /// A copy of the program of nodes.
+    Program {
+        digest: String,
+    },
 }
 
 /// What follows.
@@ -75,17 +83,7 @@ impl ClusterImages {
     }
 
     async fn ask(&self, node: &NodeId, wanted: &Wanted) -> io::Result<(u64, Archive)> {
-        let asking = async {
-            let mut stream = self.dial.connect(node, IMAGES).await?;
-            frames::write(&mut stream, wanted).await?;
-            match frames::read::<Answer>(&mut stream, LARGEST).await? {
-                Answer::Have { length } => Ok((length, Box::new(stream.take(length)) as Archive)),
-                Answer::No => {
-                    Err(io::Error::new(io::ErrorKind::NotFound, format!("node {node} does not have it")))
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        ask(&self.dial, node, wanted).await
     }
 
     async fn manifest(&self, node: NodeId, reference: String) -> Option<PeerImage> {
@@ -95,6 +93,35 @@ impl ClusterImages {
         let read = tokio::time::timeout(PATIENCE, body.read_to_end(&mut manifest)).await.ok()?.ok()?;
         (read as u64 == length).then(|| PeerImage { peer: node.to_string(), manifest })
     }
+}
+
+async fn ask(dial: &NodeDial, node: &NodeId, wanted: &Wanted) -> io::Result<(u64, Archive)> {
+    let asking = async {
+        let mut stream = dial.connect(node, IMAGES).await?;
+        frames::write(&mut stream, wanted).await?;
+        match frames::read::<Answer>(&mut stream, LARGEST).await? {
+            Answer::Have { length } => Ok((length, Box::new(stream.take(length)) as Archive)),
+            Answer::No => {
+                Err(io::Error::new(io::ErrorKind::NotFound, format!("node {node} does not have it")))
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// A stream that fails when nothing comes for too long.
+fn patiently(body: Archive) -> Archive {
+    let body = tokio_util::io::ReaderStream::with_capacity(body, PIECE);
+    let pieces = futures::StreamExt::map(body.timeout(SILENCE), |piece| {
+        piece.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    });
+    Box::new(tokio_util::io::StreamReader::new(Box::pin(pieces)))
+}
+
+/// A copy of the program of nodes, from one that has it.
+pub(super) async fn program(dial: &NodeDial, node: &NodeId, digest: &str) -> io::Result<Archive> {
+    let (_, body) = ask(dial, node, &Wanted::Program { digest: digest.to_owned() }).await?;
+    Ok(patiently(body))
 }
 
 #[async_trait]
@@ -112,25 +139,29 @@ impl ImagePeers for ClusterImages {
         let node =
             peer.parse::<NodeId>().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let (_, body) = self.ask(&node, &Wanted::Blob { digest: digest.to_owned() }).await?;
-        let body = tokio_util::io::ReaderStream::with_capacity(body, PIECE);
-        let pieces = futures::StreamExt::map(body.timeout(SILENCE), |piece| {
-            piece.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        });
-        Ok(Box::new(tokio_util::io::StreamReader::new(Box::pin(pieces))))
+        Ok(patiently(body))
     }
 }
 
 /// Answers one member.
-pub(super) async fn serve(mut stream: TlsStream<TcpStream>, images: &ImageStore) -> io::Result<()> {
+pub(super) async fn serve(mut stream: TlsStream<TcpStream>, offers: &Offers) -> io::Result<()> {
     let wanted = tokio::time::timeout(PATIENCE, frames::read::<Wanted>(&mut stream, LARGEST)).await;
     let wanted = wanted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    let images = || {
+        let opened = offers.images.get();
+        opened.ok_or_else(|| io::Error::other("this node has not opened its images yet"))
+    };
     let found: Option<(u64, Archive)> = match wanted {
+        Wanted::Program { digest } => {
+            let copy = programs::offered(offers.programs.copies(), &digest).await?;
+            copy.map(|(file, length)| (length, Box::new(file.take(length)) as Archive))
+        }
         Wanted::Manifest { reference } => {
-            let manifest = images.offered(&reference).await.map_err(io::Error::other)?;
+            let manifest = images()?.offered(&reference).await.map_err(io::Error::other)?;
             manifest.map(|bytes| (bytes.len() as u64, Box::new(io::Cursor::new(bytes)) as Archive))
         }
         Wanted::Blob { digest } => {
-            let blob = images.blob(&digest).await.map_err(io::Error::other)?;
+            let blob = images()?.blob(&digest).await.map_err(io::Error::other)?;
             blob.map(|(file, length)| (length, Box::new(file.take(length)) as Archive))
         }
     };

@@ -8,6 +8,7 @@
 //! - [`service`] and [`asking`]: what nodes ask validators for.
 //! - [`forward`]: requests of people that only a validator can answer.
 //! - [`images`]: what one node has of images, for the others.
+//! - [`programs`]: which program nodes run, and giving it to each other.
 //! - [`reach`] and [`serve_reach`]: logs, commands and connections in instances of other nodes.
 
 pub(crate) mod address;
@@ -19,6 +20,7 @@ mod frames;
 pub(crate) mod images;
 pub(crate) mod joining;
 pub(crate) mod port;
+pub(crate) mod programs;
 pub(crate) mod reach;
 mod reach_words;
 pub(crate) mod renewal;

@@ -26,6 +26,7 @@ use univrs_trust::tls::{self, Arrival};
 
 use crate::cluster::asking::Asking;
 use crate::cluster::dial::NodeDial;
+use crate::cluster::programs::NodePrograms;
 use crate::cluster::service::ClusterService;
 use crate::cluster::trust::Trust;
 use crate::cluster::{forward, images, serve_reach, strangers};
@@ -50,6 +51,8 @@ pub(crate) struct Offers {
     pub(crate) store: OnceLock<RaftStore>,
     /// The API, on validators: for requests that other nodes hand on.
     pub(crate) api: OnceLock<axum::Router>,
+    /// The program of this node, and copies of others.
+    pub(crate) programs: Arc<NodePrograms>,
     /// The images of this machine.
     pub(crate) images: OnceLock<Arc<ImageStore>>,
     /// What needs the picture of the state.
@@ -199,11 +202,8 @@ async fn arrive(
         }
         Arrival::Images(peer) => {
             drop(stranger);
-            let Some(store) = offers.images.get() else {
-                return Err("this node has not opened its images yet".to_owned());
-            };
             let place = node_place(bounds, &peer)?;
-            let ended = images::serve(stream, store).await.map_err(|error| error.to_string());
+            let ended = images::serve(stream, &offers).await.map_err(|error| error.to_string());
             drop(place);
             ended
         }

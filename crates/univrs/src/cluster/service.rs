@@ -14,11 +14,13 @@ use univrs_model::name::Name;
 use univrs_model::node::Role;
 use univrs_model::secret::SecretVersion;
 use univrs_ports::issuer::{CertificateSource, ServedCertificate};
+use univrs_ports::programs::ProgramStanding;
 use univrs_ports::secrets::{SecretError, SecretSource};
 use univrs_store::wire::{Refused, Service};
 use univrs_trust::{CertificateSigner, Peer};
 
 use crate::cluster::port::Offers;
+use crate::cluster::programs::AskProgram;
 
 /// A question. Variants are only ever added.
 #[derive(Serialize, Deserialize)]
@@ -37,6 +39,8 @@ pub(super) enum Ask {
     Certificates,
     /// Lets a machine in that came to a node which cannot decide.
     Join(Box<JoinRequest>),
+    /// What a validator asks about the program of a node.
+    Program(AskProgram),
 }
 
 /// An answer.
@@ -54,6 +58,8 @@ pub(super) enum Answer {
     Missing(Name),
     /// The instance is not the asking node's.
     NotAssigned,
+    /// How a node stands with its program, where that was asked.
+    Program(Option<Box<ProgramStanding>>),
     /// Not now, or not here.
     Failed(String),
 }
@@ -109,6 +115,7 @@ async fn answer(offers: &Offers, peer: &Peer, ask: Ask) -> Answer {
         return Answer::Failed("this node is still starting".to_owned());
     };
     match ask {
+        Ask::Program(asked) => offers.programs.answer(peer, asked).await,
         Ask::Renew { request } => {
             let renewed = hex::decode(&request).map_err(|error| error.to_string()).and_then(|request| {
                 let renewed = late.control.renew(&CertificateSigner, &peer.node, &request);

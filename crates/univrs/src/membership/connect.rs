@@ -25,7 +25,7 @@ impl Admission for Nobody {
 /// Where to join, as the first peer says that answers; asks until one does. An address that is none fails at once.
 pub(crate) async fn where_to_join(key: PeerKey, addresses: &[String]) -> Result<String, Failure> {
     let start = |reason: String| Failure::Connect { reason };
-    let visitor = Options::visitor(key, env!("CARGO_PKG_VERSION"));
+    let visitor = Options::visitor(key, &crate::program::release::own().version);
     let peers = Peers::start(visitor, Arc::new(Nobody)).await.map_err(|error| start(error.to_string()))?;
     let mut told = false;
     loop {

@@ -11,9 +11,11 @@ use crate::cluster::asking::Asking;
 use crate::cluster::dial::NodeDial;
 use crate::cluster::directory::Directory;
 use crate::cluster::port::Offers;
+use crate::cluster::programs::NodePrograms;
 use crate::cluster::trust::Trust;
 use crate::failure::Failure;
 use crate::identity::{DataDir, Identity, Standing};
+use crate::program::copies::Copies;
 use crate::up::{standing, state};
 
 /// This machine as a member, before it has read the state.
@@ -34,6 +36,7 @@ pub(super) async fn begin(
     dir: &DataDir,
     identity: &mut Identity,
     now: Timestamp,
+    copies: Arc<Copies>,
 ) -> Result<Member, Failure> {
     let directory = Arc::new(Directory::open(dir.members()));
     let trust = Arc::new(Trust::open(dir.trust(), Arc::clone(&directory))?);
@@ -54,6 +57,7 @@ pub(super) async fn begin(
         drop(store.set(copy.clone()));
     }
     let node = identity.node.clone();
+    let programs = NodePrograms::new(node.clone(), copies, Arc::clone(&dial), Arc::clone(&asking));
     let peers = Arc::new(Offers {
         node,
         cluster,
@@ -61,6 +65,7 @@ pub(super) async fn begin(
         dial,
         asking,
         store,
+        programs: Arc::new(programs),
         api: OnceLock::new(),
         images: OnceLock::new(),
         late: OnceLock::new(),

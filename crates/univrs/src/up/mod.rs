@@ -2,6 +2,7 @@
 //! to stop. Containers stay when the daemon goes.
 
 mod alive;
+mod changing;
 pub(crate) mod containers;
 mod founding;
 mod member;
@@ -27,8 +28,8 @@ use univrs_api::{App, Metrics};
 use univrs_authz::Authorizer;
 use univrs_cli::UpArgs;
 use univrs_control::{
-    CertificateUpkeep, Control, Inbox, LocalCertificates, LocalControlPlane, LocalSecrets, Mirror, NodeDrain,
-    OperationRunner, Reconciler, Voting, Watching,
+    CertificateUpkeep, ClusterUpgrade, Control, Inbox, LocalCertificates, LocalControlPlane, LocalSecrets,
+    Mirror, NodeDrain, OperationRunner, Reconciler, Voting, Watching,
 };
 use univrs_model::node::Role;
 use univrs_notify::Messenger;
@@ -45,8 +46,19 @@ use crate::failure::Failure;
 use crate::identity::DataDir;
 use crate::logging;
 use crate::membership;
+use crate::program::change::Change;
+use crate::program::copies::Copies;
 
-pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
+/// Why the daemon ended, when nothing failed.
+pub(crate) enum Ending {
+    /// It was told to stop.
+    Stopped,
+    /// It is to run another program.
+    Change(Box<Change>),
+}
+
+/// Runs the daemon. `trial` is the change of the program that this process is on trial for.
+pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Ending, Failure> {
     logging::start();
     // A variable that is set to nothing says nothing.
     args.join.retain(|host| !host.is_empty());
@@ -65,6 +77,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         Some(identity) => identity,
         None => dir.make_identity(clock.now())?,
     };
+    let copies = Arc::new(Copies::new(dir.programs(), trial));
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
 
@@ -73,13 +86,13 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         let asking = membership::connect::where_to_join(peer_key.clone(), &args.connect);
         args.join = tokio::select! {
             found = asking => vec![found?],
-            () = stop.interrupted() => return Ok(()),
+            () = stop.interrupted() => return Ok(Ending::Stopped),
         };
     }
-    let beginning = member::begin(&args, &dir, &mut identity, clock.now());
+    let beginning = member::begin(&args, &dir, &mut identity, clock.now(), Arc::clone(&copies));
     let member::Member { standing, peers, state, address, port } = tokio::select! {
         begun = beginning => begun?,
-        () = stop.interrupted() => return Ok(()),
+        () = stop.interrupted() => return Ok(Ending::Stopped),
     };
     let listening = port.as_ref().and_then(|port| port.local_addr().ok());
     if let Some(port) = port {
@@ -90,7 +103,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         ready = state::ready(&*store, &identity, &standing) => ready?,
         () = stop.interrupted() => {
             shutdown.cancel();
-            return Ok(());
+            return Ok(Ending::Stopped);
         }
     }
     if let Ok(Some(last)) = alive::lease(&*store, &identity.node).await {
@@ -132,6 +145,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         Some(copy) => control.with_members(Arc::new(copy.clone()), identity.node.clone()),
         None => control.with_node(identity.node.clone()),
     };
+    let control = control.with_programs(Arc::clone(&peers.programs) as _);
     let control = resources::equip(control, &args, &dir, &identity, &machine)?;
     if !standing.joined {
         founding::found(&args, &identity, &standing, &control, &peers.trust, address, now).await?;
@@ -176,6 +190,12 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
         let mut kinds = univrs_control::resource_kinds(&control);
         kinds.push(Arc::new(drain));
+        kinds.push(Arc::new(ClusterUpgrade::new(
+            mirror.clone(),
+            Arc::clone(&peers.programs) as _,
+            Arc::new(copy.clone()),
+            identity.node.clone(),
+        )));
         let runner = OperationRunner::new(
             Arc::clone(&store),
             mirror.clone(),
@@ -224,7 +244,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     let counted = Arc::clone(&metrics);
     let agent = Agent::new(AgentOptions {
         node: node.clone(),
-        control: control_plane,
+        control: Arc::clone(&control_plane) as _,
         machine: machine.for_agent(&dir, &identity.node, secrets)?,
         clock: Arc::clone(&clock),
         on_collected: Arc::new(move |collected| counted.images_collected(collected.images, collected.bytes)),
@@ -267,7 +287,21 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     }
     tracing::info!(node = %node.name, id = %node.id, api = %args.api, version = %node.version, "ready");
 
-    let down = stop.wait(&args, &[agent.abort_handle(), api.abort_handle()]).await;
+    let trial = changing::Trial {
+        copies: Arc::clone(&copies),
+        mirror: mirror.clone(),
+        runtime: machine.runtime(),
+        copy: state.copy.clone(),
+        node: identity.node.clone(),
+    };
+    let vital = [agent.abort_handle(), api.abort_handle()];
+    let ended = tokio::select! {
+        down = stop.wait(&args, &vital) => changing::Ended::Told { down },
+        order = copies.wanted() => changing::Ended::Ordered(order),
+        worked = trial.end() => changing::Ended::Tried { worked },
+    };
+    let down = matches!(ended, changing::Ended::Told { down: true });
+    let change = changing::leave(ended, &trial, &control_plane).await;
     if let Some(copy) = &state.copy {
         state::hand_over(copy, &mirror).await;
     }
@@ -277,7 +311,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
     if tokio::time::timeout(stop::PATIENCE, tasks.wait()).await.is_err() {
         tracing::warn!("some parts did not stop in time");
     }
-    drop((machine, mirror, place));
+    drop((machine, mirror, place, trial));
     if let Some(copy) = &state.copy {
         copy.close().await;
     }
@@ -286,5 +320,9 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         crate::down::remove(&dir, &identity).await?;
     }
     drop(held);
-    Ok(())
+    match change {
+        changing::Next::Nothing => Ok(Ending::Stopped),
+        changing::Next::Change(change) => Ok(Ending::Change(change)),
+        changing::Next::DoesNotWork(reason) => Err(Failure::DoesNotWork { reason }),
+    }
 }

@@ -8,6 +8,7 @@ use univrs_model::node::{Location, Node, RuntimeKind};
 use crate::failure::Failure;
 use crate::identity::{DataDir, Identity, Standing};
 use crate::machine;
+use crate::program::release;
 
 /// The name of this node: the one it has, or that of the host.
 pub(super) fn name(args: &UpArgs) -> Result<Name, Failure> {
@@ -54,7 +55,7 @@ pub(super) fn describe(
         block: identity.range.clone(),
         wireguard: None,
         peer: None,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: release::own().version,
         bind_paths: args.allow_bind.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
         labels: args.labels.iter().cloned().collect(),
         created_at: now,

@@ -12,6 +12,7 @@ use crate::cluster::trust::Trust;
 use crate::cluster::{address, joining};
 use crate::failure::Failure;
 use crate::identity::{DataDir, Identity, Standing};
+use crate::program::release;
 use crate::up::{node, sealing};
 
 /// Listens for other nodes. A machine that is alone does without when the port is taken.
@@ -125,7 +126,7 @@ async fn join(
             args.join.first().map(String::as_str),
         ),
         now,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: release::own().version,
     };
     let welcome = joining::join(&args.join, token.authority, &request).await?;
     trust.replace(joining::credentials(key, &welcome)?)?;

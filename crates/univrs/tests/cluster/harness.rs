@@ -1,7 +1,7 @@
 //! Daemons with ports and directories of their own, and what tests ask of them.
 
 use std::fs::OpenOptions;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -170,8 +170,21 @@ impl Cluster {
         cluster
     }
 
+    /// The same in this directory.
+    pub(crate) async fn found_in(dir: &Path, flags: &[&str]) -> Self {
+        let mut cluster =
+            Self { nodes: Vec::new(), around: tempfile::tempdir().unwrap(), http: reqwest::Client::new() };
+        cluster.add_in(dir.to_owned(), "one", flags);
+        cluster.until_ready(0).await;
+        cluster
+    }
+
     /// Starts another daemon with these flags.
     pub(crate) fn add(&mut self, name: &str, flags: &[&str]) -> usize {
+        self.add_in(self.place(name), name, flags)
+    }
+
+    fn add_in(&mut self, dir: PathBuf, name: &str, flags: &[&str]) -> usize {
         let mut node = Node {
             name: name.to_owned(),
             api: free_port(),
@@ -179,7 +192,7 @@ impl Cluster {
             child: None,
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             environment: Vec::new(),
-            dir: self.place(name),
+            dir,
             log: self.around.path().join(format!("{name}.log")),
         };
         node.start();

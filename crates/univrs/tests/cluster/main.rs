@@ -8,6 +8,7 @@
 )]
 
 mod backup;
+mod disk;
 mod harness;
 mod joining;
 mod peers;

@@ -1,6 +1,6 @@
 //! A lab of its own for each test, which goes with it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ const PATIENCE: u64 = 180;
 /// A lab.
 pub(crate) struct Lab {
     name: String,
+    program: PathBuf,
     around: TempDir,
     pub(crate) api: String,
     http: reqwest::Client,
@@ -39,10 +40,15 @@ pub(crate) fn possible() -> bool {
 impl Lab {
     /// Raises a lab and checks that it is what was asked for.
     pub(crate) async fn up(nodes: usize, clouds: &str, runtime: &str) -> Self {
+        Self::up_of(PathBuf::from(env!("CARGO_BIN_EXE_univrs")), nodes, clouds, runtime).await
+    }
+
+    /// The same of another program.
+    pub(crate) async fn up_of(program: PathBuf, nodes: usize, clouds: &str, runtime: &str) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("t{}-{number}", std::process::id());
         let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
-        let mut lab = Self { name, around: tempfile::tempdir().unwrap(), api: String::new(), http };
+        let mut lab = Self { name, program, around: tempfile::tempdir().unwrap(), api: String::new(), http };
         let count = nodes.to_string();
         let up = lab.lab(&["up", "--nodes", &count, "--clouds", clouds, "--runtime", runtime]);
         assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
@@ -55,7 +61,7 @@ impl Lab {
 
     /// Runs `univrs lab` on it.
     pub(crate) fn lab(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_univrs"))
+        Command::new(&self.program)
             .arg("lab")
             .args(arguments)
             .env("UNIVRS_LAB", &self.name)
@@ -79,6 +85,13 @@ impl Lab {
     /// The network namespace of a node, or of the `router`.
     pub(crate) fn namespace(&self, node: &str) -> String {
         format!("univrs-{}-{node}", self.name)
+    }
+
+    /// A program in a node's namespace, not run yet.
+    pub(crate) fn command_on(&self, node: &str, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace(node), program]).stdin(Stdio::null());
+        command
     }
 
     /// Runs a program in a node's namespace, or in the `router`'s.

@@ -9,9 +9,11 @@
 
 mod adding;
 mod archive;
+mod halfway;
 mod harness;
 mod images;
 mod loss;
 mod network;
 mod singleton;
+mod upgrade;
 mod wires;

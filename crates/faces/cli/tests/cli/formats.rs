@@ -146,10 +146,10 @@ async fn nodes_show_what_is_free_and_what_is_wrong() {
             versions: 0.1.0 3
             revision: 9
 
-            NAME    STATE             ROLES                VOTE   CLOUD   REGION      CPU      MEMORY      INSTANCES   AGE
-            alpha   ready             validator,business   -      aws     us-east-1   250m/4   1.5Gi/8Gi   2           60m
-            beta    ready, cordoned   validator,business   -      aws     us-east-1   250m/4   1.5Gi/8Gi   2           60m
-            gamma   lost, draining    validator,business   -      aws     us-east-1   250m/4   1.5Gi/8Gi   2           60m
+            NAME    STATE             ROLES                VOTE   CLOUD   REGION      CPU      MEMORY      INSTANCES   VERSION   AGE
+            alpha   ready             validator,business   -      aws     us-east-1   250m/4   1.5Gi/8Gi   2           0.1.0     60m
+            beta    ready, cordoned   validator,business   -      aws     us-east-1   250m/4   1.5Gi/8Gi   2           0.1.0     60m
+            gamma   lost, draining    validator,business   -      aws     us-east-1   250m/4   1.5Gi/8Gi   2           0.1.0     60m
         "#]],
     )
     .await;

@@ -152,7 +152,7 @@ pub fn view(record: &Record<Operation>) -> OperationView {
     OperationView { revision: record.revision.0, ..shown(record) }
 }
 
-fn shown(operation: &Operation) -> OperationView {
+pub(super) fn shown(operation: &Operation) -> OperationView {
     let begun = |step: &&univrs_model::operation::Step| step.status != StepStatus::Waiting;
     let stage = match operation.status {
         OperationStatus::Succeeded => Some("complete".to_owned()),

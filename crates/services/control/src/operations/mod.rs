@@ -7,6 +7,7 @@
 mod drain;
 mod faces;
 mod runner;
+mod upgrade;
 
 use async_trait::async_trait;
 use univrs_model::operation::Operation;
@@ -15,6 +16,7 @@ pub(crate) use drain::KIND as DRAIN;
 pub use drain::NodeDrain;
 pub use faces::view;
 pub use runner::OperationRunner;
+pub use upgrade::{ClusterUpgrade, UpgradeSpec};
 
 /// Why a step could not be done.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,105 @@
+//! The disk of the node that leads is full: writes are refused with the reason or another leads on; what runs goes on;
+//! with room again it takes part again.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::Cluster;
+
+/// A small file system in memory, gone when dropped.
+struct Small(PathBuf);
+
+impl Small {
+    fn at(path: &Path) -> Option<Self> {
+        std::fs::create_dir_all(path).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=32m", "univrs-test"]).arg(path).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then(|| Self(path.to_owned()))
+    }
+
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.0.join("filler")).unwrap();
+        for size in [1 << 20, 1 << 12, 1] {
+            let block = vec![b'x'; size];
+            while file.write_all(&block).is_ok() {}
+        }
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+#[tokio::test]
+async fn a_leader_without_room_lets_another_lead() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(small) = Small::at(&dir.path().join("small")) else {
+        drop(writeln!(std::io::stderr(), "left out: it takes root to mount a small file system"));
+        return;
+    };
+    let data = small.0.join("data");
+    let mut cluster = Cluster::found_in(&data, &[]).await;
+    cluster.join("two", &[]).await;
+    cluster.join("three", &[]).await;
+    cluster
+        .until("three nodes vote", async || {
+            cluster.get(1, "/api/cluster").await["voters"].as_array().is_some_and(|voters| voters.len() == 3)
+        })
+        .await;
+    assert_eq!(cluster.get(1, "/api/cluster").await["leader"], "one");
+    let web = json!({"name": "web", "image": "web:1", "replicas": 3});
+    assert_eq!(cluster.send(1, Method::POST, "/api/workloads", Some(web)).await.0, 201);
+    cluster.until("web runs", async || cluster.running(1, "web").await.len() == 3).await;
+    let mut before = cluster.running(1, "web").await;
+    before.sort();
+
+    small.fill();
+    // Its log has some room set aside; then writes are refused with the reason, until another leads.
+    let filled = async |number: usize| {
+        let value = json!({"value": format!("{number:060000}")});
+        cluster.send(1, Method::PUT, &format!("/api/secrets/more-{number}"), Some(value)).await
+    };
+    let begun = std::time::Instant::now();
+    for number in 0.. {
+        let (status, body) = filled(number).await;
+        let told = matches!(status, 0 | 200 | 201 | 204)
+            || body["code"] == "disk_full"
+            || matches!(status, 503 | 504);
+        assert!(told, "a write was refused for another reason: {status} {body}");
+        let leader = cluster.get(1, "/api/cluster").await["leader"].clone();
+        if leader.is_string() && leader != "one" {
+            break;
+        }
+        assert!(
+            begun.elapsed() < crate::harness::PATIENCE * 2,
+            "nobody else leads; {number} writes, the last answer was {status} {body}"
+        );
+    }
+    let label = async |value: &str| {
+        let label = json!({"labels": {"at": value}});
+        cluster.send(1, Method::PATCH, "/api/nodes/two", Some(label)).await.0 == 200
+    };
+    cluster.until("writes are taken while the disk is full", async || label("full").await).await;
+    let mut during = cluster.running(1, "web").await;
+    during.sort();
+    assert_eq!(during, before, "what runs goes on where it is");
+
+    small.free();
+    cluster
+        .until("the node has caught up and counts again", async || {
+            let one = cluster.node_view(0, "two").await;
+            one["labels"]["at"] == "full" || one["node"]["labels"]["at"] == "full"
+        })
+        .await;
+    cluster.until("writes are taken", async || label("free").await).await;
+}
