@@ -38,6 +38,17 @@ pub struct Facts {
     pub join: Option<String>,
     /// Whom its peer is connected with.
     pub links: Vec<Reach>,
+    /// Where it hears nodes through the encrypted network, as far as that is not where they say they are.
+    pub hears: Vec<Hears>,
+}
+
+/// A node as another one hears it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hears {
+    /// Which node.
+    pub node: NodeId,
+    /// Where.
+    pub at: SocketAddr,
 }
 
 /// A connection of a node with another one, as it tells.

@@ -6,6 +6,7 @@ mod book;
 mod calls;
 mod hello;
 mod per_address;
+mod reach;
 mod task;
 
 use std::net::SocketAddr;
@@ -249,6 +250,10 @@ fn parse(addresses: &[String]) -> Result<Vec<Multiaddr>, StartError> {
 impl Discovery for Peers {
     fn local(&self) -> String {
         self.local.to_string()
+    }
+
+    fn carried_at(&self) -> Vec<String> {
+        self.listening.borrow().iter().filter(|address| address.contains("/p2p-circuit")).cloned().collect()
     }
 
     fn peers(&self) -> watch::Receiver<Arc<Vec<PeerView>>> {

@@ -4,7 +4,7 @@
 //! - [`admission`]: a peer is the node whose record holds its key.
 //! - [`connect`]: a machine that has only the address of a peer learns where to join.
 //! - [`telling`]: what this node says of itself, again and again.
-//! - [`watching`]: a node that falls silent is asked at once.
+//! - [`watching`]: how a node that falls silent is asked.
 
 mod admission;
 pub(crate) mod connect;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use univrs_api::Peers as Others;
 use univrs_cli::UpArgs;
-use univrs_control::Mirror;
+use univrs_control::{Mirror, ask_the_silent};
 use univrs_mesh::bridge::Bridge;
 use univrs_mesh::discovery::{self, PeerKey, Peers};
 use univrs_mesh::members::quic::{Guard, QuicChannel, Tls};
@@ -28,6 +28,7 @@ use univrs_mesh::members::{self, Gossip, Pace};
 use univrs_model::node::Node;
 use univrs_ports::discovery::{Admission, Discovery, PeerRecord};
 use univrs_ports::membership::Membership;
+use univrs_ports::mesh::Mesh;
 use univrs_trust::Peer;
 use univrs_trust::tls::NODES;
 
@@ -47,6 +48,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) trust: &'a Arc<Trust>,
     pub(crate) dial: &'a Arc<NodeDial>,
     pub(crate) mirror: &'a Mirror,
+    /// The encrypted network, which is told where nodes are heard.
+    pub(crate) mesh: Arc<dyn Mesh>,
     pub(crate) tasks: &'a TaskTracker,
     pub(crate) shutdown: &'a CancellationToken,
 }
@@ -79,9 +82,11 @@ pub(crate) async fn start(parts: Parts<'_>, key: PeerKey) -> Others {
             membership: Arc::clone(membership),
             discovery: discovery.clone(),
             port: parts.args.port,
+            mesh: Arc::clone(&parts.mesh),
         };
         parts.tasks.spawn(parts.shutdown.clone().run_until_cancelled_owned(told.run()));
-        let watched = watching::run(Arc::clone(membership), Arc::clone(parts.dial), parts.node.id.clone());
+        let ask = Arc::new(watching::ByDialling(Arc::clone(parts.dial)));
+        let watched = ask_the_silent(Arc::clone(membership), ask, parts.node.id.clone());
         parts.tasks.spawn(parts.shutdown.clone().run_until_cancelled_owned(watched));
     }
     if let Some(discovery) = &discovery {

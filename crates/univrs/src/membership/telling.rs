@@ -12,7 +12,8 @@ use univrs_model::ids::NodeId;
 use univrs_model::node::{Capacity, Node};
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_ports::discovery::{Discovery, PeerView, PublishError, Topic};
-use univrs_ports::membership::{Facts, Membership, Reach, Standing};
+use univrs_ports::membership::{Facts, Hears, Membership, Reach, Standing};
+use univrs_ports::mesh::{Heard, Mesh};
 
 use crate::cluster::trust::Trust;
 
@@ -26,6 +27,10 @@ const STEP: u32 = 50;
 const MEASURED: u64 = 15;
 /// Connections that are told. All of them must fit in one fact, and a larger cluster is no full mesh.
 const LINKS: usize = 32;
+/// Addresses at other members that are told, where others cannot reach this node itself.
+const CARRIED: usize = 4;
+/// Nodes behind routers that are told. All of them must fit in one fact; others hear them too.
+const HEARD: usize = 24;
 /// Time between two looks at the certificates.
 const CERTIFICATES: Duration = Duration::from_secs(30);
 
@@ -51,6 +56,7 @@ pub(super) fn facts(node: &Node, mirror: &Mirror, peer: String, dial: Vec<String
         dial,
         join: node.address.clone(),
         links: Vec::new(),
+        hears: Vec::new(),
     }
 }
 
@@ -82,6 +88,7 @@ pub(super) struct Telling {
     pub(super) membership: Arc<dyn Membership>,
     pub(super) discovery: Option<Arc<dyn Discovery>>,
     pub(super) port: u16,
+    pub(super) mesh: Arc<dyn Mesh>,
 }
 
 impl Telling {
@@ -94,18 +101,40 @@ impl Telling {
         for round in 0_u64.. {
             rounds.tick().await;
             let now = processor_times();
-            let dial = super::dialled_at(self.port, &self.node);
+            let mut dial = super::dialled_at(self.port, &self.node);
+            let carried = self.discovery.iter().flat_map(|discovery| discovery.carried_at());
+            dial.extend(carried.take(CARRIED));
             let facts = facts(&self.node, &self.mirror, peer.clone(), dial);
             if let Some(discovery) = &self.discovery {
                 told = links(&told, &discovery.peers().borrow(), round.is_multiple_of(MEASURED));
             }
-            self.membership.publish(Facts { load: load(before, now), links: told.clone(), ..facts }).await;
+            let hears = self.hear().await;
+            let facts = Facts { load: load(before, now), links: told.clone(), hears, ..facts };
+            self.membership.publish(facts).await;
             before = now;
             self.introduce().await;
             if round % ANNOUNCE == 2 {
                 self.announce().await;
             }
         }
+    }
+
+    /// Says to the encrypted network where others hear nodes, and returns where it does.
+    async fn hear(&self) -> Vec<Hears> {
+        let told = {
+            let members = self.membership.members();
+            let members = members.borrow();
+            let live = members.values().filter(|member| member.standing == Standing::Live);
+            let told = live.flat_map(|member| {
+                let by = &member.node;
+                let heard = member.facts.hears.iter();
+                heard.map(move |hears| Heard { node: hears.node.clone(), by: by.clone(), at: hears.at })
+            });
+            told.filter(|heard| heard.by != self.node.id).collect()
+        };
+        self.mesh.told(told);
+        let heard = self.mesh.heard().await.into_iter().take(HEARD);
+        heard.map(|heard| Hears { node: heard.node, at: heard.at }).collect()
     }
 
     /// Members of the state that gossip does not hear are talked to: that is how two halves of a cluster find each

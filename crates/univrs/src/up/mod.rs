@@ -210,6 +210,7 @@ pub(crate) async fn run(mut args: UpArgs) -> Result<(), Failure> {
         trust: &peers.trust,
         dial: &peers.dial,
         mirror: &mirror,
+        mesh: place.face(),
         tasks: &tasks,
         shutdown: &shutdown,
     };

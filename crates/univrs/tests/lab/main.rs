@@ -11,6 +11,7 @@ mod archive;
 mod harness;
 mod images;
 mod loss;
+mod nat;
 mod network;
 mod singleton;
 mod wires;

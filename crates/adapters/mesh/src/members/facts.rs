@@ -15,7 +15,7 @@ const LONGEST: usize = 2048;
 
 /// What a node tells the others.
 pub(super) fn told(node: &NodeId, facts: &Facts) -> Vec<(String, String)> {
-    let Facts { capacity, free, version, cloud, region, roles, load, peer, dial, join, links } = facts;
+    let Facts { capacity, free, version, cloud, region, roles, load, peer, dial, join, links, hears } = facts;
     [
         (NODE, text(node)),
         ("capacity", text(capacity)),
@@ -29,6 +29,7 @@ pub(super) fn told(node: &NodeId, facts: &Facts) -> Vec<(String, String)> {
         ("dial", text(dial)),
         ("join", text(join)),
         ("links", text(links)),
+        ("hears", text(hears)),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()
@@ -53,6 +54,7 @@ pub(super) fn heard(state: &NodeState) -> Option<(NodeId, Facts)> {
         dial: fact(state, "dial").unwrap_or_default(),
         join: fact(state, "join").unwrap_or_default(),
         links: fact(state, "links").unwrap_or_default(),
+        hears: fact(state, "hears").unwrap_or_default(),
     };
     Some((node, facts))
 }
