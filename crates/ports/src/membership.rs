@@ -15,6 +15,7 @@ pub use univrs_model::peer::Standing;
 
 /// What a node says of itself to all others. It may be stale, and it may be a lie: placements come from the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Facts {
     /// What it has to give.
     pub capacity: Capacity,
@@ -63,7 +64,7 @@ pub struct Reach {
 }
 
 /// One node as gossip shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Which node.
     pub node: NodeId,

@@ -29,6 +29,9 @@ use task::{Command, Task};
 const QUEUE: usize = 256;
 /// Events that a slow listener may be behind.
 const EVENTS: usize = 1024;
+/// A dial that takes longer has failed. A peer that tries whether another can be reached must know before the other
+/// stops waiting for its word, which is after ten seconds.
+const DIAL: Duration = Duration::from_secs(6);
 /// An address that does not answer within this time does not answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -165,6 +168,7 @@ impl Peers {
             .with_behaviour(|key, client| Ok(Behaviour::new(key, client, mdns, relay)?))
             .map_err(|error| part("the behaviour", &error))?
             .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
+            .with_connection_timeout(DIAL)
             .build();
         for address in listen {
             let refused = |error: &dyn std::fmt::Display| StartError::Listen {

@@ -24,7 +24,8 @@ use univrs_control::{Mirror, ask_the_silent};
 use univrs_mesh::bridge::Bridge;
 use univrs_mesh::discovery::{self, PeerKey, Peers};
 use univrs_mesh::members::quic::{Guard, QuicChannel, Tls};
-use univrs_mesh::members::{self, Gossip, Pace};
+use univrs_mesh::members::tiers::Tiers;
+use univrs_mesh::members::{self, Pace};
 use univrs_model::node::Node;
 use univrs_ports::discovery::{Admission, Discovery, PeerRecord};
 use univrs_ports::membership::Membership;
@@ -70,10 +71,15 @@ pub(crate) async fn start(parts: Parts<'_>, key: PeerKey) -> Others {
     let mut others = Others { own: Some(parts.node.id.clone()), membership: None, discovery: None };
     let gossip = gossip_address(parts.node).await;
     let facts = telling::facts(parts.node, parts.mirror, key.peer(), dialled_at(parts.args.port, parts.node));
-    let membership = match gossip {
+    let tiers = match gossip {
         Some(address) => membership(&parts, address, facts).await,
         None => None,
     };
+    if let Some(tiers) = &tiers {
+        let (tiers, mirror) = (Arc::clone(tiers), parts.mirror.clone());
+        parts.tasks.spawn(parts.shutdown.clone().run_until_cancelled_owned(telling::lay_out(tiers, mirror)));
+    }
+    let membership = tiers.map(|tiers| tiers as Arc<dyn Membership>);
     let discovery = discovery(&parts, key, gossip).await;
     if let Some(membership) = &membership {
         let told = telling::Telling {
@@ -124,7 +130,7 @@ async fn membership(
     parts: &Parts<'_>,
     address: SocketAddr,
     facts: univrs_ports::membership::Facts,
-) -> Option<Arc<dyn Membership>> {
+) -> Option<Arc<Tiers>> {
     let listening = parts.listening?;
     let degraded = |error: &dyn std::fmt::Display| {
         tracing::warn!(%address, %error, "this node takes no part in gossip: others notice its loss only when its lease ends");
@@ -146,8 +152,8 @@ async fn membership(
         facts,
         pace: Pace::default(),
     };
-    let gossip = Gossip::start(options, channel).await.map_err(|error| degraded(&error)).ok()?;
-    Some(Arc::new(gossip))
+    let tiers = Tiers::start(options, channel).await.map_err(|error| degraded(&error)).ok()?;
+    Some(Arc::new(tiers))
 }
 
 /// Both sides of TLS as they are now.

@@ -1,15 +1,18 @@
 //! What this node says of itself: facts by gossip, and where it can be found and what it runs by a call to all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use univrs_control::{Mirror, view};
+use univrs_mesh::domains::Placed;
 use univrs_mesh::members::quic::QuicChannel;
+use univrs_mesh::members::tiers::{Placement, Tiers};
 use univrs_model::ids::NodeId;
-use univrs_model::node::{Capacity, Node};
+use univrs_model::node::{Capacity, Node, Role};
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_ports::discovery::{Discovery, PeerView, PublishError, Topic};
 use univrs_ports::membership::{Facts, Hears, Membership, Reach, Standing};
@@ -19,6 +22,8 @@ use crate::cluster::trust::Trust;
 
 /// Time between two looks at what has changed.
 const ROUND: Duration = Duration::from_secs(2);
+/// Time between two looks at which nodes there are.
+const LAYOUT: Duration = Duration::from_secs(5);
 /// Rounds between two announcements.
 const ANNOUNCE: u64 = 15;
 /// Load is told in steps of this many thousandths: smaller changes are of no use to anybody.
@@ -189,6 +194,42 @@ fn load(before: Option<(u64, u64)>, now: Option<(u64, u64)>) -> u32 {
     let thousandths = (busy.saturating_sub(busy_before) * 1000).checked_div(all.saturating_sub(all_before));
     let thousandths = u32::try_from(thousandths.unwrap_or(0)).unwrap_or(1000).min(1000);
     (thousandths + STEP / 2) / STEP * STEP
+}
+
+/// Tells gossip which nodes there are, so that it is in the right domains: how many there are decides.
+pub(super) async fn lay_out(tiers: Arc<Tiers>, mirror: Mirror) {
+    let mut looks = interval(LAYOUT);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut addresses: BTreeMap<String, SocketAddr> = BTreeMap::new();
+    loop {
+        looks.tick().await;
+        let state = mirror.state();
+        let mut placements = Vec::new();
+        for node in state.nodes.values().map(|record| &record.value) {
+            let standing =
+                tiers.members().borrow().get(&node.id).map(|member| (member.standing, member.address));
+            let known = node.address.as_ref().and_then(|address| addresses.get(address).copied());
+            let address = match (standing, known, &node.address) {
+                (Some((_, address)), ..) | (None, Some(address), _) => Some(address),
+                (None, None, Some(name)) => {
+                    let found = tokio::net::lookup_host(name).await.ok().and_then(|mut found| found.next());
+                    found.inspect(|found| drop(addresses.insert(name.clone(), *found)))
+                }
+                (None, None, None) => None,
+            };
+            let placed = Placed {
+                node: node.id.clone(),
+                region: node.location.region.clone(),
+                validator: node.roles.contains(&Role::Validator),
+                // One that nothing is known of yet may well be able.
+                able: standing.is_none_or(|(standing, _)| standing == Standing::Live),
+            };
+            placements.push(Placement { placed, address });
+        }
+        if !placements.is_empty() {
+            tiers.lay_out(&placements).await;
+        }
+    }
 }
 
 /// Brings renewed certificates into the channel of gossip.
