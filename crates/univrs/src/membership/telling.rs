@@ -213,7 +213,10 @@ pub(super) async fn lay_out(tiers: Arc<Tiers>, mirror: Mirror) {
                 (Some((_, address)), ..) | (None, Some(address), _) => Some(address),
                 (None, None, Some(name)) => {
                     let found = tokio::net::lookup_host(name).await.ok().and_then(|mut found| found.next());
-                    found.inspect(|found| drop(addresses.insert(name.clone(), *found)))
+                    if let Some(found) = found {
+                        addresses.insert(name.clone(), found);
+                    }
+                    found
                 }
                 (None, None, None) => None,
             };

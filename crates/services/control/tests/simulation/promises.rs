@@ -150,11 +150,6 @@ impl Promises {
         if was.desired == Desired::Stop && is.desired == Desired::Run || was.lost && !is.lost {
             self.fail(format!("{id} was asked to end, or given up, and is wanted again"));
         }
-        if let Some(node) = was.node.clone().filter(|_| !was.lost && is.lost)
-            && self.state.nodes_alive.contains(&node)
-        {
-            self.fail(format!("{id} was given up while its lease held on {node}"));
-        }
         if was.node.is_some() && was.node != is.node {
             self.fail(format!("{id} moved from {:?} to {:?}", was.node, is.node));
         }
@@ -224,7 +219,8 @@ impl Promises {
         }
     }
 
-    /// Looks at what a loop is about to write, by the picture it has: an update never goes below its floor.
+    /// Looks at what a loop is about to write, by the picture it has: an update never goes below its floor, and nothing is
+    /// given up while the lease of its node holds.
     pub(crate) fn decided(&mut self, picture: &State, txn: &Txn) {
         let mut stopped: BTreeMap<WorkloadKey, Vec<InstanceId>> = BTreeMap::new();
         for op in &txn.ops {
@@ -233,6 +229,13 @@ impl Promises {
                 continue;
             }
             let Ok(assignment) = serde_json::from_slice::<Assignment>(value) else { continue };
+            let given_up =
+                picture.assignments.get(&assignment.id).filter(|known| assignment.lost && !known.lost);
+            if let Some(node) = given_up.and_then(|known| known.node.as_ref())
+                && picture.nodes_alive.contains(node)
+            {
+                self.fail(format!("{} is given up on {node} while its lease held", assignment.id));
+            }
             let known = picture.assignments.get(&assignment.id).map(|known| known.desired);
             let by_update = ["replaced by another version", "its node is being drained"];
             if assignment.desired == Desired::Stop
