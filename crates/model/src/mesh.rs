@@ -31,6 +31,10 @@ pub struct MeshView {
 pub enum MeshPath {
     /// Straight to its address.
     Direct,
+    /// The same, through holes that both made in routers between them.
+    Punched,
+    /// By way of another node, which cannot read them.
+    Relayed,
     /// There was no handshake yet, or none that is still good.
     None,
 }
@@ -50,6 +54,10 @@ pub struct MeshPeer {
     pub endpoint: Option<String>,
     /// How packets go there.
     pub path: MeshPath,
+    /// The node that passes them on, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub via: Option<NodeId>,
     /// Median round trip through the network in microseconds, over the last minute.
     pub rtt_micros: Option<u32>,
     /// The largest packet that came back from there.

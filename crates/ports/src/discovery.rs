@@ -155,6 +155,11 @@ pub trait Discovery: Send + Sync + 'static {
     /// This node's own peer id.
     fn local(&self) -> String;
 
+    /// Multiaddresses at which others carry this peer's traffic, because they cannot reach it themselves.
+    fn carried_at(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Members that were met, and every change.
     fn peers(&self) -> watch::Receiver<Arc<Vec<PeerView>>>;
 

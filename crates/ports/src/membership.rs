@@ -15,6 +15,7 @@ pub use univrs_model::peer::Standing;
 
 /// What a node says of itself to all others. It may be stale, and it may be a lie: placements come from the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Facts {
     /// What it has to give.
     pub capacity: Capacity,
@@ -38,6 +39,17 @@ pub struct Facts {
     pub join: Option<String>,
     /// Whom its peer is connected with.
     pub links: Vec<Reach>,
+    /// Where it hears nodes through the encrypted network, as far as that is not where they say they are.
+    pub hears: Vec<Hears>,
+}
+
+/// A node as another one hears it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hears {
+    /// Which node.
+    pub node: NodeId,
+    /// Where.
+    pub at: SocketAddr,
 }
 
 /// A connection of a node with another one, as it tells.
@@ -52,7 +64,7 @@ pub struct Reach {
 }
 
 /// One node as gossip shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Which node.
     pub node: NodeId,

@@ -2005,7 +2005,7 @@ export interface components {
          * @description How packets go to another node.
          * @enum {string}
          */
-        MeshPath: "direct" | "none";
+        MeshPath: "direct" | "punched" | "relayed" | "none";
         /** @description Another node of the encrypted network. */
         MeshPeer: {
             /** @description The node. */
@@ -2018,6 +2018,8 @@ export interface components {
             endpoint?: string | null;
             /** @description How packets go there. */
             path: components["schemas"]["MeshPath"];
+            /** @description The node that passes them on, where one does. */
+            via?: string | null;
             /**
              * Format: int32
              * @description Median round trip through the network in microseconds, over the last minute.

@@ -6,6 +6,7 @@ mod book;
 mod calls;
 mod hello;
 mod per_address;
+mod reach;
 mod task;
 
 use std::net::SocketAddr;
@@ -28,6 +29,9 @@ use task::{Command, Task};
 const QUEUE: usize = 256;
 /// Events that a slow listener may be behind.
 const EVENTS: usize = 1024;
+/// A dial that takes longer has failed. A peer that tries whether another can be reached must know before the other
+/// stops waiting for its word, which is after ten seconds.
+const DIAL: Duration = Duration::from_secs(6);
 /// An address that does not answer within this time does not answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -164,6 +168,7 @@ impl Peers {
             .with_behaviour(|key, client| Ok(Behaviour::new(key, client, mdns, relay)?))
             .map_err(|error| part("the behaviour", &error))?
             .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
+            .with_connection_timeout(DIAL)
             .build();
         for address in listen {
             let refused = |error: &dyn std::fmt::Display| StartError::Listen {
@@ -249,6 +254,10 @@ fn parse(addresses: &[String]) -> Result<Vec<Multiaddr>, StartError> {
 impl Discovery for Peers {
     fn local(&self) -> String {
         self.local.to_string()
+    }
+
+    fn carried_at(&self) -> Vec<String> {
+        self.listening.borrow().iter().filter(|address| address.contains("/p2p-circuit")).cloned().collect()
     }
 
     fn peers(&self) -> watch::Receiver<Arc<Vec<PeerView>>> {

@@ -14,6 +14,9 @@ pub const SMALLEST: usize = 120;
 /// How many nodes of a domain take part in the global one, beside its validators.
 pub const DELEGATES: usize = 2;
 
+/// The name of the domain that joins the others.
+pub const GLOBAL: &str = "global";
+
 /// What matters of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
@@ -38,6 +41,8 @@ pub enum Layout {
         regions: BTreeMap<String, BTreeSet<NodeId>>,
         /// Validators, and the delegates of each domain.
         global: BTreeSet<NodeId>,
+        /// Those of them that say to each side who is on the other.
+        speakers: BTreeSet<NodeId>,
     },
 }
 
@@ -46,12 +51,17 @@ impl Layout {
     pub fn of(&self, node: &NodeId) -> Vec<&str> {
         match self {
             Self::One(nodes) => nodes.iter().filter(|member| *member == node).map(|_| "").collect(),
-            Self::Two { regions, global } => {
+            Self::Two { regions, global, .. } => {
                 let own =
                     regions.iter().filter(|(_, nodes)| nodes.contains(node)).map(|(name, _)| name.as_str());
-                own.chain(global.contains(node).then_some("global")).collect()
+                own.chain(global.contains(node).then_some(GLOBAL)).collect()
             }
         }
+    }
+
+    /// Whether a node says to each of its two domains who is in the other.
+    pub fn speaks(&self, node: &NodeId) -> bool {
+        matches!(self, Self::Two { speakers, .. } if speakers.contains(node))
     }
 
     /// Whether it has two levels.
@@ -74,6 +84,7 @@ pub fn layout(nodes: &[Placed], split: bool) -> Layout {
     let mut domains: BTreeMap<String, BTreeSet<NodeId>> = BTreeMap::new();
     let mut global: BTreeSet<NodeId> =
         nodes.iter().filter(|placed| placed.validator).map(|placed| placed.node.clone()).collect();
+    let mut speakers = BTreeSet::new();
     for (region, members) in regions {
         // A power of two: when a region outgrows its shards, each splits in two and nobody else moves. The hash is
         // even, but not exactly, hence the quarter of room.
@@ -85,11 +96,12 @@ pub fn layout(nodes: &[Placed], split: bool) -> Layout {
             shared.entry(name).or_default().push(placed);
         }
         for (name, members) in shared {
-            global.extend(delegates(&name, &members));
+            speakers.extend(delegates(&name, &members));
             domains.insert(name, members.into_iter().map(|placed| placed.node.clone()).collect());
         }
     }
-    Layout::Two { regions: domains, global }
+    global.extend(speakers.iter().cloned());
+    Layout::Two { regions: domains, global, speakers }
 }
 
 /// The nodes that speak for a domain: those able to with the smallest mix of their id and the domain's name, so that
@@ -150,7 +162,7 @@ mod tests {
     #[test]
     fn a_large_one_has_a_domain_for_each_region_and_one_that_joins_them() {
         let nodes = cluster(&[100, 60, 1]);
-        let Layout::Two { regions, global } = layout(&nodes, false) else { panic!("not split") };
+        let Layout::Two { regions, global, .. } = layout(&nodes, false) else { panic!("not split") };
         assert_eq!(regions.keys().collect::<Vec<_>>(), ["region-0", "region-1", "region-2"]);
         assert_eq!(regions.values().map(BTreeSet::len).collect::<Vec<_>>(), [100, 60, 1]);
         assert!((5..=7).contains(&global.len()), "three validators and two of each region: {}", global.len());
@@ -180,7 +192,7 @@ mod tests {
             let nodes = cluster(&counts);
             match layout(&nodes, split) {
                 Layout::One(all) => prop_assert_eq!(all.len(), nodes.len()),
-                Layout::Two { regions, global } => {
+                Layout::Two { regions, global, .. } => {
                     prop_assert_eq!(regions.values().map(BTreeSet::len).sum::<usize>(), nodes.len());
                     for members in regions.values() {
                         prop_assert!(members.len() <= LARGEST + LARGEST / 4, "{}", members.len());

@@ -1,11 +1,14 @@
 //! Membership by gossip: every node's facts reach every node, and silence is noticed within seconds.
 
 pub mod channel;
+mod exchange;
 mod facts;
 pub mod quic;
 mod stall;
+pub mod tiers;
 mod view;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use univrs_model::ids::{ClusterId, NodeId};
-use univrs_ports::membership::{Facts, Members, Membership};
+use univrs_ports::membership::{Facts, Member, Members, Membership};
 
 use channel::{Carried, Channel};
 use view::View;
@@ -97,6 +100,7 @@ pub struct Gossip {
     round: Duration,
     handle: ChitchatHandle,
     members: watch::Receiver<Members>,
+    others: watch::Receiver<Members>,
     watcher: JoinHandle<()>,
 }
 
@@ -138,8 +142,29 @@ impl Gossip {
             .await
             .map_err(|error| StartError { address, reason: format!("{error:#}") })?;
         let (publish, members) = watch::channel(Members::default());
-        let watcher = tokio::spawn(observe(handle.chitchat(), pace, publish));
-        Ok(Self { node, round: pace.round, handle, members, watcher })
+        let (say, others) = watch::channel(Members::default());
+        let watcher = tokio::spawn(observe(handle.chitchat(), pace, publish, say));
+        Ok(Self { node, round: pace.round, handle, members, others, watcher })
+    }
+
+    /// Nodes of other domains, as nodes say that belong to both.
+    fn others(&self) -> watch::Receiver<Members> {
+        self.others.clone()
+    }
+
+    /// Says who is in another domain; it replaces what was said before.
+    async fn tell_of(&self, others: impl Iterator<Item = &Member>) {
+        let said: BTreeMap<String, String> = others.map(facts::of).collect();
+        self.handle
+            .with_chitchat(|chitchat| {
+                let own = chitchat.self_node_state();
+                let known = own.key_values().map(|(key, _)| key).filter(|key| facts::is_of(key));
+                let gone: Vec<String> =
+                    known.filter(|key| !said.contains_key(*key)).map(str::to_owned).collect();
+                gone.iter().for_each(|key| own.delete(key));
+                said.iter().for_each(|(key, value)| own.set(key, value));
+            })
+            .await;
     }
 }
 
@@ -192,6 +217,7 @@ async fn observe(
     chitchat: Arc<tokio::sync::Mutex<chitchat::Chitchat>>,
     pace: Pace,
     publish: watch::Sender<Members>,
+    say: watch::Sender<Members>,
 ) {
     // Twice in each round, so that looking adds little to the time until a silence is seen.
     let every = pace.round / 2;
@@ -201,12 +227,18 @@ async fn observe(
     loop {
         ticks.tick().await;
         let members = view.look(&*chitchat.lock().await, Instant::now());
-        publish.send_if_modified(|shown| {
-            let changed = **shown != members;
-            if changed {
-                *shown = Arc::new(members);
-            }
-            changed
-        });
+        show(&publish, members);
+        show(&say, view.others());
     }
+}
+
+/// Shows what is not shown yet.
+fn show(shown: &watch::Sender<Members>, members: BTreeMap<NodeId, Member>) {
+    shown.send_if_modified(|shown| {
+        let changed = **shown != members;
+        if changed {
+            *shown = Arc::new(members);
+        }
+        changed
+    });
 }

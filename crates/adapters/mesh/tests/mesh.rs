@@ -12,3 +12,5 @@ mod peers;
 mod quic;
 #[path = "mesh/support.rs"]
 mod support;
+#[path = "mesh/tiers.rs"]
+mod tiers;

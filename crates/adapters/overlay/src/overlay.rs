@@ -1,17 +1,14 @@
 //! The encrypted network of a node: device, peers, routes and echoes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use gotatun::device::{Device, DeviceBuilder, Peer};
 use gotatun::tun::tun_async_device::TunDevice;
-use gotatun::udp::socket::{UdpSocket as WireSocket, UdpSocketFactory};
-use gotatun::udp::{UdpTransportFactory, UdpTransportFactoryParams};
 use gotatun::x25519::PublicKey;
 use ipnet::Ipv4Net;
 use ipnetwork::{IpNetwork, Ipv4Network};
@@ -20,13 +17,16 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use univrs_model::ids::NodeId;
 use univrs_model::mesh::{MeshPath, MeshPeer, MeshView};
-use univrs_ports::mesh::Mesh;
+use univrs_ports::mesh::{Heard, Mesh};
 
+use crate::carry::Mark;
 use crate::error::{OverlayError, failed};
 use crate::key::{public_from, public_text, read_or_make};
 use crate::links::Links;
 use crate::peers::{PeerSpec, change};
 use crate::probe::Probe;
+use crate::ways::{Sight, Ways, carrier};
+use crate::wire::{Listener, Traffic};
 
 /// What WireGuard adds to a packet at most: 40 bytes of IPv6, 8 of UDP, 32 of its own.
 const OVERHEAD: u32 = 80;
@@ -38,6 +38,8 @@ const LEAST_MTU: u32 = 1280;
 const KEEP_ALIVE: u16 = 25;
 /// How often it is seen to that interface and routes are there.
 const CHECK: Duration = Duration::from_secs(10);
+/// How often it is seen to that every peer is reached.
+const LOOK: Duration = Duration::from_secs(1);
 /// WireGuard refuses keys that are older than this, and whoever has packets to send renews them before.
 const OLDEST_HANDSHAKE: Duration = Duration::from_secs(180);
 /// The letters of the node's id that the interface's name carries.
@@ -72,7 +74,10 @@ pub struct Overlay {
     cluster: Ipv4Net,
     gateway: Ipv4Addr,
     probe: Arc<Probe>,
+    traffic: Arc<Traffic>,
     peers: Mutex<BTreeMap<NodeId, PeerSpec>>,
+    /// Where nodes hear each other, as far as that is not where they say they are.
+    heard: std::sync::Mutex<Vec<Heard>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -92,7 +97,9 @@ impl Overlay {
     pub async fn open(options: OverlayOptions) -> Result<Self, OverlayError> {
         let OverlayOptions { node, key_file, listen, cluster, gateway, underlay } = options;
         let key = read_or_make(&key_file)?;
-        let public_key = public_text(&PublicKey::from(&key));
+        let own = PublicKey::from(&key);
+        let public_key = public_text(&own);
+        let traffic = Arc::new(Traffic::new(Mark::of(own.as_bytes())));
         // The library tells of a taken port late and in passing.
         let taken = |source| OverlayError::Port { address: listen, source };
         drop(UdpSocket::bind(listen).await.map_err(taken)?);
@@ -102,7 +109,7 @@ impl Overlay {
         let mtu = below.saturating_sub(OVERHEAD).max(LEAST_MTU);
         let name = interface(&node);
         let device = DeviceBuilder::new()
-            .with_udp(Listener { address: listen.ip(), inner: UdpSocketFactory::default() })
+            .with_udp(Listener { address: listen.ip(), traffic: Arc::clone(&traffic) })
             .create_tun(&name)
             .map_err(|error| failed(format!("make interface {name}"), error))?
             .with_private_key(key)
@@ -119,8 +126,22 @@ impl Overlay {
             Arc::new(probe.map_err(|error| failed(format!("listen for echoes on {gateway}"), error))?);
         tasks.push(tokio::spawn(Arc::clone(&probe).run()));
         let port = device.read(async |device| device.listen_port()).await;
-        let peers = Mutex::default();
-        Ok(Self { node, name, device, public_key, port, mtu, links, cluster, gateway, probe, peers, tasks })
+        Ok(Self {
+            node,
+            name,
+            device,
+            public_key,
+            port,
+            mtu,
+            links,
+            cluster,
+            gateway,
+            probe,
+            traffic,
+            peers: Mutex::default(),
+            heard: std::sync::Mutex::default(),
+            tasks,
+        })
     }
 
     /// This node's public key in base64.
@@ -204,26 +225,42 @@ impl Overlay {
 #[async_trait]
 impl Mesh for Overlay {
     async fn look(&self) -> MeshView {
-        let stats = self.device.peers().await;
+        let stats = self.stats().await;
         let known = self.peers.lock().await.clone();
+        let sights = self.sights(&known, &stats);
+        let hidden = self.lock_heard().iter().any(|heard| heard.node == self.node);
         let peers = known.into_values().map(|spec| {
-            let stats = stats.iter().find(|stats| public_text(&stats.peer.public_key) == spec.public_key);
-            let handshake = stats.and_then(|stats| stats.stats.last_handshake);
-            let fresh = handshake.is_some_and(|age| age < OLDEST_HANDSHAKE);
+            let stats = stats.iter().find(|stats| stats.key == spec.public_key);
+            let handshake = stats.and_then(|stats| stats.handshake);
+            let sight = sights.iter().find(|sight| sight.node == spec.node);
+            let (path, via) = match sight.filter(|sight| is_fresh(sight)) {
+                None => (MeshPath::None, None),
+                Some(sight) => match carrier(sight, &sights) {
+                    Some(via) => (MeshPath::Relayed, Some(via.clone())),
+                    // Both are behind routers, so neither could have been called first.
+                    None if hidden && sight.endpoint != Some(sight.stated) => (MeshPath::Punched, None),
+                    None => (MeshPath::Direct, None),
+                },
+            };
+            let endpoint = match path {
+                MeshPath::None => Some(spec.endpoint),
+                _ => sight.and_then(|sight| sight.endpoint),
+            };
             let echoes = bridge_of(spec.block).map(|peer| self.probe.echoes(peer)).unwrap_or_default();
             let bytes = |count: Option<usize>| count.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
             MeshPeer {
                 node: spec.node,
                 name: String::new(),
                 block: spec.block.to_string(),
-                endpoint: stats.and_then(|stats| stats.peer.endpoint).map(|endpoint| endpoint.to_string()),
-                path: if fresh { MeshPath::Direct } else { MeshPath::None },
+                endpoint: endpoint.map(|endpoint| endpoint.to_string()),
+                path,
+                via,
                 rtt_micros: echoes.rtt.and_then(|rtt| u32::try_from(rtt.as_micros()).ok()),
                 mtu: echoes.mtu,
                 handshake_age: handshake.map(|age| age.as_secs()),
                 loss_per_mille: echoes.loss,
-                received: bytes(stats.map(|stats| stats.stats.rx_bytes)),
-                sent: bytes(stats.map(|stats| stats.stats.tx_bytes)),
+                received: bytes(stats.map(|stats| stats.received)),
+                sent: bytes(stats.map(|stats| stats.sent)),
                 advice: None,
             }
         });
@@ -237,22 +274,115 @@ impl Mesh for Overlay {
             peers: peers.collect(),
         }
     }
-}
 
-/// Binds where it is told to; the library itself takes every address of the machine.
-struct Listener {
-    address: IpAddr,
-    inner: UdpSocketFactory,
-}
-
-impl UdpTransportFactory for Listener {
-    type Send = WireSocket;
-    type Recv = WireSocket;
-
-    async fn bind(&mut self, params: &UdpTransportFactoryParams) -> io::Result<(WireSocket, WireSocket)> {
-        let addr = Some(self.address).filter(|address| !address.is_unspecified());
-        self.inner.bind(&UdpTransportFactoryParams { addr, ..params.clone() }).await
+    async fn heard(&self) -> Vec<Heard> {
+        let sights = self.look_around().await;
+        let fresh = sights.iter().filter(|sight| is_fresh(sight) && carrier(sight, &sights).is_none());
+        let elsewhere = fresh.filter_map(|sight| {
+            let at = sight.endpoint.filter(|endpoint| *endpoint != sight.stated)?;
+            Some(Heard { node: sight.node.clone(), by: self.node.clone(), at })
+        });
+        elsewhere.collect()
     }
+
+    fn told(&self, heard: Vec<Heard>) {
+        *self.lock_heard() = heard;
+    }
+}
+
+/// What the device tells of a peer.
+struct Stats {
+    /// Its public key in base64.
+    key: String,
+    endpoint: Option<SocketAddr>,
+    /// How long ago keys were agreed on.
+    handshake: Option<Duration>,
+    received: usize,
+    sent: usize,
+}
+
+impl Overlay {
+    async fn stats(&self) -> Vec<Stats> {
+        let peers = self.device.peers().await.into_iter().map(|peer| Stats {
+            key: public_text(&peer.peer.public_key),
+            endpoint: peer.peer.endpoint,
+            handshake: peer.stats.last_handshake,
+            received: peer.stats.rx_bytes,
+            sent: peer.stats.tx_bytes,
+        });
+        peers.collect()
+    }
+
+    fn lock_heard(&self) -> std::sync::MutexGuard<'_, Vec<Heard>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn look_around(&self) -> Vec<Sight> {
+        let stats = self.stats().await;
+        self.sights(&*self.peers.lock().await, &stats)
+    }
+
+    /// All peers as they are now.
+    fn sights(&self, known: &BTreeMap<NodeId, PeerSpec>, stats: &[Stats]) -> Vec<Sight> {
+        let told = self.lock_heard();
+        let sights = known.values().filter_map(|spec| {
+            let stats = stats.iter().find(|stats| stats.key == spec.public_key)?;
+            let heard = told.iter().filter(|heard| heard.node == spec.node && heard.by != self.node);
+            Some(Sight {
+                node: spec.node.clone(),
+                stated: spec.endpoint,
+                endpoint: stats.endpoint,
+                heard: heard.map(|heard| (heard.by.clone(), heard.at)).collect(),
+                handshake: stats.handshake,
+                echo: bridge_of(spec.block).and_then(|peer| self.probe.echoes(peer).age),
+            })
+        });
+        sights.collect()
+    }
+
+    /// Sees to it that every peer is reached, by whatever way there is, until dropped.
+    pub async fn reach(&self) {
+        let (begun, mut ways) = (Instant::now(), Ways::default());
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let sights = self.look_around().await;
+            let turns = ways.decide(begun.elapsed(), &sights);
+            let keys: BTreeMap<NodeId, PublicKey> = {
+                let peers = self.peers.lock().await;
+                let keys = peers
+                    .values()
+                    .filter_map(|spec| Some((spec.node.clone(), public_from(&spec.public_key)?)));
+                keys.collect()
+            };
+            let mark = |node: &NodeId| keys.get(node).map(|key| Mark::of(key.as_bytes()));
+            let near = sights.iter().filter(|sight| is_fresh(sight) && carrier(sight, &sights).is_none());
+            self.traffic
+                .carry(near.filter_map(|sight| Some((mark(&sight.node)?, sight.endpoint?))).collect());
+            let guesses = turns.iter().filter_map(|turn| Some((mark(&turn.node)?, turn.guess.clone())));
+            self.traffic.guess(guesses.collect());
+            let moved: Vec<_> = turns
+                .into_iter()
+                .filter_map(|turn| Some((*keys.get(&turn.node)?, turn.node, turn.endpoint?)))
+                .collect();
+            if moved.is_empty() {
+                continue;
+            }
+            let changed = self.device.write(async |device| {
+                for (key, node, endpoint) in &moved {
+                    tracing::debug!(%node, %endpoint, "a node does not answer and is tried by another way");
+                    device.modify_peer(key, |peer| peer.set_endpoint(Some(*endpoint))).await;
+                }
+            });
+            if let Err(error) = changed.await {
+                tracing::warn!(%error, "a node that does not answer could not be tried by another way");
+            }
+        }
+    }
+}
+
+/// Whether the keys of a peer are good.
+fn is_fresh(sight: &Sight) -> bool {
+    sight.handshake.is_some_and(|age| age < OLDEST_HANDSHAKE)
 }
 
 /// The name of a node's interface, short enough for the kernel.

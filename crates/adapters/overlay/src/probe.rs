@@ -44,6 +44,7 @@ struct Sent {
 #[derive(Clone, Debug, Default)]
 struct Seen {
     sent: VecDeque<Sent>,
+    answered: Option<Instant>,
 }
 
 /// What the echoes of a peer tell.
@@ -55,6 +56,8 @@ pub(crate) struct Echoes {
     pub(crate) loss: Option<u32>,
     /// The largest packet that came back.
     pub(crate) mtu: Option<u32>,
+    /// How long ago one came back.
+    pub(crate) age: Option<Duration>,
 }
 
 impl Seen {
@@ -69,6 +72,7 @@ impl Seen {
         Echoes {
             rtt: times.get(times.len() / 2).copied(),
             loss: (!judged.is_empty()).then(|| u32::try_from(lost * 1000 / judged.len()).unwrap_or(1000)),
+            age: self.answered.map(|at| now.duration_since(at)),
             mtu: largest.filter(|_| asked_large).and_then(|size| u32::try_from(size).ok()),
         }
     }
@@ -161,11 +165,10 @@ impl Probe {
         }
         let Ok(number) = bytes[8..16].try_into().map(u64::from_be_bytes) else { return };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = seen
-            .get_mut(from.ip())
-            .and_then(|seen| seen.sent.iter_mut().find(|sent| sent.number == number && sent.took.is_none()));
-        if let Some(sent) = sent {
+        let Some(seen) = seen.get_mut(from.ip()) else { return };
+        if let Some(sent) = seen.sent.iter_mut().find(|sent| sent.number == number && sent.took.is_none()) {
             sent.took = Some(sent.at.elapsed());
+            seen.answered = Some(Instant::now());
         }
     }
 }

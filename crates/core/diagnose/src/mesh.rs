@@ -21,7 +21,7 @@ pub fn mesh_advice(peer: &MeshPeer, mtu: Option<u32>) -> Option<String> {
                 "not reached for {age} s; see with `univrs node ls` whether it runs, and whether UDP passes to {endpoint}"
             ));
         }
-        (MeshPath::Direct, _) => {}
+        (MeshPath::Direct | MeshPath::Punched | MeshPath::Relayed, _) => {}
     }
     if peer.loss_per_mille == Some(1000) {
         return Some("keys are agreed on but no packet comes back; see whether its bridge is up".to_owned());
@@ -52,6 +52,7 @@ mod tests {
             block: "100.64.1.0/24".to_owned(),
             endpoint: Some("10.0.0.1:51820".to_owned()),
             path: MeshPath::Direct,
+            via: None,
             rtt_micros: Some(900),
             mtu: Some(1420),
             handshake_age: Some(10),

@@ -1,6 +1,7 @@
 //! `univrs mesh`: the other nodes, and the encrypted network to them, as the node that answers sees them.
 
 use clap::Subcommand;
+use univrs_model::ids::NodeId;
 use univrs_model::mesh::{MeshPath, MeshPeer, MeshView};
 use univrs_model::peer::PeerStatus;
 
@@ -121,13 +122,22 @@ fn tunnels(view: &MeshView) -> Table {
         wide("SENT"),
         column("WHAT TO DO"),
     ];
-    Table { columns, rows: view.peers.iter().map(row).collect() }
+    Table { columns, rows: view.peers.iter().map(|peer| row(peer, view)).collect() }
 }
 
-fn row(peer: &MeshPeer) -> Row {
+fn row(peer: &MeshPeer, view: &MeshView) -> Row {
+    let name = |node: &NodeId| {
+        let known = view.peers.iter().find(|peer| peer.node == *node);
+        known.map_or_else(|| node.to_string(), |peer| peer.name.clone())
+    };
+
     let path = match peer.path {
-        MeshPath::Direct => "direct",
-        MeshPath::None => "none",
+        MeshPath::Direct => "direct".to_owned(),
+        MeshPath::Punched => "punched".to_owned(),
+        MeshPath::Relayed => {
+            peer.via.as_ref().map_or("relayed".to_owned(), |via| format!("relayed by {}", name(via)))
+        }
+        MeshPath::None => "none".to_owned(),
     };
     let rtt = peer.rtt_micros.map(|micros| millis(micros.into()));
     let loss = peer.loss_per_mille.map(percent);
@@ -138,7 +148,7 @@ fn row(peer: &MeshPeer) -> Row {
         name: peer.name.clone(),
         cells: vec![
             peer.name.as_str().into(),
-            Cell::State(path.to_owned()),
+            Cell::State(path),
             rtt.unwrap_or_default().into(),
             mtu.unwrap_or_default().into(),
             handshake.unwrap_or_default().into(),

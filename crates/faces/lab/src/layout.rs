@@ -46,6 +46,16 @@ impl Region {
     }
 }
 
+/// A router of its own that hides a node, as at home: what comes from outside passes only as an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Nat {
+    /// A port of the node is the same port outside, whoever it speaks with: others can make a hole in it.
+    Plain,
+    /// It is another port for everyone the node speaks with, so nobody can.
+    Symmetric,
+}
+
 /// A node as it is laid out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seat {
@@ -59,8 +69,19 @@ pub struct Seat {
     pub zone: String,
     /// Its roles, as `univrs up --role` takes them.
     pub role: String,
-    /// Its address on the underlay.
+    /// Its address on the underlay, or that of its router.
     pub address: Ipv4Addr,
+    /// The router that hides it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nat: Option<Nat>,
+}
+
+impl Seat {
+    /// The network behind its router: the router's end first, then its own.
+    pub fn behind(&self) -> (Ipv4Addr, Ipv4Addr) {
+        let number = u8::try_from(self.number).unwrap_or(u8::MAX);
+        (Ipv4Addr::new(192, 168, number, 1), Ipv4Addr::new(192, 168, number, 10))
+    }
 }
 
 /// How far two regions are apart.
@@ -114,11 +135,50 @@ impl Layout {
                     zone: ZONES[round % ZONES.len()].to_owned(),
                     role: role.to_owned(),
                     address: Ipv4Addr::new(10, 90, region.number, host),
+                    nat: None,
                 }
             })
             .collect();
         let distances = distances(&regions);
         Ok(Self { regions, seats, distances, voters })
+    }
+
+    /// Puts nodes behind routers, written `n2` or `n3:symmetric`. They hold no copy of the state, since nobody can dial
+    /// them, and the others vote.
+    ///
+    /// # Errors
+    /// When a node is not there, is the first, or is named twice, or a router is of no kind known.
+    pub fn hide(mut self, hidden: &[String]) -> Result<Self, LabError> {
+        for text in hidden {
+            let bad = |detail: String| LabError::bad("--nat", detail, "write `--nat n2,n3:symmetric`");
+            let (name, nat) = match text.split_once(':') {
+                None => (text.as_str(), Nat::Plain),
+                Some((name, "symmetric")) => (name, Nat::Symmetric),
+                Some((_, kind)) => return Err(bad(format!("`{kind}` is no kind of router"))),
+            };
+            let seat = self.seats.iter_mut().find(|seat| seat.name == name);
+            let seat = seat.ok_or_else(|| bad(format!("there is no node `{name}`")))?;
+            if seat.number == 1 {
+                return Err(bad("the others join at n1, so it cannot be hidden".to_owned()));
+            }
+            if seat.nat.replace(nat).is_some() {
+                return Err(bad(format!("{name} is named twice")));
+            }
+        }
+        let seen = self.seats.iter().filter(|seat| seat.nat.is_none()).count();
+        self.voters = voters(seen);
+        let mut left = self.voters;
+        for seat in &mut self.seats {
+            let votes = seat.nat.is_none() && left > 0;
+            left -= usize::from(votes);
+            seat.role = match (votes, seat.nat) {
+                (true, _) => "validator,business,slim",
+                (false, None) => "business,slim",
+                (false, Some(_)) => "slim",
+            }
+            .to_owned();
+        }
+        Ok(self)
     }
 
     /// The region of a seat.
@@ -210,7 +270,7 @@ fn distances(regions: &[Region]) -> Vec<Distance> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Layout, UNKNOWN_ROUND_TRIP};
+    use super::{Layout, Nat, UNKNOWN_ROUND_TRIP};
 
     fn lab(nodes: usize, clouds: &str) -> Layout {
         let places: Vec<String> = clouds.split(',').map(str::to_owned).collect();
@@ -237,6 +297,25 @@ mod tests {
             let validators = lab.seats.iter().filter(|seat| seat.role.contains("validator")).count();
             assert_eq!(validators, lab.voters);
             assert!(lab.voters % 2 == 1 && lab.voters <= nodes, "{nodes}");
+        }
+    }
+
+    #[test]
+    fn hidden_nodes_do_not_vote_and_the_first_cannot_be_hidden() {
+        let hide = |nodes, hidden: &[&str]| {
+            lab(nodes, THREE).hide(&hidden.iter().map(|&text| text.to_owned()).collect::<Vec<_>>())
+        };
+        let hidden = hide(5, &["n2", "n3:symmetric"]).unwrap();
+        let roles: Vec<&str> = hidden.seats.iter().map(|seat| seat.role.as_str()).collect();
+        let voter = "validator,business,slim";
+        assert_eq!((roles, hidden.voters), (vec![voter, "slim", "slim", voter, voter], 3));
+        assert_eq!(hidden.seats[2].nat, Some(Nat::Symmetric));
+        assert_eq!(hide(3, &[]).unwrap(), lab(3, THREE));
+        for (hidden, word) in
+            [(&["n1"][..], "n1"), (&["n9"], "no node"), (&["n2:odd"], "odd"), (&["n2", "n2"], "twice")]
+        {
+            let error = hide(3, hidden).unwrap_err().to_string();
+            assert!(error.starts_with("--nat:") && error.contains(word), "{error}");
         }
     }
 

@@ -41,13 +41,15 @@ pub(crate) fn start(lab: &Lab, seat: &Seat) -> Result<i32, LabError> {
         .map_err(LabError::file("create", lab.node_dir(&seat.name)))?;
     let log = OpenOptions::new().create(true).append(true).open(&log_path);
     let log = log.map_err(LabError::file("open", &log_path))?;
-    let address = seat.address.to_string();
     let mut command = program(&["up", "--name", &seat.name, "--zone", &seat.zone, "--role", &seat.role]);
     if let Some(region) = lab.layout.region(seat) {
         command.args(["--cloud", &region.cloud, "--region", &region.region]);
     }
     command.args(["--runtime", &lab.runtime, "--capacity", &lab.capacity]);
-    command.args(["--advertise", &address]);
+    // Who is hidden does not know the address that others see.
+    if seat.nat.is_none() {
+        command.arg("--advertise").arg(seat.address.to_string());
+    }
     command.arg("--api").arg(NODE_API.to_string()).arg("--data-dir").arg(&data);
     if seat.number == 1 {
         command.args(["--bootstrap", "--voters", &lab.layout.voters.to_string()]);

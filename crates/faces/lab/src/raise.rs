@@ -35,6 +35,8 @@ pub struct Options {
     pub nodes: usize,
     /// Regions as `cloud:region`.
     pub clouds: Vec<String>,
+    /// Nodes behind routers of their own, as [`Layout::hide`] takes them.
+    pub hidden: Vec<String>,
     /// Whether regions are as far apart as in the world.
     pub delayed: bool,
     /// What runs containers: `oci` or `simulated`.
@@ -52,7 +54,7 @@ pub fn raise(options: Options, talk: &mut dyn FnMut(&str)) -> Result<Lab, LabErr
         return Err(LabError::NotRoot);
     }
     tool::check()?;
-    let layout = Layout::of(options.nodes, &options.clouds)?;
+    let layout = Layout::of(options.nodes, &options.clouds)?.hide(&options.hidden)?;
     let dir = directory(&options.name, options.dir.as_deref());
     let prefix = state::prefix(&options.name);
     if dir.join("lab.json").exists() || !namespace::all(&prefix).is_empty() {

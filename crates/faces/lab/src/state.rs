@@ -122,6 +122,11 @@ impl Lab {
         format!("{}{node}", prefix(&self.name))
     }
 
+    /// The namespace of the router that hides a node.
+    pub(crate) fn hiding(&self, seat: &crate::layout::Seat) -> String {
+        format!("{}nat{}", prefix(&self.name), seat.number)
+    }
+
     /// What lies in the lab's directory for a node.
     pub(crate) fn node_dir(&self, node: &str) -> PathBuf {
         self.dir.join("nodes").join(node)

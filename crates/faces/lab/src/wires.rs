@@ -6,13 +6,15 @@
 use std::fmt::Write;
 
 use crate::error::LabError;
-use crate::layout::{Region, Seat};
+use crate::layout::{Nat, Region, Seat};
 use crate::namespace;
 use crate::state::Lab;
 use crate::tool;
 
 /// The interface of the relay in the router.
 pub(crate) const RELAY: &str = "relay";
+/// The link of a hidden node's router to the underlay.
+const OUTSIDE: &str = "wan";
 /// The routing table of packets that come from a region.
 const RELAY_TABLE: u32 = 100;
 /// The largest packet of the underlay.
@@ -24,6 +26,9 @@ pub(crate) fn make(lab: &Lab) -> Result<(), LabError> {
     namespace::create(&router)?;
     for seat in &lab.layout.seats {
         namespace::create(&lab.namespace(&seat.name))?;
+        if seat.nat.is_some() {
+            namespace::create(&lab.hiding(seat))?;
+        }
     }
     let mut commands = String::from("link set dev lo up\n");
     for region in &lab.layout.regions {
@@ -33,19 +38,25 @@ pub(crate) fn make(lab: &Lab) -> Result<(), LabError> {
         let _ = writeln!(commands, "link set dev {bridge} up");
     }
     for seat in &lab.layout.seats {
-        let (link, namespace) = (link(seat), lab.namespace(&seat.name));
-        let _ = writeln!(commands, "link add name {link} type veth peer name eth0 netns {namespace}");
+        let (link, (outside, namespace)) = (link(seat), outermost(lab, seat));
+        let _ = writeln!(commands, "link add name {link} type veth peer name {outside} netns {namespace}");
         let _ = writeln!(commands, "link set dev {link} master r{} up", seat.region);
     }
     tool::ip_in(&router, &commands)?;
     for seat in &lab.layout.seats {
         let gateway = lab.layout.region(seat).map(Region::gateway);
-        let mut commands =
-            format!("link set dev lo up\naddr add {}/24 dev eth0\nlink set dev eth0 up\n", seat.address);
+        let (outside, namespace) = outermost(lab, seat);
+        let mut commands = format!(
+            "link set dev lo up\naddr add {}/24 dev {outside}\nlink set dev {outside} up\n",
+            seat.address
+        );
         if let Some(gateway) = gateway {
             let _ = writeln!(commands, "route add default via {gateway}");
         }
-        tool::ip_in(&lab.namespace(&seat.name), &commands)?;
+        tool::ip_in(&namespace, &commands)?;
+        if let Some(nat) = seat.nat {
+            hide(lab, seat, nat)?;
+        }
     }
     namespace::inside(&router, || {
         for (setting, value) in
@@ -57,6 +68,58 @@ pub(crate) fn make(lab: &Lab) -> Result<(), LabError> {
         Ok(())
     })??;
     cut(lab)
+}
+
+/// The namespace that has a seat's address on the underlay, and the name of its link there.
+fn outermost(lab: &Lab, seat: &Seat) -> (&'static str, String) {
+    match seat.nat {
+        None => ("eth0", lab.namespace(&seat.name)),
+        Some(_) => (OUTSIDE, lab.hiding(seat)),
+    }
+}
+
+/// Puts a node behind its router.
+fn hide(lab: &Lab, seat: &Seat, nat: Nat) -> Result<(), LabError> {
+    let (hiding, node, (router, own)) = (lab.hiding(seat), lab.namespace(&seat.name), seat.behind());
+    let commands = format!(
+        "link add name lan type veth peer name eth0 netns {node}\naddr add {router}/24 dev lan\nlink set dev lan up\n"
+    );
+    tool::ip_in(&hiding, &commands)?;
+    let commands = format!(
+        "link set dev lo up\naddr add {own}/24 dev eth0\nlink set dev eth0 up\nroute add default via {router}\n"
+    );
+    tool::ip_in(&node, &commands)?;
+    namespace::inside(&hiding, || {
+        let path = "/proc/sys/net/ipv4/ip_forward";
+        std::fs::write(path, "1").map_err(LabError::file("write", path))
+    })??;
+    tool::nft_in(&hiding, &hiding_rules(nat))
+}
+
+/// The rules of a router that hides a node. What nobody asked for is dropped before the kernel remembers it: else its
+/// place would be taken when the node speaks with whoever sent it, and no hole could be made.
+fn hiding_rules(nat: Nat) -> String {
+    let how = match nat {
+        Nat::Plain => "masquerade",
+        Nat::Symmetric => "masquerade fully-random",
+    };
+    format!(
+        "table ip nat {{
+    chain postrouting {{
+        type nat hook postrouting priority srcnat
+        oifname \"{OUTSIDE}\" {how}
+    }}
+    chain input {{
+        type filter hook input priority 0
+        iifname \"{OUTSIDE}\" ct state new drop
+    }}
+    chain forward {{
+        type filter hook forward priority 0
+        iifname \"{OUTSIDE}\" ct state new drop
+    }}
+}}
+"
+    )
 }
 
 /// Leads packets from one region to another through the relay, whose interface is there by now.

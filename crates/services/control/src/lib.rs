@@ -38,6 +38,7 @@ mod reconcile;
 mod record;
 mod resources;
 mod secrets;
+mod silence;
 mod state;
 mod tokens;
 pub mod view;
@@ -67,6 +68,7 @@ pub use resources::{
     Begun, Credentials, MeshProvider, ResourceUpkeep, ResourceWatcher, Resources, RestoreSpec, ScaleSpec,
     TemplateView, resource_kinds,
 };
+pub use silence::{Ask, ask_the_silent};
 pub use state::{OrgName, State, Touched, WorkloadKey};
 pub use voting::Voting;
 pub use watching::{UsagePage, UsagePeriod, Watching};

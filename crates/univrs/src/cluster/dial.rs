@@ -1,6 +1,7 @@
 //! Connections to other nodes, by their ids. Where a node is, the directory says.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,6 +21,9 @@ use crate::cluster::trust::Trust;
 pub(crate) const ANY_VALIDATOR: &str = "any validator";
 /// How long the network may take to make a connection, and then the handshake.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a node's own address may take before the one inside the encrypted network is tried as well.
+const HEAD_START: Duration = Duration::from_millis(400);
 
 /// Dials nodes.
 pub(crate) struct NodeDial {
@@ -41,7 +45,7 @@ impl NodeDial {
         let address = self.trust.directory().address(node).ok_or_else(unknown)?;
         let config = self.trust.client(Some(node.clone()), protocol)?;
         let connecting = async {
-            let stream = TcpStream::connect(&address).await?;
+            let stream = reach(&address, self.trust.directory().within(node)).await?;
             // Frames that belong together are written together; waiting for more would only add to the latency.
             stream.set_nodelay(true)?;
             TlsConnector::from(Arc::new(config)).connect(nobody()?, stream).await
@@ -57,6 +61,27 @@ impl NodeDial {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let none = || io::Error::new(io::ErrorKind::NotFound, "no validator is known here");
         validators.get(turn % validators.len().max(1)).cloned().ok_or_else(none)
+    }
+}
+
+/// A connection to an address, or to the one inside the encrypted network when nobody answers there at once: that leads
+/// to nodes behind routers too.
+async fn reach(address: &str, within: Option<SocketAddr>) -> io::Result<TcpStream> {
+    let direct = TcpStream::connect(address);
+    let Some(within) = within else { return direct.await };
+    tokio::pin!(direct);
+    let refused = match tokio::time::timeout(HEAD_START, &mut direct).await {
+        Ok(Ok(stream)) => return Ok(stream),
+        Ok(Err(error)) => Some(error),
+        Err(_) => None,
+    };
+    let inside = TcpStream::connect(within);
+    match refused {
+        Some(error) => inside.await.map_err(|_| error),
+        None => tokio::select! {
+            Ok(stream) = inside => Ok(stream),
+            done = &mut direct => done,
+        },
     }
 }
 

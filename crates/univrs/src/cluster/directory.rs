@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use ipnet::Ipv4Net;
 use tokio_util::sync::CancellationToken;
 use univrs_control::{Mirror, State};
 use univrs_model::ids::NodeId;
@@ -75,6 +77,18 @@ impl Directory {
     /// Where a member is.
     pub(crate) fn address(&self, node: &NodeId) -> Option<String> {
         self.read(|members| members.get(node).and_then(|member| member.address.clone()))
+    }
+
+    /// Where a member's node port is inside the encrypted network: at its bridge, on the port it listens on outside.
+    /// Only for those that hold no copy of the state: they may stand behind a router, and nothing that decides waits
+    /// for them.
+    pub(crate) fn within(&self, node: &NodeId) -> Option<SocketAddr> {
+        self.read(|members| {
+            let member = members.get(node).filter(|member| !member.holds_state())?;
+            let block: Ipv4Net = member.block.as_deref()?.parse().ok()?;
+            let (_, port) = member.address.as_deref()?.rsplit_once(':')?;
+            Some(SocketAddr::new(block.hosts().next()?.into(), port.parse().ok()?))
+        })
     }
 
     /// The validators but for `own`.
@@ -177,6 +191,16 @@ mod tests {
         assert!(directory.admit(&peer(2, [3, 4]), false).is_err(), "removed");
         assert!(directory.admit(&peer(3, [5, 6]), false).is_ok(), "joined a moment ago");
         assert!(directory.admit(&peer(3, [5, 6]), true).is_err(), "unknown and expired");
+        let (validator, slim) = (member(4, "00", false), member(5, "00", false));
+        let slim = Member { roles: vec![Role::Slim], block: Some("100.64.3.0/24".to_owned()), ..slim };
+        directory.replace(vec![
+            Member { block: slim.block.clone(), ..validator },
+            slim,
+            member(1, "0102", false),
+        ]);
+        assert_eq!(directory.within(&NodeId::from_bits(4)), None);
+        assert_eq!(directory.within(&NodeId::from_bits(5)), Some("100.64.3.1:9443".parse().unwrap()));
+        directory.replace(vec![member(1, "0102", false), member(2, "0304", true)]);
         let again = Directory::open(dir.path().join("members.json"));
         assert_eq!(again.address(&NodeId::from_bits(1)).as_deref(), Some("10.0.0.1:9443"));
         assert_eq!(again.len(), 1);

@@ -4,7 +4,7 @@
 //! - [`admission`]: a peer is the node whose record holds its key.
 //! - [`connect`]: a machine that has only the address of a peer learns where to join.
 //! - [`telling`]: what this node says of itself, again and again.
-//! - [`watching`]: a node that falls silent is asked at once.
+//! - [`watching`]: how a node that falls silent is asked.
 
 mod admission;
 pub(crate) mod connect;
@@ -20,14 +20,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use univrs_api::Peers as Others;
 use univrs_cli::UpArgs;
-use univrs_control::Mirror;
+use univrs_control::{Mirror, ask_the_silent};
 use univrs_mesh::bridge::Bridge;
 use univrs_mesh::discovery::{self, PeerKey, Peers};
 use univrs_mesh::members::quic::{Guard, QuicChannel, Tls};
-use univrs_mesh::members::{self, Gossip, Pace};
+use univrs_mesh::members::tiers::Tiers;
+use univrs_mesh::members::{self, Pace};
 use univrs_model::node::Node;
 use univrs_ports::discovery::{Admission, Discovery, PeerRecord};
 use univrs_ports::membership::Membership;
+use univrs_ports::mesh::Mesh;
 use univrs_trust::Peer;
 use univrs_trust::tls::NODES;
 
@@ -47,6 +49,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) trust: &'a Arc<Trust>,
     pub(crate) dial: &'a Arc<NodeDial>,
     pub(crate) mirror: &'a Mirror,
+    /// The encrypted network, which is told where nodes are heard.
+    pub(crate) mesh: Arc<dyn Mesh>,
     pub(crate) tasks: &'a TaskTracker,
     pub(crate) shutdown: &'a CancellationToken,
 }
@@ -67,10 +71,15 @@ pub(crate) async fn start(parts: Parts<'_>, key: PeerKey) -> Others {
     let mut others = Others { own: Some(parts.node.id.clone()), membership: None, discovery: None };
     let gossip = gossip_address(parts.node).await;
     let facts = telling::facts(parts.node, parts.mirror, key.peer(), dialled_at(parts.args.port, parts.node));
-    let membership = match gossip {
+    let tiers = match gossip {
         Some(address) => membership(&parts, address, facts).await,
         None => None,
     };
+    if let Some(tiers) = &tiers {
+        let (tiers, mirror) = (Arc::clone(tiers), parts.mirror.clone());
+        parts.tasks.spawn(parts.shutdown.clone().run_until_cancelled_owned(telling::lay_out(tiers, mirror)));
+    }
+    let membership = tiers.map(|tiers| tiers as Arc<dyn Membership>);
     let discovery = discovery(&parts, key, gossip).await;
     if let Some(membership) = &membership {
         let told = telling::Telling {
@@ -79,9 +88,11 @@ pub(crate) async fn start(parts: Parts<'_>, key: PeerKey) -> Others {
             membership: Arc::clone(membership),
             discovery: discovery.clone(),
             port: parts.args.port,
+            mesh: Arc::clone(&parts.mesh),
         };
         parts.tasks.spawn(parts.shutdown.clone().run_until_cancelled_owned(told.run()));
-        let watched = watching::run(Arc::clone(membership), Arc::clone(parts.dial), parts.node.id.clone());
+        let ask = Arc::new(watching::ByDialling(Arc::clone(parts.dial)));
+        let watched = ask_the_silent(Arc::clone(membership), ask, parts.node.id.clone());
         parts.tasks.spawn(parts.shutdown.clone().run_until_cancelled_owned(watched));
     }
     if let Some(discovery) = &discovery {
@@ -119,7 +130,7 @@ async fn membership(
     parts: &Parts<'_>,
     address: SocketAddr,
     facts: univrs_ports::membership::Facts,
-) -> Option<Arc<dyn Membership>> {
+) -> Option<Arc<Tiers>> {
     let listening = parts.listening?;
     let degraded = |error: &dyn std::fmt::Display| {
         tracing::warn!(%address, %error, "this node takes no part in gossip: others notice its loss only when its lease ends");
@@ -141,8 +152,8 @@ async fn membership(
         facts,
         pace: Pace::default(),
     };
-    let gossip = Gossip::start(options, channel).await.map_err(|error| degraded(&error)).ok()?;
-    Some(Arc::new(gossip))
+    let tiers = Tiers::start(options, channel).await.map_err(|error| degraded(&error)).ok()?;
+    Some(Arc::new(tiers))
 }
 
 /// Both sides of TLS as they are now.

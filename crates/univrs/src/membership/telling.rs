@@ -1,23 +1,29 @@
 //! What this node says of itself: facts by gossip, and where it can be found and what it runs by a call to all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use univrs_control::{Mirror, view};
+use univrs_mesh::domains::Placed;
 use univrs_mesh::members::quic::QuicChannel;
+use univrs_mesh::members::tiers::{Placement, Tiers};
 use univrs_model::ids::NodeId;
-use univrs_model::node::{Capacity, Node};
+use univrs_model::node::{Capacity, Node, Role};
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_ports::discovery::{Discovery, PeerView, PublishError, Topic};
-use univrs_ports::membership::{Facts, Membership, Reach, Standing};
+use univrs_ports::membership::{Facts, Hears, Membership, Reach, Standing};
+use univrs_ports::mesh::{Heard, Mesh};
 
 use crate::cluster::trust::Trust;
 
 /// Time between two looks at what has changed.
 const ROUND: Duration = Duration::from_secs(2);
+/// Time between two looks at which nodes there are.
+const LAYOUT: Duration = Duration::from_secs(5);
 /// Rounds between two announcements.
 const ANNOUNCE: u64 = 15;
 /// Load is told in steps of this many thousandths: smaller changes are of no use to anybody.
@@ -26,6 +32,10 @@ const STEP: u32 = 50;
 const MEASURED: u64 = 15;
 /// Connections that are told. All of them must fit in one fact, and a larger cluster is no full mesh.
 const LINKS: usize = 32;
+/// Addresses at other members that are told, where others cannot reach this node itself.
+const CARRIED: usize = 4;
+/// Nodes behind routers that are told. All of them must fit in one fact; others hear them too.
+const HEARD: usize = 24;
 /// Time between two looks at the certificates.
 const CERTIFICATES: Duration = Duration::from_secs(30);
 
@@ -51,6 +61,7 @@ pub(super) fn facts(node: &Node, mirror: &Mirror, peer: String, dial: Vec<String
         dial,
         join: node.address.clone(),
         links: Vec::new(),
+        hears: Vec::new(),
     }
 }
 
@@ -82,6 +93,7 @@ pub(super) struct Telling {
     pub(super) membership: Arc<dyn Membership>,
     pub(super) discovery: Option<Arc<dyn Discovery>>,
     pub(super) port: u16,
+    pub(super) mesh: Arc<dyn Mesh>,
 }
 
 impl Telling {
@@ -94,18 +106,40 @@ impl Telling {
         for round in 0_u64.. {
             rounds.tick().await;
             let now = processor_times();
-            let dial = super::dialled_at(self.port, &self.node);
+            let mut dial = super::dialled_at(self.port, &self.node);
+            let carried = self.discovery.iter().flat_map(|discovery| discovery.carried_at());
+            dial.extend(carried.take(CARRIED));
             let facts = facts(&self.node, &self.mirror, peer.clone(), dial);
             if let Some(discovery) = &self.discovery {
                 told = links(&told, &discovery.peers().borrow(), round.is_multiple_of(MEASURED));
             }
-            self.membership.publish(Facts { load: load(before, now), links: told.clone(), ..facts }).await;
+            let hears = self.hear().await;
+            let facts = Facts { load: load(before, now), links: told.clone(), hears, ..facts };
+            self.membership.publish(facts).await;
             before = now;
             self.introduce().await;
             if round % ANNOUNCE == 2 {
                 self.announce().await;
             }
         }
+    }
+
+    /// Says to the encrypted network where others hear nodes, and returns where it does.
+    async fn hear(&self) -> Vec<Hears> {
+        let told = {
+            let members = self.membership.members();
+            let members = members.borrow();
+            let live = members.values().filter(|member| member.standing == Standing::Live);
+            let told = live.flat_map(|member| {
+                let by = &member.node;
+                let heard = member.facts.hears.iter();
+                heard.map(move |hears| Heard { node: hears.node.clone(), by: by.clone(), at: hears.at })
+            });
+            told.filter(|heard| heard.by != self.node.id).collect()
+        };
+        self.mesh.told(told);
+        let heard = self.mesh.heard().await.into_iter().take(HEARD);
+        heard.map(|heard| Hears { node: heard.node, at: heard.at }).collect()
     }
 
     /// Members of the state that gossip does not hear are talked to: that is how two halves of a cluster find each
@@ -160,6 +194,45 @@ fn load(before: Option<(u64, u64)>, now: Option<(u64, u64)>) -> u32 {
     let thousandths = (busy.saturating_sub(busy_before) * 1000).checked_div(all.saturating_sub(all_before));
     let thousandths = u32::try_from(thousandths.unwrap_or(0)).unwrap_or(1000).min(1000);
     (thousandths + STEP / 2) / STEP * STEP
+}
+
+/// Tells gossip which nodes there are, so that it is in the right domains: how many there are decides.
+pub(super) async fn lay_out(tiers: Arc<Tiers>, mirror: Mirror) {
+    let mut looks = interval(LAYOUT);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut addresses: BTreeMap<String, SocketAddr> = BTreeMap::new();
+    loop {
+        looks.tick().await;
+        let state = mirror.state();
+        let mut placements = Vec::new();
+        for node in state.nodes.values().map(|record| &record.value) {
+            let standing =
+                tiers.members().borrow().get(&node.id).map(|member| (member.standing, member.address));
+            let known = node.address.as_ref().and_then(|address| addresses.get(address).copied());
+            let address = match (standing, known, &node.address) {
+                (Some((_, address)), ..) | (None, Some(address), _) => Some(address),
+                (None, None, Some(name)) => {
+                    let found = tokio::net::lookup_host(name).await.ok().and_then(|mut found| found.next());
+                    if let Some(found) = found {
+                        addresses.insert(name.clone(), found);
+                    }
+                    found
+                }
+                (None, None, None) => None,
+            };
+            let placed = Placed {
+                node: node.id.clone(),
+                region: node.location.region.clone(),
+                validator: node.roles.contains(&Role::Validator),
+                // One that nothing is known of yet may well be able.
+                able: standing.is_none_or(|(standing, _)| standing == Standing::Live),
+            };
+            placements.push(Placement { placed, address });
+        }
+        if !placements.is_empty() {
+            tiers.lay_out(&placements).await;
+        }
+    }
 }
 
 /// Brings renewed certificates into the channel of gossip.

@@ -106,9 +106,10 @@ impl Place {
         shutdown: &CancellationToken,
     ) {
         let Self::In(overlay) = self else { return };
-        let (feeding, keeping) = (Arc::clone(overlay), Arc::clone(overlay));
+        let [feeding, keeping, reaching] = [0; 3].map(|_| Arc::clone(overlay));
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(feed(feeding, node, mirror)));
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(async move { reaching.reach().await }));
     }
 }
 

@@ -259,6 +259,7 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
         trust: &peers.trust,
         dial: &peers.dial,
         mirror: &mirror,
+        mesh: place.face(),
         tasks: &tasks,
         shutdown: &shutdown,
     };

@@ -40,17 +40,30 @@ pub(crate) fn possible() -> bool {
 impl Lab {
     /// Raises a lab and checks that it is what was asked for.
     pub(crate) async fn up(nodes: usize, clouds: &str, runtime: &str) -> Self {
-        Self::up_of(PathBuf::from(env!("CARGO_BIN_EXE_univrs")), nodes, clouds, runtime).await
+        Self::up_of(PathBuf::from(env!("CARGO_BIN_EXE_univrs")), nodes, clouds, runtime, &[]).await
+    }
+
+    /// The same with further flags.
+    pub(crate) async fn up_with(nodes: usize, clouds: &str, runtime: &str, flags: &[&str]) -> Self {
+        Self::up_of(PathBuf::from(env!("CARGO_BIN_EXE_univrs")), nodes, clouds, runtime, flags).await
     }
 
     /// The same of another program.
-    pub(crate) async fn up_of(program: PathBuf, nodes: usize, clouds: &str, runtime: &str) -> Self {
+    pub(crate) async fn up_of(
+        program: PathBuf,
+        nodes: usize,
+        clouds: &str,
+        runtime: &str,
+        flags: &[&str],
+    ) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("t{}-{number}", std::process::id());
         let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
         let mut lab = Self { name, program, around: tempfile::tempdir().unwrap(), api: String::new(), http };
         let count = nodes.to_string();
-        let up = lab.lab(&["up", "--nodes", &count, "--clouds", clouds, "--runtime", runtime]);
+        let mut arguments = vec!["up", "--nodes", &count, "--clouds", clouds, "--runtime", runtime];
+        arguments.extend(flags);
+        let up = lab.lab(&arguments);
         assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
         let status = lab.status();
         assert_eq!(status["nodes"].as_array().map(Vec::len), Some(nodes));

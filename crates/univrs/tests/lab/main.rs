@@ -13,6 +13,7 @@ mod halfway;
 mod harness;
 mod images;
 mod loss;
+mod nat;
 mod network;
 mod singleton;
 mod upgrade;

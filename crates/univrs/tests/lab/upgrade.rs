@@ -106,7 +106,7 @@ async fn programs_change_node_by_node_while_workloads_answer() {
     stamped(&file("next"), "9.8.7-next", 1);
     stamped(&file("old"), "0.0.1-old", 0);
     broken(&file("broken"));
-    let lab = Lab::up_of(file("now"), 4, "aws:us-east-1,azure:eastus,gcp:us-central1", "oci").await;
+    let lab = Lab::up_of(file("now"), 4, "aws:us-east-1,azure:eastus,gcp:us-central1", "oci", &[]).await;
     lab.give_image();
     let body = json!({"name": "web", "kind": "daemon", "containers": [{"name": "app", "image": IMAGE,
         "args": ["httpd", "-f", "-p", "8000", "-h", "/bin"], "resources": {"cpu": "50m", "memory": "16Mi"}}]});

@@ -7,7 +7,7 @@ export const KEPT_CALLS = 5000;
 export type PeerPath = "direct" | "punched" | "relayed";
 
 export interface Overlay {
-  readonly path: "direct" | "none";
+  readonly path: "direct" | "punched" | "relayed" | "none";
   readonly rtt_us?: number | null;
   readonly loss_per_mille?: number | null;
 }

@@ -81,12 +81,25 @@ impl Behaviour {
             kad,
             ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_secs(5))),
             mdns: mdns.into(),
-            relay: relay.then(|| relay::Behaviour::new(own, relay::Config::default())).into(),
+            relay: relay.then(|| relay::Behaviour::new(own, carrying())).into(),
             relay_client,
             dcutr: dcutr::Behaviour::new(own),
             autonat_client: autonat::v2::client::Behaviour::default(),
             autonat_server: autonat::v2::server::Behaviour::default(),
         })
+    }
+}
+
+/// How much is carried for peers that cannot reach each other. They speak for as long as both run, and say little:
+/// the usual two minutes and 128 KiB would have them dial again all the time.
+fn carrying() -> relay::Config {
+    relay::Config {
+        max_reservations: 256,
+        max_circuits: 256,
+        max_circuits_per_peer: 16,
+        max_circuit_duration: Duration::from_secs(24 * 3600),
+        max_circuit_bytes: 1 << 30,
+        ..relay::Config::default()
     }
 }
 

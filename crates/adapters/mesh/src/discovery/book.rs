@@ -69,6 +69,12 @@ impl Book {
         }
     }
 
+    /// Whether a peer is connected by way of a third one only.
+    pub(super) fn is_relayed(&self, peer: &PeerId) -> bool {
+        let lines = self.met.get(peer).map(|met| &met.lines);
+        lines.is_some_and(|lines| !lines.is_empty() && lines.values().all(|line| line.path == Path::Relayed))
+    }
+
     /// A connection came about through a hole that both sides made.
     pub(super) fn punched(&mut self, peer: &PeerId, id: ConnectionId) {
         if let Some(line) = self.met.get_mut(peer).and_then(|met| met.lines.get_mut(&id)) {

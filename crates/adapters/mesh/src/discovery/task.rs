@@ -20,15 +20,16 @@ use univrs_ports::discovery::{Admission, MeshEvent, Path, PeerRecord, PeerView, 
 use super::behaviour::{Behaviour, BehaviourEvent};
 use super::book::{Book, Line};
 use super::calls::{self, LONGEST, Listener, Refusal};
+use super::reach::Reach;
 
 /// Time between two looks at who is admitted.
 const REVIEW: Duration = Duration::from_millis(500);
+/// Reviews between the dial of a relay by QUIC and the request to carry traffic: three seconds.
+const QUIC_FIRST: u32 = 6;
 /// Reviews that a stranger may stay connected: two minutes, time enough to join.
 const PATIENCE: u32 = 240;
 /// Strangers at once.
 const STRANGERS: usize = 128;
-/// Failed tests of an address before relays are asked.
-const UNREACHABLE: u32 = 3;
 
 /// What the peer is told to do.
 pub(super) enum Command {
@@ -60,10 +61,11 @@ pub(super) struct Task {
     dialling: HashMap<ConnectionId, Answer>,
     /// Who asked a peer that has been connected.
     asking: HashMap<OutboundRequestId, Answer>,
-    /// Tests of own addresses that failed since one succeeded.
-    unreachable: u32,
+    reach: Reach,
     /// Members that offer to carry traffic.
     relays: HashSet<PeerId>,
+    /// Reviews since a relay was dialled by QUIC as well.
+    asked_quic: Option<u32>,
     reserved: bool,
 }
 
@@ -89,8 +91,9 @@ impl Task {
             listener: Listener::default(),
             dialling: HashMap::new(),
             asking: HashMap::new(),
-            unreachable: 0,
+            reach: Reach::default(),
             relays: HashSet::new(),
+            asked_quic: None,
             reserved: false,
         }
     }
@@ -142,7 +145,7 @@ impl Task {
             // It may have gone by itself.
             let _ = self.swarm.disconnect_peer_id(peer);
         }
-        if self.use_relays && !self.reserved && self.unreachable >= UNREACHABLE {
+        if self.use_relays && !self.reserved && self.reach.is_hidden() {
             self.reserve_somewhere();
         }
     }
@@ -198,9 +201,25 @@ impl Task {
             let peer: PeerId = view.peer.parse().ok()?;
             let usable = view.path == Some(Path::Direct) && self.relays.contains(&peer);
             let address: Multiaddr = view.address?.parse().ok()?;
-            usable.then(|| if names(&address) { address } else { address.with(Protocol::P2p(peer)) })
+            let address = if names(&address) { address } else { address.with(Protocol::P2p(peer)) };
+            usable.then_some((peer, address, view.record.listen))
         });
-        if let Some(address) = chosen {
+        let Some((peer, address, listens)) = chosen else { return };
+        // Holes are made for QUIC, so the relay is spoken to by QUIC too: it tells from where that comes.
+        let waited = self.asked_quic.get_or_insert_with(|| {
+            let quic = listens.iter().filter_map(|listen| listen.parse::<Multiaddr>().ok());
+            let quic =
+                quic.filter(|listen| listen.iter().any(|part| part == Protocol::QuicV1) && !relayed(listen));
+            let dial =
+                DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(quic.collect()).build();
+            if let Err(error) = self.swarm.dial(dial) {
+                tracing::debug!(%peer, %error, "a relay was not dialled by QUIC");
+            }
+            0
+        });
+        *waited += 1;
+        if *waited > QUIC_FIRST {
+            self.asked_quic = None;
             tracing::info!(relay = %address, "others cannot reach this node, so a member carries its peer traffic");
             self.reserve(address);
         }
@@ -233,7 +252,12 @@ impl Task {
                     let _ = reply.send(Err(error.to_string()));
                 }
             }
-            SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => self.listens(),
+            SwarmEvent::NewListenAddr { .. } => self.listens(),
+            SwarmEvent::ExpiredListenAddr { .. } => {
+                // The machine has moved, so what was true of its addresses may not be any more.
+                self.reach = Reach::default();
+                self.listens();
+            }
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {
                 if addresses.iter().any(relayed) {
                     self.reserved = false;
@@ -260,7 +284,12 @@ impl Task {
     }
 
     fn connected(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
-        let path = if endpoint.is_relayed() { Path::Relayed } else { Path::Direct };
+        let path = match endpoint.is_relayed() {
+            true => Path::Relayed,
+            // Who cannot be reached, and is, has made a hole with the other's help: only the dialler is told so.
+            false if !endpoint.is_dialer() && self.reserved && self.book.is_relayed(&peer) => Path::Punched,
+            false => Path::Direct,
+        };
         let line = Line { address: endpoint.get_remote_address().clone(), path };
         let (first, event) = self.book.connected(peer, id, line);
         self.tell(event);
@@ -316,19 +345,17 @@ impl Task {
                     }
                 }
             }
-            BehaviourEvent::Dcutr(event) => {
-                if let Ok(id) = event.result {
-                    self.book.punched(&event.remote_peer_id, id);
+            BehaviourEvent::Dcutr(event) => match event.result {
+                Ok(id) => self.book.punched(&event.remote_peer_id, id),
+                Err(error) => {
+                    tracing::debug!(peer = %event.remote_peer_id, %error, "no hole was made to a peer")
                 }
-            }
+            },
             BehaviourEvent::AutonatClient(autonat::v2::client::Event { tested_addr, result, .. }) => {
-                match result {
-                    Ok(()) => self.unreachable = 0,
-                    Err(error) => {
-                        tracing::debug!(%tested_addr, %error, "others cannot reach an address of this node");
-                        self.unreachable += 1;
-                    }
+                if let Err(error) = &result {
+                    tracing::debug!(%tested_addr, %error, "others cannot reach an address of this node");
                 }
+                self.reach.tested(tested_addr, result.is_ok());
             }
             _ => {}
         }

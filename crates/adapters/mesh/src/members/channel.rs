@@ -8,8 +8,9 @@ use bytes::Bytes;
 use chitchat::ChitchatEnvelope;
 use chitchat::transport::{RecvOutcome, SendOutcome, Socket, Transport};
 
-/// A message longer than this is not gossip: chitchat cuts its own below 65,507 bytes.
-pub const LONGEST: usize = 65_507;
+/// A message longer than this is not gossip: chitchat cuts its own below 65,507 bytes, and the name of a domain may
+/// stand before it.
+pub const LONGEST: usize = 65_507 + 256;
 
 /// Carries messages between members. Both ends have proved who they are before the first one arrives.
 #[async_trait]

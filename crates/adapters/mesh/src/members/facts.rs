@@ -4,7 +4,7 @@ use chitchat::NodeState;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use univrs_model::ids::NodeId;
-use univrs_ports::membership::Facts;
+use univrs_ports::membership::{Facts, Member};
 
 /// The whole id of the node.
 const NODE: &str = "node";
@@ -15,7 +15,7 @@ const LONGEST: usize = 2048;
 
 /// What a node tells the others.
 pub(super) fn told(node: &NodeId, facts: &Facts) -> Vec<(String, String)> {
-    let Facts { capacity, free, version, cloud, region, roles, load, peer, dial, join, links } = facts;
+    let Facts { capacity, free, version, cloud, region, roles, load, peer, dial, join, links, hears } = facts;
     [
         (NODE, text(node)),
         ("capacity", text(capacity)),
@@ -29,6 +29,7 @@ pub(super) fn told(node: &NodeId, facts: &Facts) -> Vec<(String, String)> {
         ("dial", text(dial)),
         ("join", text(join)),
         ("links", text(links)),
+        ("hears", text(hears)),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()
@@ -53,8 +54,30 @@ pub(super) fn heard(state: &NodeState) -> Option<(NodeId, Facts)> {
         dial: fact(state, "dial").unwrap_or_default(),
         join: fact(state, "join").unwrap_or_default(),
         links: fact(state, "links").unwrap_or_default(),
+        hears: fact(state, "hears").unwrap_or_default(),
     };
     Some((node, facts))
+}
+
+/// Where a node says of others who they are: before each one's id.
+const OF: &str = "of/";
+
+/// One that is in another domain, as a node of both says. What changes all the time stays within a domain.
+pub(super) fn of(member: &Member) -> (String, String) {
+    let Facts { capacity, version, cloud, region, roles, peer, dial, join, .. } = member.facts.clone();
+    let facts = Facts { capacity, version, cloud, region, roles, peer, dial, join, ..Facts::default() };
+    (format!("{OF}{}", member.node), text(&Member { facts, ..member.clone() }))
+}
+
+/// Whether it is such a word.
+pub(super) fn is_of(key: &str) -> bool {
+    key.starts_with(OF)
+}
+
+/// What a node says of others.
+pub(super) fn others(state: &NodeState) -> Vec<Member> {
+    let said = state.iter_prefix(OF).filter(|(_, value)| value.value.len() <= LONGEST);
+    said.filter_map(|(_, value)| serde_json::from_str(&value.value).ok()).collect()
 }
 
 fn text<T: Serialize>(value: &T) -> String {

@@ -16,6 +16,8 @@ struct Heard {
     version: u64,
     facts: Option<(NodeId, Facts)>,
     left: bool,
+    /// Nodes of other domains, as this one says.
+    others: Vec<Member>,
     /// Since when nothing is heard; absent while it is.
     silent: Option<Instant>,
 }
@@ -31,6 +33,22 @@ impl View {
     /// It will be looked at `every` so often.
     pub(super) fn new(every: Duration, dead_after: Duration) -> Self {
         Self { dead_after, stall: Stall::new(every, dead_after), heard: HashMap::new() }
+    }
+
+    /// Nodes of other domains, as those say that are heard: the living by the word of one.
+    pub(super) fn others(&self) -> BTreeMap<NodeId, Member> {
+        let mut others: BTreeMap<NodeId, Member> = BTreeMap::new();
+        let speakers = self.heard.values().filter(|heard| heard.silent.is_none() && !heard.left);
+        for said in speakers.flat_map(|heard| &heard.others) {
+            let order = |member: &Member| (member.incarnation, std::cmp::Reverse(member.standing));
+            match others.get(&said.node) {
+                Some(known) if order(known) >= order(said) => {}
+                _ => {
+                    others.insert(said.node.clone(), said.clone());
+                }
+            }
+        }
+        others
     }
 
     /// Everyone who has been heard of at least once; whoever was silent from the start is not shown.
@@ -49,12 +67,14 @@ impl View {
                 version: 0,
                 facts: None,
                 left: false,
+                others: Vec::new(),
                 silent: None,
             });
             if heard.version != state.max_version() {
                 heard.version = state.max_version();
                 heard.facts = facts::heard(state);
                 heard.left = state.contains_key(LEFT);
+                heard.others = facts::others(state);
             }
             heard.silent = if lives { None } else { Some(heard.silent.unwrap_or(now)) };
             let Some((node, facts)) = &heard.facts else { continue };

@@ -22,6 +22,10 @@ pub(crate) struct UpArgs {
         default_value = "aws:us-east-1,azure:eastus,gcp:us-central1"
     )]
     clouds: Vec<String>,
+    /// Nodes behind a router of their own that hides them, separated by commas; `:symmetric` after one lets nobody make
+    /// a hole in its router
+    #[arg(long, value_name = "NODE", value_delimiter = ',')]
+    nat: Vec<String>,
     /// Do not hold packets between regions as long as the real distance would
     #[arg(long)]
     no_delay: bool,
@@ -56,6 +60,7 @@ impl UpArgs {
             dir: self.which.dir,
             nodes: self.nodes,
             clouds: self.clouds,
+            hidden: self.nat,
             delayed: !self.no_delay,
             runtime: runtime.to_owned(),
             keep: self.keep,

@@ -31,6 +31,7 @@ use univrs_runtime::SimulatedRuntime;
 use univrs_seal::ValidatorSealer;
 
 use super::chance::{Chance, SkewedClock, dawn};
+use super::gossip::Gossip;
 use super::hub::Hub;
 use super::link::{Life, Line, Link, Linked, Plant};
 
@@ -47,6 +48,7 @@ pub(crate) struct Host {
     clock: Arc<SkewedClock>,
     skew_millis: i64,
     process: Option<(Arc<Life>, CancellationToken)>,
+    gossip: Gossip,
     hub: Hub,
     chance: Chance,
     plant: Plant,
@@ -57,6 +59,7 @@ impl Host {
     pub(crate) fn new(
         number: u64,
         hub: &Hub,
+        gossip: &Gossip,
         chance: &Chance,
         plant: Plant,
         files: &std::path::Path,
@@ -71,11 +74,13 @@ impl Host {
             clock: SkewedClock::new(tokio::time::Instant::now(), skew_millis),
             skew_millis,
             process: None,
+            gossip: gossip.clone(),
             hub: hub.clone(),
             chance: chance.clone(),
             plant,
             files: files.join(number.to_string()),
         };
+        gossip.seat(&host.id, &host.line);
         host.boot();
         host
     }
@@ -115,6 +120,8 @@ impl Host {
         }
         let (life, shutdown) = (Arc::new(Life::default()), CancellationToken::new());
         self.process = Some((Arc::clone(&life), shutdown.clone()));
+        self.hub.lock().promises.process(&self.id, &self.line, true);
+        self.gossip.start(&self.id, &shutdown);
         let link = Link::new(&self.hub, &self.line, &life, &self.chance, self.plant);
         let edge = Edge {
             node: self.id.clone(),
@@ -139,7 +146,7 @@ impl Host {
             let plane = LocalControlPlane::new(store, mirror.clone(), Arc::clone(&clock));
             let control: Arc<dyn ControlPlane> = match plant {
                 Plant::EternalLease => Arc::new(EternalLease(plane)),
-                Plant::Nothing | Plant::NoGuards => Arc::new(plane),
+                Plant::Nothing | Plant::NoGuards | Plant::SilenceIsDeath => Arc::new(plane),
             };
             let sealer = ValidatorSealer::new(node.id.clone(), &[7; 32]).unwrap();
             let source = Arc::new(LocalSecrets::new(mirror, Arc::new(sealer)));
@@ -164,6 +171,8 @@ impl Host {
         if let Some((life, shutdown)) = self.process.take() {
             life.end();
             shutdown.cancel();
+            self.hub.lock().promises.process(&self.id, &self.line, false);
+            self.gossip.stop(&self.id);
         }
     }
 

@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub(crate) struct Line {
     cut: AtomicBool,
+    /// When it was last cut or mended.
+    changed: Mutex<Option<Instant>>,
     pub(crate) slow: AtomicBool,
     copy: Mutex<Machine>,
 }
@@ -35,6 +37,9 @@ impl Line {
     /// Cuts the line or makes it whole.
     pub(crate) fn set_cut(&self, hub: &Hub, cut: bool) {
         let was = self.cut.swap(cut, Ordering::SeqCst);
+        if was != cut {
+            *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
         if cut && !was {
             *self.copy.lock().unwrap_or_else(PoisonError::into_inner) = hub.lock().machine.clone();
         }
@@ -42,6 +47,12 @@ impl Line {
 
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::SeqCst)
+    }
+
+    /// Whether it has been whole since then.
+    pub(crate) fn whole_since(&self, then: Instant) -> bool {
+        let changed = *self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.is_cut() && changed.is_none_or(|changed| changed <= then)
     }
 }
 
@@ -80,6 +91,8 @@ pub(crate) enum Plant {
     EternalLease,
     /// Decisions are written whatever has changed since.
     NoGuards,
+    /// Whoever is silent in gossip and does not answer when asked loses its lease.
+    SilenceIsDeath,
 }
 
 /// The store as one process sees it.

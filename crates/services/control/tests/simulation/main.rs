@@ -1,4 +1,4 @@
-//! The control plane, agents and leases of a whole cluster in one thread and in virtual time, with faults drawn from a
+//! The control plane, agents, leases and gossip of a whole cluster in one thread and in virtual time, with faults drawn from a
 //! seed (`docs/adr/0022-history-and-simulation.md`). Everything that decides is the product's; store, lines,
 //! containers and clocks are models.
 //!
@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod chance;
+mod gossip;
 mod host;
 mod hub;
 mod link;
@@ -71,6 +72,12 @@ fn found(plant: Plant) -> String {
 fn an_agent_that_ignores_its_lease_is_found_out() {
     let failure = found(Plant::EternalLease);
     assert!(failure.contains("runs more than once") || failure.contains("without its lease"), "{failure}");
+}
+
+#[test]
+fn a_node_that_takes_silence_for_death_is_found_out() {
+    let failure = found(Plant::SilenceIsDeath);
+    assert!(failure.contains("could be reached") || failure.contains("while its lease held"), "{failure}");
 }
 
 #[test]

@@ -14,7 +14,10 @@ use univrs_model::workload::{OnReconnect, WorkloadSpec};
 use univrs_ports::store::{Op, Txn, WatchBatch};
 use univrs_rollout::loss::stop_after;
 
-use super::link::parts;
+use super::link::{Line, parts};
+
+/// A node that was in touch for so long has renewed its lease, though a request before may have waited in vain.
+const IN_TOUCH: Duration = Duration::from_secs(20);
 
 /// The promises, what is needed to judge them, and the trace of the run.
 pub(crate) struct Promises {
@@ -27,6 +30,10 @@ pub(crate) struct Promises {
     begun: BTreeSet<(NodeId, InstanceId)>,
     /// What runs where.
     running: BTreeMap<InstanceId, NodeId>,
+    /// The line of each machine, and since when its agent runs.
+    processes: BTreeMap<NodeId, (std::sync::Arc<Line>, Option<Instant>)>,
+    /// When each machine last registered.
+    signed: BTreeMap<NodeId, Instant>,
     pub(crate) broken: Vec<String>,
     hash: DefaultHasher,
     /// What happened, for people.
@@ -41,6 +48,8 @@ impl Promises {
             owners: BTreeMap::new(),
             begun: BTreeSet::new(),
             running: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            signed: BTreeMap::new(),
             broken: Vec::new(),
             hash: DefaultHasher::new(),
             told: Vec::new(),
@@ -63,7 +72,13 @@ impl Promises {
         &self.told
     }
 
-    fn fail(&mut self, what: String) {
+    /// An agent begins or ends.
+    pub(crate) fn process(&mut self, node: &NodeId, line: &std::sync::Arc<Line>, runs: bool) {
+        let since = runs.then(Instant::now);
+        self.processes.insert(node.clone(), (std::sync::Arc::clone(line), since));
+    }
+
+    pub(crate) fn fail(&mut self, what: String) {
         let at = self.began.elapsed().as_millis();
         self.broken.push(format!("after {at} ms: {what}"));
     }
@@ -80,6 +95,10 @@ impl Promises {
                 (key, Some(value)) => self.state.put(key, value, &mut touched),
                 (key, None) => self.state.delete(key, &mut touched),
             }
+            let alive = event.key().as_str().strip_prefix(keys::NODES_ALIVE);
+            if let (Some(node), Some(_)) = (alive.and_then(|id| id.parse().ok()), parts(event).1) {
+                self.signed.insert(node, Instant::now());
+            }
             let kind = keys::split(event.key().as_str()).map_or("", |(_, kind, _)| kind);
             let of_cluster = event.key().as_str().starts_with("cluster-");
             // Logs are numbered by chance, so that two nodes do not meet.
@@ -91,6 +110,11 @@ impl Promises {
         self.state.revision = batch.revision;
         for id in &touched.instances {
             self.instance_changed(&before, id);
+        }
+        for node in &before.nodes_alive {
+            if !self.state.nodes_alive.contains(node) {
+                self.lease_over(node);
+            }
         }
         if !touched.instances.is_empty() || !touched.nodes.is_empty() {
             self.no_overcommitment();
@@ -133,6 +157,18 @@ impl Promises {
             && is.phase < was.phase
         {
             self.fail(format!("{id} went back from {:?} to {:?}", was.phase, is.phase));
+        }
+    }
+
+    /// A node that runs and has been in touch with the majority all the time keeps its lease.
+    fn lease_over(&mut self, node: &NodeId) {
+        self.note(format!("the lease of {node} is over"));
+        let Some((line, Some(since))) = self.processes.get(node) else { return };
+        let Some(then) = Instant::now().checked_sub(IN_TOUCH) else { return };
+        // What it registered before, while it was cut off, may come late and once more take the newer one's place.
+        let signed = self.signed.get(node).is_some_and(|signed| *signed <= then);
+        if *since <= then && signed && line.whole_since(then) {
+            self.fail(format!("{node} could be reached all the time and was taken for dead"));
         }
     }
 
@@ -183,7 +219,8 @@ impl Promises {
         }
     }
 
-    /// Looks at what a loop is about to write, by the picture it has: an update never goes below its floor.
+    /// Looks at what a loop is about to write, by the picture it has: an update never goes below its floor, and nothing is
+    /// given up while the lease of its node holds.
     pub(crate) fn decided(&mut self, picture: &State, txn: &Txn) {
         let mut stopped: BTreeMap<WorkloadKey, Vec<InstanceId>> = BTreeMap::new();
         for op in &txn.ops {
@@ -192,6 +229,13 @@ impl Promises {
                 continue;
             }
             let Ok(assignment) = serde_json::from_slice::<Assignment>(value) else { continue };
+            let given_up =
+                picture.assignments.get(&assignment.id).filter(|known| assignment.lost && !known.lost);
+            if let Some(node) = given_up.and_then(|known| known.node.as_ref())
+                && picture.nodes_alive.contains(node)
+            {
+                self.fail(format!("{} is given up on {node} while its lease held", assignment.id));
+            }
             let known = picture.assignments.get(&assignment.id).map(|known| known.desired);
             let by_update = ["replaced by another version", "its node is being drained"];
             if assignment.desired == Desired::Stop

@@ -16,6 +16,7 @@ use univrs_ports::store::StateStore;
 use univrs_seal::ValidatorSealer;
 
 use super::chance::{Chance, SkewedClock};
+use super::gossip::Gossip;
 use super::host::{Host, running};
 use super::hub::Hub;
 use super::link::{Life, Line, Link, Linked, Plant};
@@ -44,6 +45,7 @@ pub(crate) struct Outcome {
 struct World {
     hub: Hub,
     chance: Chance,
+    gossip: Gossip,
     hosts: Vec<Host>,
     planners: Vec<Planner>,
     control: Control,
@@ -85,8 +87,11 @@ impl World {
         let began = tokio::time::Instant::now();
         let (chance, hub) = (Chance::of(seed), Hub::new(Promises::new(began)));
         tokio::spawn(hub.clone().end_leases());
-        let mut hosts: Vec<Host> =
-            (1..=4 + chance.below(3)).map(|number| Host::new(number, &hub, &chance, plant, files)).collect();
+        let gossip = Gossip::of(seed, &hub, plant);
+        tokio::spawn(gossip.clone().run());
+        let mut hosts: Vec<Host> = (1..=4 + chance.below(3))
+            .map(|number| Host::new(number, &hub, &gossip, &chance, plant, files))
+            .collect();
         hosts.iter_mut().for_each(Host::start);
         let mut planners: Vec<Planner> = (0..2).map(|_| Planner::new(&hub, &chance, plant)).collect();
         planners.iter_mut().for_each(Planner::start);
@@ -99,7 +104,7 @@ impl World {
         let clock = SkewedClock::new(began, 0);
         let control =
             Control::new(store, mirror, clock, Arc::new(Nowhere), Arc::new(sealer), Arc::clone(&POLICIES));
-        Self { hub, chance, hosts, planners, control, made: 0 }
+        Self { hub, chance, gossip, hosts, planners, control, made: 0 }
     }
 
     /// The user acts and faults strike, until a promise is broken or the time is over.
@@ -264,6 +269,7 @@ impl World {
     /// All is whole again: everything must become as wanted, and stay so.
     async fn converges(&mut self) -> Result<(), String> {
         self.note("from here on nothing happens".to_owned());
+        self.gossip.calm();
         for host in &mut self.hosts {
             host.line.set_cut(&self.hub, false);
             host.line.slow.store(false, Ordering::SeqCst);
@@ -343,6 +349,7 @@ impl World {
                 missing.push(format!("{} runs {runs:?} instead of {wanted:?}", host.name));
             }
         }
+        missing.extend(self.gossip.missing());
         let seen = self.control.mirror().state();
         let equal = |key: &WorkloadKey| {
             seen.workloads.get(key).map(|w| w.revision) == state.workloads.get(key).map(|w| w.revision)
