@@ -7,6 +7,7 @@ use univrs_model::instance::{Assignment, Instance, InstanceView, Phase};
 use univrs_model::name::Name;
 use univrs_model::node::{Capacity, Node, NodePolicy, NodeState, NodeView};
 use univrs_model::quantity::{Bytes, Cpu};
+use univrs_model::resource::RESOURCE_LABEL;
 use univrs_model::rollout::{RevisionView, Rollout, Workload, WorkloadStatus, WorkloadView};
 use univrs_model::workload::{IngressRule, WorkloadKind};
 use univrs_ports::network::{Route, ServiceTable};
@@ -186,7 +187,8 @@ pub fn spent(state: &State) -> BTreeSet<Ipv4Addr> {
         if !state.egress_spent.contains_key(&key.org) || !record.spec.labels.contains_key(RESOURCE_LABEL) {
             continue;
         }
-        let address = |instance: &Instance| instance.observation.as_ref()?.address.as_ref()?.parse().ok();
+        let address =
+            |instance: &Instance| instance.observation.as_ref()?.address.as_ref()?.parse::<Ipv4Addr>().ok();
         addresses.extend(state.instances_of(key).iter().filter_map(address));
     }
     addresses
