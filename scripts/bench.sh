@@ -46,12 +46,17 @@ placements() {
   "$target/release/examples/placements" "$dir" >"$out/placements.json"; local code=$?
   rm -rf "$dir"; return "$code"
 }
+watching() { # 10,000 resources: share of a core, and how long a status call takes
+  cargo bench --quiet --package univrs-control --bench watching >"$out/watching.txt" || return 1
+  grep -q 'resources watched' "$out/watching.txt"
+}
 part placements placements
 part store scripts/bench/store.sh "$target/release/examples" "$out"
 part containers scripts/bench/containers.sh "$target/release/univrs" "$out"
 part idle scripts/bench/idle.sh "$target/release/univrs" "$out"
 part cluster scripts/bench/cluster.sh "$target/release/univrs" "$out"
 part api scripts/bench/api.sh "$target/release/univrs" "$out"
+part watching watching
 part faces scripts/bench/faces.sh "$target/release/univrs" "$out"
 
 scripts/bench/table.sh "$out"

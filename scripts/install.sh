@@ -6,7 +6,8 @@ set -euo pipefail
 needed=(
   "cc:build-essential" "cmake:cmake" "mold:mold" "pkg-config:pkg-config"
   "nft:nftables" "ip:iproute2" "curl:curl" "jq:jq" "docker-registry:docker-registry" "busybox:busybox-static"
-  "dockerd:docker.io" "psql:postgresql-client" "mkfs.ext4:e2fsprogs" "sshd:openssh-server"
+  "dockerd:docker.io" "docker-compose:docker-compose" "psql:postgresql-client" "mkfs.ext4:e2fsprogs"
+  "sshd:openssh-server"
 )
 missing=()
 for entry in "${needed[@]}"; do

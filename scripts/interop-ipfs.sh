@@ -5,49 +5,16 @@
 # Sizes are reduced by parameters: 256Mi to 512Mi of disk. Without root or images it says so and ends with 3.
 set -uo pipefail
 bin=$(realpath "${1:-target/release/univrs}")
-images=$(realpath "${UNIVRS_IMAGES_OUT:-${CARGO_TARGET_DIR:-target}/images}")
-[ "$(id -u)" = 0 ] || { echo "NOT RUN: real containers need root" >&2; exit 3; }
+name=ipfs first_port=8580
+. "$(dirname "$0")/interop-node.sh"
 for image in kubo ipfs-cluster balancer s3; do
-  [ -e "$images/$image.tar" ] || { echo "NOT RUN: the image $image is not built (make images-ipfs)" >&2; exit 3; }
+  [ -e "$images/$image.tar" ] || { result=3; not_run "the image $image is not built (make images-ipfs)"; }
 done
-for tool in jq curl; do command -v $tool >/dev/null || { echo "NOT RUN: $tool is not installed" >&2; exit 3; }; done
-
-work=$(mktemp -d /tmp/univrs-ipfs.XXXXXX)
-data=$work/data
-free_port() { for p in $(seq "$1" $(($1 + 200))); do (exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null || { echo "$p"; return; }; done; }
-api_port=$(free_port 8580)
-api=http://127.0.0.1:$api_port
-export UNIVRS_SERVER=$api NO_COLOR=1
-result=1 rows=()
-now() { date +%s%N; }
-millis() { echo $((($(now) - $1) / 1000000)); }
-row() { rows+=("$(printf '%-62s %10s' "$1" "$2")"); }
-say() { printf '\n== %s\n' "$*"; }
-fail() { echo "FAILED: $*" >&2; echo "--- last lines of the daemon's log" >&2; tail -n 20 "$work/daemon.log" >&2; exit 1; }
-u() { "$bin" "$@"; }
-cleanup() {
-  trap - EXIT INT TERM
-  "$bin" down --data-dir "$data" >/dev/null 2>&1
-  [ -n "${UNIVRS_KEEP:-}" ] || rm -rf "$work"
-  exit "$result"
-}
-trap cleanup EXIT
-trap 'result=130; exit 130' INT TERM
-until_true() { # seconds, what, command...
-  local seconds=$1 what=$2 begun; shift 2
-  begun=$(now)
-  until "$@" >/dev/null 2>&1; do
-    [ "$(millis "$begun")" -gt $((seconds * 1000)) ] && fail "$what did not happen within $seconds s"
-    sleep 0.2
-  done
-}
+for tool in jq curl; do command -v $tool >/dev/null || { result=3; not_run "$tool is not installed"; }; done
 field() { u resource credentials "$1" -o json | jq -r ".$2"; }
 
 say "a node, and an IPFS cluster of 3 and 3"
-"$bin" up --data-dir "$data" --api "127.0.0.1:$api_port" --ingress 127.0.0.1:0 --name one --image-dir "$images" \
-  --overcommit cpu=8,memory=4 ${UNIVRS_TEMPLATE_DIR:+--template-dir "$UNIVRS_TEMPLATE_DIR"} >>"$work/daemon.log" 2>&1 &
-until_true 60 "readiness of the daemon" curl -fsS -m 1 "$api/readyz"
-until_true 60 "the node" sh -c "curl -fsS '$api/api/nodes' | jq -e '.items[0].state == \"ready\"'"
+raise_node
 begun=$(now)
 u resource create --template ipfs-cluster-small --name store --provider mesh --set storage=512Mi --set cpu=1 || fail "the cluster was not made"
 row "request until active, ms" "$(millis "$begun")"

@@ -5,40 +5,10 @@
 # Without root or images it says so and ends with 3.
 set -uo pipefail
 bin=$(realpath "${1:-target/release/univrs}")
-images=$(realpath "${UNIVRS_IMAGES_OUT:-${CARGO_TARGET_DIR:-target}/images}")
-[ "$(id -u)" = 0 ] || { echo "NOT RUN: real containers need root" >&2; exit 3; }
-[ -e "$images/postgres.tar" ] || { echo "NOT RUN: the images are not built (make images)" >&2; exit 3; }
-for tool in psql jq curl; do command -v $tool >/dev/null || { echo "NOT RUN: $tool is not installed" >&2; exit 3; }; done
-
-work=$(mktemp -d /tmp/univrs-pitr.XXXXXX)
-data=$work/data
-free_port() { for p in $(seq "$1" $(($1 + 200))); do (exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null || { echo "$p"; return; }; done; }
-api_port=$(free_port 8480)
-api=http://127.0.0.1:$api_port
-export UNIVRS_SERVER=$api NO_COLOR=1
-result=1 rows=()
-now() { date +%s%N; }
-millis() { echo $((($(now) - $1) / 1000000)); }
-row() { rows+=("$(printf '%-62s %10s' "$1" "$2")"); }
-say() { printf '\n== %s\n' "$*"; }
-fail() { echo "FAILED: $*" >&2; echo "--- last lines of the daemon's log" >&2; tail -n 20 "$work/daemon.log" >&2; exit 1; }
-u() { "$bin" "$@"; }
-cleanup() {
-  trap - EXIT INT TERM
-  "$bin" down --data-dir "$data" >/dev/null 2>&1
-  [ -n "${UNIVRS_KEEP:-}" ] || rm -rf "$work"
-  exit "$result"
-}
-trap cleanup EXIT
-trap 'result=130; exit 130' INT TERM
-until_true() { # seconds, what, command...
-  local seconds=$1 what=$2 begun; shift 2
-  begun=$(now)
-  until "$@" >/dev/null 2>&1; do
-    [ "$(millis "$begun")" -gt $((seconds * 1000)) ] && fail "$what did not happen within $seconds s"
-    sleep 0.2
-  done
-}
+name=pitr first_port=8480
+. "$(dirname "$0")/interop-node.sh"
+[ -e "$images/postgres.tar" ] || { result=3; not_run "the images are not built (make images)"; }
+for tool in psql jq curl; do command -v $tool >/dev/null || { result=3; not_run "$tool is not installed"; }; done
 connection() { u resource credentials "$1" -o json | jq -r .connectionString; }
 reading() { u resource credentials "$1" -o json | jq -r '"postgresql://\(.username):\(.password)@\(.readReplicaHost):\(.readReplicaPort)/\(.database)?sslmode=require"'; }
 sql() { PGCONNECT_TIMEOUT=5 psql -X -q -At -v ON_ERROR_STOP=1 "$1" -c "$2"; }
@@ -46,10 +16,7 @@ count() { sql "$1" 'select count(*) from notes'; }
 counts() { [ "$(count "$1")" = "$2" ]; }
 
 say "a node, and a database with its replica"
-"$bin" up --data-dir "$data" --api "127.0.0.1:$api_port" --ingress 127.0.0.1:0 --name one --image-dir "$images" \
-  --overcommit cpu=8,memory=4 ${UNIVRS_TEMPLATE_DIR:+--template-dir "$UNIVRS_TEMPLATE_DIR"} >>"$work/daemon.log" 2>&1 &
-until_true 60 "readiness of the daemon" curl -fsS -m 1 "$api/readyz"
-until_true 60 "the node" sh -c "curl -fsS '$api/api/nodes' | jq -e '.items[0].state == \"ready\"'"
+raise_node
 sizes=(--set cpu=1 --set memory=512Mi --set storage=512Mi --set log_storage=512Mi --set connections=50 --set backup_schedule=manual)
 begun=$(now)
 u resource create --template postgres-medium --name db --provider mesh "${sizes[@]}" || fail "the database was not made"

@@ -69,3 +69,4 @@ line "leader killed until the first write, ms p99" "$(cluster "leader killed unt
 line "up --join until ready, ms p50" "$(cluster "up --join until ready" 50)" "" "" 3000 "" "$(cluster "up --join until ready" 50)" 3000 down
 raw=$(value cluster '.over == "underlay"'); through=$(value cluster '.over == "wireguard"')
 [ -n "$raw" ] && [ -n "$through" ] && line "throughput between two nodes, Mb/s: encrypted against plain" "$through" "$raw" "$(awk -v a="$through" -v b="$raw" 'BEGIN {printf "%.2f", a / b}')" "" "" "" "" ""
+[ ! -f "$at/watching.txt" ] || { echo; cat "$at/watching.txt"; }

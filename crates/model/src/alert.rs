@@ -121,7 +121,23 @@ pub enum AlertChannel {
         from: String,
         /// Who gets it.
         to: Vec<String>,
+        /// Who sends, where the server wants to know.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        login: Option<MailLogin>,
+        /// The certificate (PEM) of an authority that the server's is from, where that is no public one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        authority: Option<String>,
     },
+}
+
+/// A login at a mail server. It is sent through an encrypted connection only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MailLogin {
+    /// The name.
+    pub username: String,
+    /// The organisation's secret that holds the password.
+    pub secret: Name,
 }
 
 impl AlertChannel {
@@ -129,6 +145,14 @@ impl AlertChannel {
     pub const fn name(&self) -> &Name {
         match self {
             Self::Webhook { name, .. } | Self::Email { name, .. } => name,
+        }
+    }
+
+    /// Its login, if it has one.
+    pub const fn login(&self) -> Option<&MailLogin> {
+        match self {
+            Self::Webhook { .. } => None,
+            Self::Email { login, .. } => login.as_ref(),
         }
     }
 }

@@ -83,6 +83,8 @@ pub enum EventKind {
     ResourceDegraded,
     ResourceFailed,
     ResourceRemoved,
+    PortSkipped,
+    EgressSpent,
     AlertFired,
     AlertResolved,
     AlertUndelivered,

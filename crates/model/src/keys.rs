@@ -33,6 +33,7 @@
 //! | `org/<org>/plan/<id>` | a write that was planned and may be applied once | faces |
 //! | `org/<org>/resource/<name>` | [`crate::resource::Resource`] | faces; control, through an operation |
 //! | `org/<org>/quota/resources` | [`crate::resource::Quota`] | faces |
+//! | `org/<org>/egress/spent` | [`crate::resource::EgressSpent`] | the watching loop |
 //! | `deciding` | empty; its revision is the fence of the loop that decides now | control, when it takes the lead |
 //! | `org/<org>/allocation/<resource id>` | [`crate::usage::Allocation`] | control |
 //! | `org/<org>/usage/<time>-<resource id>-<source>` | [`crate::usage::UsageEntry`], never changed | control |
@@ -191,6 +192,11 @@ pub fn resource(org: &Name, name: &Name) -> String {
 /// How much an organisation's resources may use.
 pub fn resource_quota(org: &Name) -> String {
     format!("{ORGS}{org}/quota/resources")
+}
+
+/// That an organisation's resources have sent what they may.
+pub fn egress_spent(org: &Name) -> String {
+    format!("{ORGS}{org}/egress/spent")
 }
 
 /// Before what a node measured of instances.

@@ -24,6 +24,11 @@ pub const RESOURCE_LABEL: &str = "dev.univrs.resource";
 /// Label of everything that was made for a resource: the operation that made it.
 pub const OPERATION_LABEL: &str = "dev.univrs.operation";
 
+/// Label of workloads that were upgraded: when.
+pub const RELEASE_LABEL: &str = "dev.univrs.release";
+/// Label of workloads that find each other by short names: what comes before these in the workloads' own names.
+pub const GROUP_LABEL: &str = "dev.univrs.group";
+
 /// What a user asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +160,28 @@ pub struct Deployment {
     pub values: BTreeMap<String, serde_json::Value>,
     /// What it may use and what it is placed by.
     pub footprint: Footprint,
+    /// How it differs from what a file of another program would have made, where it came from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differences: Option<Differences>,
+}
+
+/// What became of a file of another program, such as a compose file. What could not be had was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Differences {
+    /// Paths of the keys that mean what they mean there.
+    pub taken: Vec<String>,
+    /// What works otherwise.
+    pub changed: Vec<Difference>,
+}
+
+/// Something that works otherwise than in the program that a file was written for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+pub struct Difference {
+    /// Where in the file, such as `services.web.networks`.
+    #[schema(example = "services.web.networks")]
+    pub field: String,
+    /// What differs, in a sentence.
+    pub detail: String,
 }
 
 /// A secret that is generated, sealed, and known to nobody until it is asked for.
@@ -306,6 +333,9 @@ pub struct ResourceView {
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     #[schema(value_type = Object)]
     pub facts: serde_json::Map<String, serde_json::Value>,
+    /// How it differs from what the file it was made from would be elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differences: Option<Differences>,
 }
 
 /// How much an organisation's resources may use together. What is absent is not bounded.
@@ -324,4 +354,19 @@ pub struct Quota {
     /// Sum of their volumes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Bytes>,
+    /// What they may send over the network in a calendar month (UTC), as measured; beyond it nothing of theirs leaves the
+    /// cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Bytes>,
+}
+
+/// An organisation whose resources have sent what they may send this month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EgressSpent {
+    /// When that was seen.
+    pub since: Timestamp,
+    /// What they had sent.
+    pub sent: Bytes,
+    /// What they may send.
+    pub most: Bytes,
 }

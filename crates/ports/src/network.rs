@@ -1,6 +1,6 @@
 //! The node's network: addresses for instances, published ports, names and routes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -144,6 +144,15 @@ pub trait Network: Send + Sync + 'static {
     /// When the kernel refuses.
     async fn separate(&self, homes: &BTreeMap<Ipv4Addr, String>) -> Result<(), NetworkError> {
         let _ = homes;
+        Ok(())
+    }
+
+    /// Says which instances may send nothing out of the cluster. In a network without addresses nothing happens.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    async fn restrain(&self, addresses: &BTreeSet<Ipv4Addr>) -> Result<(), NetworkError> {
+        let _ = addresses;
         Ok(())
     }
 

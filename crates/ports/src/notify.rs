@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use univrs_model::alert::{AlertChannel, Notice};
 use univrs_model::field::FieldError;
+use univrs_model::secret::SecretValue;
 
 /// Why a notice did not arrive.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,9 +24,15 @@ pub trait Notifier: Send + Sync + 'static {
     /// Names the field that is wrong.
     fn check(&self, channel: &AlertChannel) -> Result<(), FieldError>;
 
-    /// Delivers a notice within bounded time.
+    /// Delivers a notice within bounded time. The password is that of the channel's login, if it has one; it is in no
+    /// error.
     ///
     /// # Errors
     /// See [`NotifyError`].
-    async fn deliver(&self, channel: &AlertChannel, notice: &Notice) -> Result<(), NotifyError>;
+    async fn deliver(
+        &self,
+        channel: &AlertChannel,
+        notice: &Notice,
+        password: Option<&SecretValue>,
+    ) -> Result<(), NotifyError>;
 }

@@ -18,6 +18,7 @@ mod records;
 mod simulated;
 mod worker;
 
+pub use nft::published;
 pub use node::{NetworkOptions, NodeNetwork};
 pub use range::{InvalidRange, Range, pick_free_range};
 pub use simulated::SimulatedNetwork;

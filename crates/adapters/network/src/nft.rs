@@ -3,7 +3,7 @@
 //! The rules are handed to the `nft` program; the table is a function of the book, so there is one code path
 //! for start, change and repair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 use std::net::Ipv4Addr;
@@ -139,6 +139,30 @@ impl Nft {
     }
 }
 
+/// Ports of the host that the tables of any daemon on this machine lead to instances; none where that cannot be read.
+pub fn published() -> BTreeSet<u16> {
+    let Ok(nft) = Nft::find() else { return BTreeSet::new() };
+    let Ok(tables) = nft.tables() else { return BTreeSet::new() };
+    let mut found = BTreeSet::new();
+    for table in tables.lines().filter_map(|line| line.trim().strip_prefix("table inet ")) {
+        let listed = Command::new(&nft.program).args(["list", "map", "inet", table, "published"]).output();
+        if let Ok(listed) = listed {
+            found.extend(ports_of_map(&String::from_utf8_lossy(&listed.stdout)));
+        }
+    }
+    found
+}
+
+/// The ports of a map's elements, such as `tcp . 8080 : 100.64.0.2 . 80`.
+fn ports_of_map(listed: &str) -> Vec<u16> {
+    let elements = listed.split_once("elements = {").map_or("", |(_, rest)| rest);
+    let port = |element: &str| {
+        let (_, port) = element.split_once(" : ")?.0.split_once(" . ")?;
+        port.trim().parse().ok()
+    };
+    elements.split(',').filter_map(port).collect()
+}
+
 fn first_line(said: &[u8]) -> String {
     String::from_utf8_lossy(said).lines().next().unwrap_or("nft failed without a word").to_owned()
 }
@@ -254,12 +278,17 @@ impl Separation {
 fn ruleset(table: &str, bridge: &str, cluster: Range, book: &Book) -> String {
     let (range, gateway) = (book.range, book.gateway());
     let elements = elements(book);
+    let spent = spent(book);
     let publish = "fib daddr type local dnat ip to meta l4proto . th dport map @published";
     format!(
         "{emptied}table inet {table} {{
     map published {{
         type inet_proto . inet_service : ipv4_addr . inet_service
 {elements}    }}
+    # Instances whose organisation has sent what it may: the cluster is all that they reach.
+    set spent {{
+        type ipv4_addr
+{spent}    }}
     # The bridge may route the host's loopback addresses, but no instance may use that to reach the host's loopback.
     chain guard {{
         type filter hook prerouting priority raw; policy accept;
@@ -286,6 +315,7 @@ fn ruleset(table: &str, bridge: &str, cluster: Range, book: &Book) -> String {
     chain forward {{
         type filter hook forward priority mangle; policy accept;
         iifname \"{bridge}\" ip daddr {cluster} oifname != \"uv*\" drop
+        iifname \"{bridge}\" ip saddr @spent ip daddr != {cluster} drop
         iifname \"{bridge}\" tcp flags syn tcp option maxseg size set rt mtu
         oifname \"{bridge}\" tcp flags syn tcp option maxseg size set rt mtu
     }}
@@ -293,6 +323,14 @@ fn ruleset(table: &str, bridge: &str, cluster: Range, book: &Book) -> String {
 ",
         emptied = emptied("inet", table),
     )
+}
+
+fn spent(book: &Book) -> String {
+    if book.spent.is_empty() {
+        return String::new();
+    }
+    let list: Vec<String> = book.spent.iter().map(ToString::to_string).collect();
+    format!("        elements = {{ {} }}\n", list.join(", "))
 }
 
 fn elements(book: &Book) -> String {
@@ -340,6 +378,13 @@ mod tests {
         book.records
             .insert(InstanceId::from_bits(1), Record { address, org: None, netns: "/n".into(), ports });
         book
+    }
+
+    #[test]
+    fn ports_are_read_back_from_a_map() {
+        let listed = "table inet univrs_1 {\n\tmap published {\n\t\ttype inet_proto . inet_service : ipv4_addr . inet_service\n\t\telements = { tcp . 8080 : 100.64.0.2 . 80,\n\t\t\t     udp . 5353 : 100.64.0.2 . 53 }\n\t}\n}\n";
+        assert_eq!(super::ports_of_map(listed), [8080, 5353]);
+        assert_eq!(super::ports_of_map("table inet x {\n\tmap published {\n\t}\n}\n"), Vec::<u16>::new());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The network of a real node: a bridge, a link per instance, and packet rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -172,6 +172,10 @@ impl Network for NodeNetwork {
 
     async fn separate(&self, homes: &BTreeMap<Ipv4Addr, String>) -> Result<(), NetworkError> {
         self.ask(|answer| Command::Separate(homes.clone(), answer)).await
+    }
+
+    async fn restrain(&self, addresses: &BTreeSet<Ipv4Addr>) -> Result<(), NetworkError> {
+        self.ask(|answer| Command::Restrain(addresses.clone(), answer)).await
     }
 
     async fn traffic(&self) -> Result<BTreeMap<InstanceId, Traffic>, NetworkError> {

@@ -3,7 +3,7 @@
 //! An address stays with its instance until it is released; released addresses are handed out again only after
 //! all fresh ones, the longest released first, so that a late packet or a cached name meets nobody.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
@@ -39,6 +39,9 @@ pub(crate) struct Book {
     /// Whose the addresses of other nodes' instances are: kept, so that a new process cuts nobody off before it is told.
     #[serde(default)]
     pub(crate) homes: BTreeMap<Ipv4Addr, String>,
+    /// Instances of this node that may send nothing out of the cluster.
+    #[serde(default)]
+    pub(crate) spent: BTreeSet<Ipv4Addr>,
     released: VecDeque<Ipv4Addr>,
     next_fresh: u32,
 }
@@ -50,6 +53,7 @@ impl Book {
             forwarding_is_ours: false,
             records: BTreeMap::new(),
             homes: BTreeMap::new(),
+            spent: BTreeSet::new(),
             released: VecDeque::new(),
             next_fresh: FIRST_OFFSET,
         }

@@ -4,7 +4,7 @@
 //! Records are written before the kernel is changed and after it is changed back, so after a crash the kernel
 //! never holds more than the records say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -33,6 +33,7 @@ pub(crate) enum Command {
     Detach(InstanceId, Answer<()>),
     Attached(Answer<Vec<Attachment>>),
     Separate(BTreeMap<Ipv4Addr, String>, Answer<()>),
+    Restrain(BTreeSet<Ipv4Addr>, Answer<()>),
     Traffic(Answer<BTreeMap<InstanceId, Traffic>>),
     Purge(Answer<()>),
 }
@@ -105,6 +106,7 @@ impl Worker {
                 Command::Detach(instance, answer) => drop(answer.send(self.detach(&instance).await)),
                 Command::Attached(answer) => drop(answer.send(Ok(self.book.attachments()))),
                 Command::Separate(homes, answer) => drop(answer.send(self.separate(homes))),
+                Command::Restrain(spent, answer) => drop(answer.send(self.restrain(spent))),
                 Command::Traffic(answer) => drop(answer.send(self.traffic())),
                 Command::Purge(answer) => drop(answer.send(self.purge().await)),
             }
@@ -211,6 +213,25 @@ impl Worker {
         if written.is_err() {
             // So that it is tried again with the next change.
             self.book.homes = before;
+        }
+        written
+    }
+
+    /// Takes in which instances may send nothing out of the cluster, and writes the rules if that changes them.
+    fn restrain(&mut self, mut spent: BTreeSet<Ipv4Addr>) -> Result<(), NetworkError> {
+        // Others are their own nodes' matter.
+        spent.retain(|address| self.book.range.contains(*address));
+        if spent == self.book.spent {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.book.spent, spent);
+        if self.purged {
+            return Ok(());
+        }
+        let written = self.write_rules().and_then(|()| self.file.save(&self.book));
+        if written.is_err() {
+            // So that it is tried again with the next change.
+            self.book.spent = before;
         }
         written
     }

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use univrs_model::alert::{AlertChannel, Notice};
 use univrs_model::field::FieldError;
+use univrs_model::secret::SecretValue;
 use univrs_ports::notify::{Notifier, NotifyError};
 
 pub use guard::is_public;
@@ -53,6 +54,7 @@ impl Notifier for Messenger {
                 .map_err(|reason| FieldError::new("url", reason)),
             AlertChannel::Email { server, from, to, .. } => {
                 mail::check(server, from, to)?;
+                mail::check_login(channel)?;
                 let literal = server.parse::<std::net::IpAddr>();
                 if !self.allow_private && literal.is_ok_and(|address| !is_public(address)) {
                     return Err(FieldError::new("server", "it is not a public address"));
@@ -62,10 +64,15 @@ impl Notifier for Messenger {
         }
     }
 
-    async fn deliver(&self, channel: &AlertChannel, notice: &Notice) -> Result<(), NotifyError> {
+    async fn deliver(
+        &self,
+        channel: &AlertChannel,
+        notice: &Notice,
+        password: Option<&SecretValue>,
+    ) -> Result<(), NotifyError> {
         match channel {
             AlertChannel::Webhook { url, .. } => webhook::deliver(*self, url, notice).await,
-            AlertChannel::Email { .. } => mail::deliver(*self, channel, notice).await,
+            AlertChannel::Email { .. } => mail::deliver(*self, channel, notice, password).await,
         }
     }
 }

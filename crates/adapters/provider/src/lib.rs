@@ -7,3 +7,5 @@ pub mod docker;
 mod engine;
 pub mod simulated;
 pub mod swarm;
+
+pub use engine::ports::listening;

@@ -14,6 +14,7 @@ mod reader;
 mod resources;
 mod service;
 mod storage;
+mod taken;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,9 @@ pub struct Surroundings<'a> {
     pub profiles: &'a BTreeSet<String>,
     /// Reads a file named in `env_file`; `Err` says why it cannot be read.
     pub read: &'a dyn Fn(&str) -> Result<String, String>,
+    /// Whether the file becomes one resource: that has a stated size, is given its ports of the host, has its secrets
+    /// generated, and may be on any machine.
+    pub as_resource: bool,
 }
 
 /// Something that works otherwise than under Docker.
@@ -52,6 +56,12 @@ pub struct Converted {
     pub workloads: Vec<WorkloadSpec>,
     /// What differs from Docker.
     pub notes: Vec<Note>,
+    /// Paths of the keys that mean what they mean to Docker.
+    pub taken: Vec<String>,
+    /// What of a resource leads to it from outside: workload and name of the container's port.
+    pub published: Vec<(Name, Name)>,
+    /// Names of the secrets that are generated for a resource.
+    pub generated: Vec<Name>,
 }
 
 /// Whether a document is a compose file rather than a workload: it has `services`, which no workload has.
@@ -68,7 +78,7 @@ pub fn convert(text: &str, around: &Surroundings<'_>) -> Result<Converted, Vec<F
     let mut reader = reader::Reader::new(around);
     let document = reader.interpolated("", document);
     let workloads = reader.file(&document);
-    let reader::Reader { mut errors, mut notes, .. } = reader;
+    let reader::Reader { mut errors, mut notes, published, generated, .. } = reader;
     let workloads = match in_order(workloads) {
         Ok(workloads) => workloads,
         Err(fault) => {
@@ -84,7 +94,18 @@ pub fn convert(text: &str, around: &Surroundings<'_>) -> Result<Converted, Vec<F
     }
     notes.sort();
     notes.dedup();
-    if errors.is_empty() { Ok(Converted { workloads, notes }) } else { Err(errors) }
+    if !errors.is_empty() {
+        // Two services that use one thing find the same fault in it.
+        let mut told: Vec<FieldError> = Vec::new();
+        for fault in errors {
+            if !told.contains(&fault) {
+                told.push(fault);
+            }
+        }
+        return Err(told);
+    }
+    let taken = taken::keys(&document, &notes);
+    Ok(Converted { workloads, notes, taken, published, generated: generated.into_iter().collect() })
 }
 
 fn parse(text: &str) -> Result<Value, FieldError> {

@@ -24,6 +24,12 @@ pub(crate) struct Reader<'a> {
     pub(crate) secrets: BTreeMap<String, Value>,
     /// The names that services have as workloads.
     pub(crate) names: BTreeMap<String, Name>,
+    /// Which service has each volume that was mounted so far.
+    pub(crate) mounted: BTreeMap<String, String>,
+    /// What of a resource leads to it from outside.
+    pub(crate) published: Vec<(Name, Name)>,
+    /// The secrets of a resource that are generated.
+    pub(crate) generated: BTreeSet<Name>,
 }
 
 impl<'a> Reader<'a> {
@@ -35,6 +41,9 @@ impl<'a> Reader<'a> {
             volumes: BTreeMap::new(),
             secrets: BTreeMap::new(),
             names: BTreeMap::new(),
+            mounted: BTreeMap::new(),
+            published: Vec::new(),
+            generated: BTreeSet::new(),
         }
     }
 
@@ -223,6 +232,29 @@ impl<'a> Reader<'a> {
                 let known = READ.iter().copied();
                 let known = known.chain(HARMLESS.iter().map(|(name, _)| *name));
                 self.unknown(field, key, known.chain(REFUSED.iter().map(|(name, _)| *name)));
+            }
+        }
+    }
+
+    /// Slips and what is left out among the keys of a map inside a service: `known` are read, `left_out` are not and say
+    /// why that does no harm.
+    pub(crate) fn inner_keys(
+        &mut self,
+        field: &str,
+        map: Option<&Value>,
+        known: &[&str],
+        left_out: &[(&str, &str)],
+    ) {
+        if map.is_some_and(|map| !map.is_null() && !map.is_object()) {
+            self.fault(field, "it is a map");
+        }
+        for key in map.and_then(Value::as_object).into_iter().flat_map(Map::keys) {
+            if known.contains(&key.as_str()) || key.starts_with("x-") {
+            } else if let Some((_, why)) = left_out.iter().find(|(name, _)| name == key) {
+                self.note(format!("{field}.{key}"), *why);
+            } else {
+                let all = known.iter().copied().chain(left_out.iter().map(|(name, _)| *name));
+                self.unknown(field, key, all);
             }
         }
     }

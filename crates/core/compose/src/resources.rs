@@ -1,6 +1,7 @@
 //! Ports, processors and memory of a service.
 
 use serde_json::{Map, Value};
+use univrs_model::name::Name;
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_model::workload::{PortSpec, Protocol, Resources};
 
@@ -12,7 +13,12 @@ const LONGEST_RANGE: u16 = 100;
 
 impl Reader<'_> {
     /// `ports` and `expose`.
-    pub(crate) fn ports(&mut self, field: &str, service: &Map<String, Value>) -> Vec<PortSpec> {
+    pub(crate) fn ports(
+        &mut self,
+        field: &str,
+        workload: &Name,
+        service: &Map<String, Value>,
+    ) -> Vec<PortSpec> {
         let mut ports: Vec<PortSpec> = Vec::new();
         for (key, publish) in [("ports", true), ("expose", false)] {
             let Some(items) = service.get(key).filter(|value| !value.is_null()) else { continue };
@@ -26,7 +32,16 @@ impl Reader<'_> {
                     Value::Object(long) => self.long_port(&at, long),
                     item => scalar(item).and_then(|text| self.short_port(&at, &text, publish)),
                 };
-                for port in found.into_iter().flatten() {
+                for mut port in found.into_iter().flatten() {
+                    if self.around.as_resource && publish {
+                        if let Some(asked) = port.host_port.take() {
+                            let detail = format!(
+                                "the resource is given a free port of the host instead of {asked}; its endpoints say which"
+                            );
+                            self.note(&at, detail);
+                        }
+                        self.published.push((workload.clone(), port.name.clone()));
+                    }
                     let same = |other: &&mut PortSpec| {
                         other.container_port == port.container_port && other.protocol == port.protocol
                     };
@@ -62,7 +77,7 @@ impl Reader<'_> {
         let hosts = match host.filter(|host| !host.is_empty()) {
             Some(host) => self.range(field, host)?.into_iter().map(Some).collect(),
             None => {
-                if publish {
+                if publish && !self.around.as_resource {
                     self.note(field, "no port of the node is named, so none is published; reach it by name, through the ingress or with `univrs proxy`");
                 }
                 vec![None; containers.len()]
@@ -82,6 +97,13 @@ impl Reader<'_> {
             if !known.contains(&key.as_str()) {
                 self.unknown(field, key, known.into_iter());
             }
+        }
+        if let Some(address) = long.get("host_ip").and_then(scalar) {
+            let detail = format!("the port is published on all addresses of the node, not only {address}");
+            self.note(format!("{field}.host_ip"), detail);
+        }
+        if long.get("mode").and_then(Value::as_str) == Some("ingress") {
+            self.note(format!("{field}.mode"), "the port is one of the node that the instance is on");
         }
         let protocol = long.get("protocol").and_then(Value::as_str).unwrap_or("tcp");
         let protocol = self.protocol(&format!("{field}.protocol"), protocol)?;
@@ -133,6 +155,13 @@ impl Reader<'_> {
                 format!("{field}.deploy.resources.reservations.devices"),
                 "devices of the node cannot be given to a container",
                 "leave it out",
+            );
+        }
+        let reserved = deploy.and_then(|deploy| deploy.get("reservations"));
+        if self.around.as_resource && reserved.is_some_and(|reserved| !reserved.is_null()) {
+            self.note(
+                format!("{field}.deploy.resources.reservations"),
+                "a quarter of the limits is set aside, as for every resource",
             );
         }
         let mut resources = Resources::default();

@@ -22,6 +22,7 @@ impl Reader<'_> {
             return None;
         };
         self.service_keys(&field, service);
+        self.deploy_keys(&field, service.get("deploy"));
         let image = self.image(&field, service)?;
         let mut container = ContainerSpec::of_image("app", &image);
         container.command =
@@ -31,16 +32,19 @@ impl Reader<'_> {
         container.env = self.environment(&field, service);
         container.working_dir = service.get("working_dir").and_then(scalar);
         container.user = service.get("user").and_then(scalar);
-        container.ports = self.ports(&field, service);
+        container.ports = self.ports(&field, &name, service);
         container.resources = self.resources(&field, service);
         container.health = self.health(&field, service.get("healthcheck"));
         if let Some(grace) = service.get("stop_grace_period").and_then(scalar) {
             let grace = self.take(&format!("{field}.stop_grace_period"), span(&grace));
             container.stop_grace = grace.unwrap_or(container.stop_grace);
         }
-        let storage = self.storage(&field, service);
+        let storage = self.storage(&field, service_name, service);
         container.mounts = storage.mounts;
         let replicas = self.replicas(&field, service);
+        if replicas.is_some_and(|count| count > 1) && !storage.volumes.is_empty() {
+            self.note(format!("{field}.volumes"), "each replica has volumes of its own");
+        }
         let (kind, update) = (self.kind(&field, service), self.update(&field, service));
         Some(WorkloadSpec {
             name,
@@ -61,6 +65,40 @@ impl Reader<'_> {
             ingress: Vec::new(),
             labels: self.labels(&field, service),
         })
+    }
+
+    /// Slips and what is left out among the keys under `deploy`.
+    fn deploy_keys(&mut self, field: &str, deploy: Option<&Value>) {
+        let at = format!("{field}.deploy");
+        let known = ["mode", "replicas", "resources", "update_config", "placement", "restart_policy"];
+        let left_out = [
+            ("endpoint_mode", "a name leads to the instances themselves"),
+            ("labels", "a workload has the labels of the service itself"),
+            ("rollback_config", "going back is done as an update is"),
+        ];
+        self.inner_keys(&at, deploy, &known, &left_out);
+        let of = |key: &str| deploy.and_then(|deploy| deploy.get(key));
+        let left_out = [("max_failure_ratio", "the first instance that fails ends the update")];
+        let known = ["parallelism", "delay", "failure_action", "monitor", "order"];
+        self.inner_keys(&format!("{at}.update_config"), of("update_config"), &known, &left_out);
+        let left_out = [("window", "a start counts when its checks pass")];
+        let known = ["condition", "delay", "max_attempts"];
+        self.inner_keys(&format!("{at}.restart_policy"), of("restart_policy"), &known, &left_out);
+        let left_out = [("max_replicas_per_node", "replicas are spread over nodes as far as there are any")];
+        self.inner_keys(
+            &format!("{at}.placement"),
+            of("placement"),
+            &["constraints", "preferences"],
+            &left_out,
+        );
+        let resources = of("resources");
+        self.inner_keys(&format!("{at}.resources"), resources, &["limits", "reservations"], &[]);
+        for group in ["limits", "reservations"] {
+            let left_out = [("pids", "the limit of processes is the node's")];
+            let known = ["cpus", "memory", "devices"];
+            let map = resources.and_then(|resources| resources.get(group));
+            self.inner_keys(&format!("{at}.resources.{group}"), map, &known, &left_out);
+        }
     }
 
     fn image(&mut self, field: &str, service: &Map<String, Value>) -> Option<String> {
@@ -141,6 +179,15 @@ impl Reader<'_> {
         let mode = service.get("deploy").and_then(|deploy| deploy.get("mode")).and_then(scalar);
         match mode.as_deref() {
             None | Some("replicated") => WorkloadKind::Service,
+            Some("global") if self.around.as_resource => {
+                let hint = "write `replicas: 1`";
+                self.refuse(
+                    format!("{field}.deploy.mode"),
+                    "a resource has a size, and `global` grows with the cluster",
+                    hint,
+                );
+                WorkloadKind::Service
+            }
             Some("global") => WorkloadKind::Daemon,
             Some("replicated-job") => WorkloadKind::Job,
             Some(other) => {

@@ -27,7 +27,13 @@ impl Storage {
 }
 
 impl Reader<'_> {
-    pub(crate) fn storage(&mut self, field: &str, service: &Map<String, Value>) -> Storage {
+    /// What a service mounts. A volume belongs to one service: two that name one would not see each other's files.
+    pub(crate) fn storage(
+        &mut self,
+        field: &str,
+        service_name: &str,
+        service: &Map<String, Value>,
+    ) -> Storage {
         let mut storage = Storage::default();
         if service.get("tmpfs").is_some_and(|value| !value.is_null()) {
             self.note(
@@ -46,6 +52,16 @@ impl Reader<'_> {
                 Value::String(text) => self.short_mount(&at, text, &mut storage),
                 Value::Object(long) => self.long_mount(&at, long, &mut storage),
                 _ => self.fault(at, "a mount is a text such as `data:/data`, or a map"),
+            }
+        }
+        for volume in storage.volumes.iter().filter(|volume| volume.host_path.is_none()) {
+            match self.mounted.get(volume.name.as_str()) {
+                Some(other) if other != service_name => {
+                    let detail = format!("the volume `{}` is mounted by `{other}` too", volume.name);
+                    let hint = "a volume belongs to one service; let the other one ask over the network";
+                    self.refuse(format!("{field}.volumes"), detail, hint);
+                }
+                _ => drop(self.mounted.insert(volume.name.to_string(), service_name.to_owned())),
             }
         }
         storage
@@ -69,6 +85,18 @@ impl Reader<'_> {
 
     fn long_mount(&mut self, field: &str, long: &Map<String, Value>, storage: &mut Storage) {
         let text = |key: &str| long.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let known = ["type", "source", "target", "read_only", "volume", "bind", "tmpfs", "consistency"];
+        for key in long.keys().filter(|key| !known.contains(&key.as_str())) {
+            self.unknown(field, key, known.into_iter());
+        }
+        for key in
+            ["volume", "bind", "tmpfs", "consistency"].into_iter().filter(|key| long.contains_key(*key))
+        {
+            self.note(
+                format!("{field}.{key}"),
+                "volumes have no options here: they begin empty, the user's own",
+            );
+        }
         let (source, target) = (text("source"), text("target"));
         let read_only = long.get("read_only").and_then(Value::as_bool).unwrap_or_default();
         if target.is_empty() {
@@ -110,6 +138,12 @@ impl Reader<'_> {
         {
             self.refuse(at("driver"), format!("there is no volume driver `{driver}`"), "use the local one");
         }
+        if declared.get("driver_opts").and_then(Value::as_object).is_some_and(|options| !options.is_empty()) {
+            self.refuse(at("driver_opts"), "the local volume driver has no options", "leave them out");
+        }
+        for key in ["name", "labels"].into_iter().filter(|key| declared.get(*key).is_some()) {
+            self.note(at(key), "a volume is named by its service and its name in the file");
+        }
         // Not of the specification: the place where a size can be said without breaking other tools.
         let bytes = declared.get("x-size").map(|value| self.take(&at("x-size"), size(value)));
         storage.add(
@@ -120,6 +154,14 @@ impl Reader<'_> {
     }
 
     fn bind(&mut self, field: &str, source: &str, target: &str, read_only: bool, storage: &mut Storage) {
+        if self.around.as_resource {
+            self.refuse(
+                field,
+                format!("`{source}` is a directory of one machine, and a resource may be on any"),
+                "put the files into the image, or use a volume",
+            );
+            return;
+        }
         if !source.starts_with('/') {
             self.refuse(
                 field,
@@ -162,6 +204,20 @@ impl Reader<'_> {
                 continue;
             };
             let Some(name) = self.label(&at, &source) else { continue };
+            for key in ["mode", "uid", "gid"].into_iter().filter(|key| item.get(*key).is_some()) {
+                self.note(format!("{at}.{key}"), "the file is the container's user's, who alone may read it");
+            }
+            let external = declared.get("external").is_some_and(|external| *external != Value::Bool(false));
+            if self.around.as_resource && !external {
+                self.note(
+                    format!("secrets.{source}"),
+                    "the value is generated and sealed, not read from a file or a variable; the credentials of the \
+                     resource show it. One of your own is `external` and set with `univrs secret set`",
+                );
+                self.generated.insert(name.clone());
+                uses.push(self.used(&source, name, item));
+                continue;
+            }
             let from = match declared.get("file").and_then(Value::as_str) {
                 Some(file) => format!("`univrs secret set {name} --from-file {file}`"),
                 None => format!("`univrs secret set {name}`"),
@@ -170,11 +226,14 @@ impl Reader<'_> {
                 format!("secrets.{source}"),
                 format!("the value is not read from here; set it once with {from}"),
             );
-            let target = item.get("target").and_then(Value::as_str).unwrap_or(&source);
-            let file =
-                if target.starts_with('/') { target.to_owned() } else { format!("{SECRETS}/{target}") };
-            uses.push(SecretUse { name, env: None, file: Some(file), on_change: OnChange::default() });
+            uses.push(self.used(&source, name, item));
         }
         uses
+    }
+
+    fn used(&self, source: &str, name: Name, item: &Value) -> SecretUse {
+        let target = item.get("target").and_then(Value::as_str).unwrap_or(source);
+        let file = if target.starts_with('/') { target.to_owned() } else { format!("{SECRETS}/{target}") };
+        SecretUse { name, env: None, file: Some(file), on_change: OnChange::default() }
     }
 }

@@ -14,7 +14,7 @@ fn converted(text: &str) -> Result<Converted, Vec<FieldError>> {
         "web.env" => Ok("# settings\nexport A=1\nB=\"two words\"\nC=3 # three\n\n".to_owned()),
         _ => Err("no such file".to_owned()),
     };
-    convert(text, &Surroundings { env: &env, profiles: &profiles, read: &read })
+    convert(text, &Surroundings { env: &env, profiles: &profiles, read: &read, as_resource: false })
 }
 
 const SHOP: &str = r#"

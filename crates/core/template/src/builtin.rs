@@ -19,6 +19,7 @@ files![
     "ipfs-cluster-small",
     "object-storage-small",
     "univrs-node",
+    "compose",
 ];
 
 /// All of them, by id.

@@ -15,7 +15,7 @@ use univrs_model::workload::WorkloadSpec;
 use crate::expand::{Values, expand, expand_text};
 use crate::parameters::{resolve, text};
 use crate::source::{Derived, Template};
-use crate::{jobs, upkeep};
+use crate::{jobs, services, upkeep};
 
 /// Longest name of a resource: names of its workloads and addresses are made from it.
 const LONGEST_NAME: usize = 40;
@@ -63,10 +63,17 @@ pub fn compile(
     }
     let derived = derive(template, &values).map_err(of_template)?;
     values.extend(derived.clone());
+    let from_file = match &template.compose {
+        Some(rule) => Some(services::read(rule, &values, context)?),
+        None => None,
+    };
     let mut workloads = Vec::new();
     let mut footprint = Footprint::default();
-    for document in &template.workloads {
-        let document = expand(document, &values, &[]).map_err(of_template)?;
+    let own = template.workloads.iter().map(|document| expand(document, &values, &[]));
+    // What came with a file is no template's text: braces in it stand for themselves.
+    let found = from_file.iter().flat_map(|found| &found.workloads).map(|document| Ok(document.clone()));
+    for document in own.chain(found) {
+        let document = document.map_err(of_template)?;
         let (spec, amount) = workload(document, context).map_err(of_template)?;
         add(&mut footprint.limits, amount.limits);
         add(&mut footprint.requests, amount.requests);
@@ -83,12 +90,19 @@ pub fn compile(
         ports.push(PublicPort { name: name.clone(), workload, port });
     }
     let later = &["host", "port.", "secret."];
-    let credentials = template
+    let mut credentials: BTreeMap<String, String> = template
         .credentials
         .iter()
         .map(|(key, line)| Ok((key.clone(), text(&expand_text(line, &values, later)?))))
         .collect::<Result<_, String>>()
         .map_err(of_template)?;
+    let mut differences = None;
+    if let Some(found) = from_file {
+        ports.extend(found.ports);
+        secrets.extend(found.secrets);
+        credentials.extend(found.credentials);
+        differences = Some(found.differences);
+    }
     let mut backup = None;
     if let Some(rule) = &template.backup {
         let schedule = upkeep::schedule(&rule.schedule, &values, context.id)?;
@@ -110,6 +124,7 @@ pub fn compile(
         facts: template.facts,
         values: derived,
         footprint,
+        differences,
     };
     Ok((deployment, parameters.into_iter().collect()))
 }

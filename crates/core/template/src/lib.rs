@@ -7,7 +7,8 @@
 //! Promises, each with a test:
 //! - TPL-1: every built-in template compiles with its defaults to workloads that pass
 //!   [`univrs_model::check::workload`].
-//! - TPL-2: whatever is given for the parameters, the outcome is a deployment or faults that name `parameters.<name>`.
+//! - TPL-2: whatever is given for the parameters, the outcome is a deployment or faults that name `parameters.<name>`,
+//!   and what is wrong inside a compose file `parameters.<name>.<path>`.
 //! - TPL-3: requests are a quarter of limits, rounded up for a workload as a whole, and the footprint is the sum of what the workloads state.
 
 mod builtin;
@@ -15,10 +16,11 @@ mod compile;
 mod expand;
 mod jobs;
 mod parameters;
+mod services;
 mod source;
 mod upkeep;
 
 pub use builtin::builtin;
 pub use compile::{Context, compile, value_of};
 pub use jobs::{JobValues, job};
-pub use source::{Image, Parameter, ParameterKind, Price, Template};
+pub use source::{ComposeRule, Image, Parameter, ParameterKind, Price, Template};

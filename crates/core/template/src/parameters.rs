@@ -13,6 +13,8 @@ use crate::source::{Parameter, ParameterKind};
 const LONGEST_IDENTIFIER: usize = 40;
 /// Longest text.
 const LONGEST_TEXT: usize = 500;
+/// Longest document.
+const LONGEST_DOCUMENT: usize = 32 << 10;
 
 /// What was given, with defaults for the rest.
 pub(crate) fn resolve(
@@ -133,6 +135,15 @@ fn typed(kind: ParameterKind, value: &Value) -> Result<(Value, i128), String> {
             }
             Err(format!("a text has one line of at most {LONGEST_TEXT} bytes, without `{{{{`"))
         }
+        ParameterKind::Document => {
+            let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+            if as_text.len() <= LONGEST_DOCUMENT && !as_text.contains(odd) {
+                return Ok((json!(as_text), 0));
+            }
+            Err(format!(
+                "a document has at most {LONGEST_DOCUMENT} bytes, and of control characters only ends of lines and tabs"
+            ))
+        }
     }
 }
 
@@ -160,6 +171,9 @@ pub(crate) fn schema(parameters: &BTreeMap<String, Parameter>) -> Value {
             }
             ParameterKind::Identifier => json!({"type": "string", "pattern": "^[a-z][a-z0-9_]{0,39}$"}),
             ParameterKind::Text => json!({"type": "string", "maxLength": LONGEST_TEXT}),
+            ParameterKind::Document => {
+                json!({"type": "string", "maxLength": LONGEST_DOCUMENT, "x-univrs-lines": true})
+            }
         };
         schema["description"] = json!(parameter.description);
         if let Some(default) = &parameter.default {

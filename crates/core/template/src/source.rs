@@ -42,8 +42,13 @@ pub struct Template {
     #[schema(value_type = Object)]
     pub ports: BTreeMap<String, Target>,
     /// Workload documents with placeholders.
+    #[serde(default)]
     #[schema(value_type = Vec<Object>)]
     pub workloads: Vec<Value>,
+    /// The compose file that its workloads come from, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub compose: Option<ComposeRule>,
     /// Values that follow from a parameter's, as placeholders of their own.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -69,6 +74,26 @@ pub struct Template {
 
 fn never() -> String {
     "never".to_owned()
+}
+
+/// A compose file in a parameter, and what it does not say itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComposeRule {
+    /// The parameter that holds the file.
+    pub file: String,
+    /// The parameter that holds its variables, as lines `NAME=value`.
+    #[serde(default)]
+    pub variables: Option<String>,
+    /// The parameter that names the active profiles, separated by commas.
+    #[serde(default)]
+    pub profiles: Option<String>,
+    /// Limit of processor time of a service that states none; with placeholders.
+    pub cpu: String,
+    /// The same of memory.
+    pub memory: String,
+    /// Size of a volume without `x-size`.
+    pub storage: String,
 }
 
 /// A value that follows from a parameter's.
@@ -138,6 +163,8 @@ pub enum ParameterKind {
     Identifier,
     /// Any text of one line, at most 500 bytes.
     Text,
+    /// A text of any number of lines, at most 32 KiB.
+    Document,
 }
 
 /// An image of a template: the official one, and the one of `make images`.
@@ -208,8 +235,17 @@ impl Template {
         for (name, parameter) in &template.parameters {
             parameters::check_definition(name, parameter)?;
         }
-        if template.workloads.is_empty() {
-            return Err(FieldError::new("workloads", "a template has at least one workload"));
+        match &template.compose {
+            None if template.workloads.is_empty() => {
+                return Err(FieldError::new("workloads", "a template has at least one workload"));
+            }
+            Some(rule) if !template.parameters.contains_key(&rule.file) => {
+                return Err(FieldError::new(
+                    "compose.file",
+                    format!("there is no parameter `{}`", rule.file),
+                ));
+            }
+            _ => {}
         }
         Ok(template)
     }

@@ -74,7 +74,13 @@ impl Tiers {
 impl Tier {
     /// Its bounds in the form of a quota.
     pub const fn quota(&self) -> Quota {
-        Quota { resources: self.resources, cpu: self.cpu, memory: self.memory, storage: self.storage }
+        Quota {
+            resources: self.resources,
+            cpu: self.cpu,
+            memory: self.memory,
+            storage: self.storage,
+            egress: None,
+        }
     }
 
     /// Whether resources may be made from a template.

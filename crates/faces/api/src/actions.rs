@@ -119,6 +119,7 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ),
     ("/api/resources/{resource}/restore", &[("POST", Needs(ResourceWrite, "resource"))]),
     ("/api/resources/{resource}/promote", &[("POST", Needs(ResourceWrite, "resource"))]),
+    ("/api/resources/{resource}/upgrade", &[("POST", Needs(ResourceWrite, "resource"))]),
     ("/api/resources/{resource}/logs", &[("GET", Needs(WorkloadLogs, "resource"))]),
     ("/api/operations", &[("GET", Needs(OperationRead, "operation"))]),
     ("/api/operations/{operation}", &[("GET", Needs(OperationRead, "operation"))]),

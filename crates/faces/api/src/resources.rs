@@ -37,6 +37,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(backups, back_up))
         .routes(routes!(restore))
         .routes(routes!(promote))
+        .routes(routes!(upgrade))
         .routes(routes!(logs))
 }
 
@@ -291,6 +292,24 @@ async fn restore(
         return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
     }
     Ok(accepted(app.control.restore_resource(&caller, &resource, &body.value).await?))
+}
+
+/// Brings a resource to what its template and images are now, after a backup where it can have one.
+#[utoipa::path(post, path = "/api/resources/{resource}/upgrade", tag = "resources", params(("resource" = String, Path), WriteQuery),
+    responses((status = ACCEPTED, body = Begun), (status = OK, body = Plan, description = "The plan, with dry_run"),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn upgrade(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(resource): Path<String>,
+    Query(query): Query<WriteQuery>,
+) -> Result<Response, Problem> {
+    if query.dry_run {
+        let planning = app.control.planning();
+        let outcome = planning.upgrade_resource(&caller, &resource).await;
+        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
+    }
+    Ok(accepted(app.control.upgrade_resource(&caller, &resource).await?))
 }
 
 /// Lets a resource's replica take the place of what it follows.

@@ -67,7 +67,7 @@ fn services(
         read(".env").map(|text| univrs_compose::env_file(&text)).unwrap_or_default();
     let readable = |value: OsString| value.into_string().ok();
     env.extend(std::env::vars_os().filter_map(|(key, value)| Some((readable(key)?, readable(value)?))));
-    let around = Surroundings { env: &env, profiles, read: &read };
+    let around = Surroundings { env: &env, profiles, read: &read, as_resource: false };
     let found = univrs_compose::convert(text, &around)
         .map_err(|faults| Fault::Document { file: file.to_owned(), faults })?;
     for note in &found.notes {

@@ -65,6 +65,11 @@ pub(crate) enum ResourceVerb {
         #[arg(long, value_name = "TIME")]
         to_time: Option<String>,
     },
+    /// Bring a resource to what its template and images are now, after a backup where it can have one
+    Upgrade {
+        /// Name or id of the resource
+        resource: String,
+    },
     /// Let a resource's replica take the place of its primary
     Promote {
         /// Name or id of the resource
@@ -100,6 +105,35 @@ pub(crate) struct CreateArgs {
     /// Parameter of the template; may be repeated
     #[arg(long = "set", value_name = "K=V", value_parser = key_value)]
     set: Vec<(String, String)>,
+    /// Parameter whose value is the text of a file, such as `file=docker-compose.yml`; may be repeated
+    #[arg(long = "set-file", value_name = "K=PATH", value_parser = key_value)]
+    set_file: Vec<(String, String)>,
+}
+
+/// Parameters with those that are in files; `-` is standard input.
+fn with_files(
+    context: &mut Context<'_>,
+    set: Vec<(String, String)>,
+    files: Vec<(String, String)>,
+) -> Result<Map<String, Value>, Fault> {
+    let mut all = parameters(set);
+    for (key, path) in files {
+        let read = if path == "-" { context.io.read_all() } else { std::fs::read(&path) };
+        let text = read
+            .and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other))
+            .map_err(|source| Fault::local(format!("read {path} for {key}"), source))?;
+        all.insert(key, Value::String(text));
+    }
+    Ok(all)
+}
+
+/// Says how a resource differs from what the file that it was made from would be elsewhere.
+fn say_differences(context: &mut Context<'_>, begun: &Accepted) -> Result<(), Fault> {
+    let said = begun.resource.as_ref().and_then(|view| view.differences.as_ref());
+    for one in said.iter().flat_map(|differences| &differences.changed) {
+        context.talk(&format!("note: {}: {}", one.field, one.detail))?;
+    }
+    Ok(())
 }
 
 fn parameters(set: Vec<(String, String)>) -> Map<String, Value> {
@@ -116,9 +150,10 @@ impl ResourceVerb {
                     template: args.template,
                     provider: args.provider,
                     org: None,
-                    parameters: parameters(args.set),
+                    parameters: with_files(context, args.set, args.set_file)?,
                 };
                 let begun = context.client.create_resource(&spec).await?;
+                say_differences(context, &begun.value()?)?;
                 settled(context, &name, begun).await
             }
             Self::Ls => {
@@ -150,6 +185,10 @@ impl ResourceVerb {
             }
             Self::Backup { resource } => {
                 let begun = context.client.back_up_resource(&resource).await?;
+                settled(context, &resource, begun).await
+            }
+            Self::Upgrade { resource } => {
+                let begun = context.client.upgrade_resource(&resource).await?;
                 settled(context, &resource, begun).await
             }
             Self::Promote { resource } => {
@@ -220,7 +259,11 @@ async fn shown(context: &mut Context<'_>, resource: &str) -> Result<Exit, Fault>
         .parameters
         .iter()
         .map(|(key, value)| {
-            format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            match text.lines().count() {
+                0 | 1 => format!("{key}={text}"),
+                lines => format!("{key}=({lines} lines)"),
+            }
         })
         .collect();
     let (limits, requests) = (view.footprint.limits, view.footprint.requests);

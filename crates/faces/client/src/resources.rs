@@ -117,6 +117,14 @@ impl Client {
         self.post(&["api", "resources", wanted, "restore"], &body).await
     }
 
+    /// Begins to bring a resource to what its template and images are now.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn upgrade_resource(&self, wanted: &str) -> Result<Reply<Accepted>, Error> {
+        self.post(&["api", "resources", wanted, "upgrade"], &json!({})).await
+    }
+
     /// Begins to let a resource's replica take over.
     ///
     /// # Errors

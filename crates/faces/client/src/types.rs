@@ -132,4 +132,7 @@ pub struct AuditRecord {
 pub struct Accepted {
     /// The operation that carries it out.
     pub operation: univrs_model::operation::OperationView,
+    /// The resource that changes, if it is one.
+    #[serde(default)]
+    pub resource: Option<univrs_model::resource::ResourceView>,
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use univrs_model::instance::InstanceOrder;
 use univrs_model::name::Name;
+use univrs_model::resource::GROUP_LABEL;
 use univrs_model::workload::{ContainerSpec as Wanted, HostPort};
 use univrs_ports::images::PreparedImage;
 use univrs_ports::network::PublishedPort;
@@ -166,9 +167,12 @@ pub(crate) fn hosts_file(order: &InstanceOrder, address: Ipv4Addr) -> String {
     format!("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{address}\t{name}\n")
 }
 
-/// The text of `/etc/resolv.conf`: the node's name server first looks for names of workloads.
-pub(crate) fn resolv_file(name_server: Ipv4Addr) -> String {
-    format!("nameserver {name_server}\nsearch internal\noptions ndots:1 timeout:2\n")
+/// The text of `/etc/resolv.conf`: the node's name server first looks for names of workloads, those of the same group
+/// before all others.
+pub(crate) fn resolv_file(order: &InstanceOrder, name_server: Ipv4Addr) -> String {
+    let group = order.spec.labels.get(GROUP_LABEL).filter(|group| group.parse::<Name>().is_ok());
+    let first = group.map(|group| format!("{group}.{}.internal ", order.assignment.org)).unwrap_or_default();
+    format!("nameserver {name_server}\nsearch {first}internal\noptions ndots:1 timeout:2\n")
 }
 
 #[cfg(test)]

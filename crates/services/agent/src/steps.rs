@@ -260,7 +260,7 @@ impl Around {
         write("hosts", container::hosts_file(order, address))?;
         write("hostname", container::hostname(order) + "\n")?;
         if let Some(gateway) = self.machine.network.gateway() {
-            write("resolv.conf", container::resolv_file(gateway))?;
+            write("resolv.conf", container::resolv_file(order, gateway))?;
         }
         let volumes = order
             .spec

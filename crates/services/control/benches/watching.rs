@@ -25,6 +25,7 @@ use univrs_model::ids::{NodeId, OperationId, ResourceId};
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::org::Org;
+use univrs_model::secret::SecretValue;
 use univrs_ports::clock::ManualClock;
 use univrs_ports::node_access::{AccessError, Connection, NodeAccess};
 use univrs_ports::notify::{Notifier, NotifyError};
@@ -45,7 +46,12 @@ impl Notifier for Nobody {
     fn check(&self, _: &AlertChannel) -> Result<(), FieldError> {
         Ok(())
     }
-    async fn deliver(&self, _: &AlertChannel, _: &Notice) -> Result<(), NotifyError> {
+    async fn deliver(
+        &self,
+        _: &AlertChannel,
+        _: &Notice,
+        _: Option<&SecretValue>,
+    ) -> Result<(), NotifyError> {
         Ok(())
     }
 }

@@ -66,7 +66,7 @@ pub use reach::{ContainerLogs, Selection};
 pub use reconcile::Reconciler;
 pub use resources::{
     Begun, Credentials, MeshProvider, ResourceUpkeep, ResourceWatcher, Resources, RestoreSpec, ScaleSpec,
-    TemplateView, resource_kinds,
+    TakenPorts, TemplateView, resource_kinds,
 };
 pub use silence::{Ask, ask_the_silent};
 pub use state::{OrgName, State, Touched, WorkloadKey};

@@ -18,7 +18,7 @@ use univrs_model::name::Name;
 use univrs_model::node::{Node, NodePolicy};
 use univrs_model::operation::Operation;
 use univrs_model::org::Org;
-use univrs_model::resource::{Quota, Resource};
+use univrs_model::resource::{EgressSpent, Quota, Resource};
 use univrs_model::rollout::{Rollout, Workload};
 use univrs_model::secret::{DataKey, Secret, ValidatorKey};
 use univrs_model::token::Token;
@@ -128,6 +128,8 @@ pub struct State {
     pub resources: OrdMap<OrgName, Record<Resource>>,
     /// How much the resources of organisations may use.
     pub quotas: OrdMap<Name, Record<Quota>>,
+    /// Organisations whose resources have sent what they may.
+    pub egress_spent: OrdMap<Name, Record<EgressSpent>>,
     /// The ports of hosts that resources have.
     pub resource_ports: OrdMap<u16, Record<ResourceId>>,
     /// What nodes measured of instances and what is not in the log of usage yet, by key.
@@ -216,6 +218,10 @@ impl State {
                 "quota" => {
                     let Ok(org) = org.parse() else { return };
                     insert(&mut self.quotas, org, text, value);
+                }
+                "egress" => {
+                    let Ok(org) = org.parse() else { return };
+                    insert(&mut self.egress_spent, org, text, value);
                 }
                 "allocation" => {
                     let (Ok(org), Ok(id)) = (org.parse(), last.parse()) else { return };
@@ -333,6 +339,10 @@ impl State {
                 "quota" => {
                     let Ok(org) = org.parse::<Name>() else { return };
                     self.quotas.remove(&org);
+                }
+                "egress" => {
+                    let Ok(org) = org.parse::<Name>() else { return };
+                    self.egress_spent.remove(&org);
                 }
                 "allocation" => {
                     let (Ok(org), Ok(id)) = (org.parse::<Name>(), last.parse::<ResourceId>()) else { return };

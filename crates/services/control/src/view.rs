@@ -1,12 +1,13 @@
 //! Objects as people see them: pure functions from a picture of the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use univrs_model::instance::{Assignment, Instance, InstanceView, Phase};
 use univrs_model::name::Name;
 use univrs_model::node::{Capacity, Node, NodePolicy, NodeState, NodeView};
 use univrs_model::quantity::{Bytes, Cpu};
+use univrs_model::resource::RESOURCE_LABEL;
 use univrs_model::rollout::{RevisionView, Rollout, Workload, WorkloadStatus, WorkloadView};
 use univrs_model::secret::SecretVersion;
 use univrs_model::workload::{IngressRule, IngressTls, WorkloadKind};
@@ -176,6 +177,24 @@ pub(crate) fn hosts(state: &State) -> BTreeMap<String, Name> {
     hosts
 }
 
+/// Addresses of instances that may send nothing out of the cluster: those of resources whose organisation has sent what it
+/// may this month.
+pub fn spent(state: &State) -> BTreeSet<Ipv4Addr> {
+    let mut addresses = BTreeSet::new();
+    if state.egress_spent.is_empty() {
+        return addresses;
+    }
+    for (key, record) in &state.workloads {
+        if !state.egress_spent.contains_key(&key.org) || !record.spec.labels.contains_key(RESOURCE_LABEL) {
+            continue;
+        }
+        let address =
+            |instance: &Instance| instance.observation.as_ref()?.address.as_ref()?.parse::<Ipv4Addr>().ok();
+        addresses.extend(state.instances_of(key).iter().filter_map(address));
+    }
+    addresses
+}
+
 /// What name servers and ingresses know: the instances that serve, by workload and by route, and who asks from where.
 pub fn service_table(state: &State) -> ServiceTable {
     let mut table = ServiceTable::default();
@@ -256,6 +275,7 @@ mod tests {
     use serde_json::{Value, json};
     use univrs_model::keys;
     use univrs_model::name::Name;
+    use univrs_model::resource::RESOURCE_LABEL;
     use univrs_ports::store::{Key, Revision, StoredValue};
 
     use super::service_table;

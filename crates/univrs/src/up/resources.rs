@@ -1,5 +1,6 @@
 //! What one-click resources are made of: templates of the program and of a folder, and the providers of this node.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,12 +31,19 @@ pub(super) fn equip(
     }
     let engine = engine(args, dir, identity, machine);
     let providers: Vec<Arc<dyn Provider>> = vec![
-        Arc::new(MeshProvider::new(control.clone())),
+        Arc::new(MeshProvider::new(control.clone()).with_taken_ports(taken_ports)),
         Arc::new(DockerProvider::new(engine.clone())),
         Arc::new(SwarmProvider::new(engine)),
     ];
     let resources = Resources::new(templates, providers, Some(machine.images_of_containers()));
     Ok(control.with_resources(resources))
+}
+
+/// Ports of this machine that programs listen at or that other daemons' packet rules lead away.
+fn taken_ports() -> BTreeSet<u16> {
+    let mut taken = univrs_provider::listening();
+    taken.extend(univrs_network::published());
+    taken
 }
 
 /// The Docker Engine of this machine, which may be away now and there later.

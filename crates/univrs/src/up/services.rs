@@ -145,7 +145,7 @@ async fn keep_certificates(mirror: Mirror, source: Arc<dyn CertificateSource>, h
 /// Keeps the table in step with the state; it is sent on only when it differs.
 async fn feed(mirror: Mirror, network: Arc<dyn Network>, table: watch::Sender<Arc<ServiceTable>>) {
     let mut states = mirror.subscribe();
-    let mut separated = None;
+    let (mut separated, mut restrained) = (None, None);
     loop {
         let state = states.borrow_and_update().clone();
         let next = view::service_table(&state);
@@ -154,6 +154,15 @@ async fn feed(mirror: Mirror, network: Arc<dyn Network>, table: watch::Sender<Ar
             match network.separate(&next.homes).await {
                 Ok(()) => separated = Some(next.homes.clone()),
                 Err(error) => tracing::warn!(%error, "organisations cannot be kept apart as they are now"),
+            }
+        }
+        let spent = view::spent(&state);
+        if restrained.as_ref() != Some(&spent) {
+            match network.restrain(&spent).await {
+                Ok(()) => restrained = Some(spent),
+                Err(error) => {
+                    tracing::warn!(%error, "what may not leave the cluster cannot be kept in it now")
+                }
             }
         }
         table.send_if_modified(|known| {

@@ -40,6 +40,7 @@ export function SchemaFields({ fields, values, faults, onChange }: Props) {
             return <AreaField key={field.name} rows={5} {...shared} hint={shared.hint ?? "As JSON."} />;
           case "text":
           case "number":
+            if (field.lines) return <AreaField key={field.name} rows={10} {...shared} />;
             return <TextField key={field.name} inputMode={field.kind === "number" ? "numeric" : undefined} {...shared} />;
         }
       })}

@@ -21,6 +21,8 @@ export interface Field {
   readonly required: boolean;
   readonly description: string;
   readonly choices: readonly string[];
+  /** A text of several lines, such as a file. */
+  readonly lines?: boolean;
 }
 
 export function fieldsOf(schema: Schema): Field[] {

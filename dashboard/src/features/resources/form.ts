@@ -10,6 +10,7 @@ export interface Parameter extends Schema {
   "x-univrs-minimum"?: string | number;
   "x-univrs-maximum"?: string | number;
   "x-univrs-scalable"?: boolean;
+  "x-univrs-lines"?: boolean;
 }
 
 export type Values = Readonly<Record<string, string>>;
@@ -25,7 +26,7 @@ export function parameterFields(schema: Schema, scalable = false): Field[] {
   const known = properties(schema);
   return fieldsOf(schema)
     .filter((field) => !scalable || known[field.name]?.["x-univrs-scalable"] === true)
-    .map((field) => ({ ...field, kind: field.kind === "json" ? "text" : field.kind, required: false, description: hintOf(field.description, known[field.name]) }));
+    .map((field) => ({ ...field, kind: field.kind === "json" ? "text" : field.kind, required: false, lines: known[field.name]?.["x-univrs-lines"] === true, description: hintOf(field.description, known[field.name]) }));
 }
 
 function hintOf(description: string, parameter: Parameter | undefined): string {

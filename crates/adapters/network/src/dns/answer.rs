@@ -2,6 +2,8 @@
 //!
 //! `<workload>.<organisation>.internal` means the same to everyone. `<workload>.internal` is meant in the organisation
 //! of the instance that asks; someone else on the machine asks for the default organisation.
+//! `<service>.<group>.<organisation>.internal` is the workload `<group>-<service>`: what belongs together searches there
+//! first, and finds its own under short names.
 //!
 //! Any bytes are a valid input. Answers and refusals live one second, so nobody holds on to an old table.
 
@@ -155,6 +157,8 @@ fn look_up<'a>(
             }
         }
         [workload, org] => Ok(of(org, workload)),
+        // Compose files name services with `_`, which names of workloads do not have.
+        [service, group, org] => Ok(of(org, &format!("{group}-{}", service.replace('_', "-")))),
         _ => Ok(None),
     }
 }
@@ -289,7 +293,7 @@ mod tests {
         let table = ServiceTable {
             names: [
                 ("default".to_owned(), names(&[("web", 1), ("db", 2)])),
-                ("acme".to_owned(), names(&[("web", 3), ("api", 4)])),
+                ("acme".to_owned(), names(&[("web", 3), ("api", 4), ("shop-my-db", 5)])),
             ]
             .into(),
             homes: [(at(2), "default".to_owned()), (at(4), "acme".to_owned())].into(),
@@ -319,6 +323,10 @@ mod tests {
             assert_eq!(ask(asker, "api.internal."), none);
         }
         assert_eq!(ask(of_acme, "web.internal."), found(3));
+        // What belongs together, by short names.
+        assert_eq!(ask(of_acme, "my_db.shop.acme.internal."), found(5));
+        assert_eq!(ask(of_acme, "web.shop.acme.internal."), none);
+        assert_eq!(ask(of_acme, "a.b.shop.acme.internal."), none);
         assert_eq!(ask(of_acme, "api.internal."), found(4));
         assert_eq!(ask(of_acme, "db.internal."), none);
         // Someone unknown gets an answer where it can only be the default organisation's.

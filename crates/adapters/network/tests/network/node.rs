@@ -136,6 +136,37 @@ fn packets_pass_through_the_rules_of_docker() {
     });
 }
 
+/// Who has sent what it may send reaches the cluster and nothing outside, until it may again.
+#[test]
+fn who_has_spent_its_egress_reaches_the_cluster_only() {
+    on_machine(|machine: Machine| async move {
+        let outside = machine.netns("outside");
+        sh(&format!("ip link add cable type veth peer name far netns {}", outside.path.display()));
+        sh("ip addr add 192.168.77.1/24 dev cable && ip link set cable up");
+        outside.inside(|| sh("ip link set lo up; ip addr add 192.168.77.2/24 dev far && ip link set far up"));
+        let network = NodeNetwork::open(machine.options(1, RANGE)).await.unwrap();
+        let (one, two) = (machine.netns("one"), machine.netns("two"));
+        let first = network.attach(&one.request(1, &[])).await.unwrap();
+        let second = network.attach(&two.request(2, &[])).await.unwrap();
+        let (_far, _two) = (outside.serve(9000, "far"), two.serve(80, "two"));
+        let reached = || {
+            let out = one.inside(|| fetch(at(Ipv4Addr::new(192, 168, 77, 2), 9000))).is_ok();
+            (out, one.inside(|| fetch(at(second.address, 80))).is_ok())
+        };
+        assert_eq!(reached(), (true, true));
+        network.restrain(&[first.address].into()).await.unwrap();
+        assert_eq!(reached(), (false, true));
+        // Others are not meant, and it outlives the daemon.
+        assert!(two.inside(|| fetch(at(Ipv4Addr::new(192, 168, 77, 2), 9000))).is_ok());
+        drop(network);
+        let network = NodeNetwork::open(machine.options(1, RANGE)).await.unwrap();
+        assert_eq!(reached(), (false, true));
+        network.restrain(&std::collections::BTreeSet::new()).await.unwrap();
+        assert_eq!(reached(), (true, true));
+        network.purge().await.unwrap();
+    });
+}
+
 #[test]
 fn an_instance_cannot_reach_the_loopback_of_the_host() {
     on_machine(|machine: Machine| async move {

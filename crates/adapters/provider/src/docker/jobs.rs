@@ -10,7 +10,8 @@ use univrs_model::workload::WorkloadSpec;
 use univrs_ports::provider::{JobOutcome, Order, ProviderError};
 
 use super::desired::Replica;
-use super::{DockerProvider, ID, possible};
+use super::{DockerProvider, ID};
+use crate::engine::ground::possible;
 use crate::engine::link::failed;
 use crate::engine::things::{self, Thing};
 use crate::engine::{labels, secret_files};
@@ -54,7 +55,7 @@ impl DockerProvider {
             last_lines.extend(things::last_lines(engine, &name, LINES).await?);
         }
         things::remove_containers(engine, ID, &order.resource, of_it).await?;
-        secret_files::remove(&self.options.files(), &order.resource, Some(&spec.name))?;
+        secret_files::remove(&self.ground.options.files(), &order.resource, Some(&spec.name))?;
         Ok(JobOutcome { succeeded, last_lines })
     }
 }

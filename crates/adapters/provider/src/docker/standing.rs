@@ -17,7 +17,7 @@ use crate::engine::{labels, probe};
 impl DockerProvider {
     /// How the services of a resource are doing. An engine that is away is why it does not serve.
     pub(super) async fn standing(&self, resource: &ResourceRef) -> Result<Standing, ProviderError> {
-        let engine = match self.link.engine().await {
+        let engine = match self.ground.link.engine().await {
             Ok(engine) => engine,
             Err(error) => return Ok(Standing::Waiting { reason: error.to_string() }),
         };
@@ -47,12 +47,12 @@ impl DockerProvider {
                 return Ok(Standing::Waiting { reason: format!("{}: {reason}", called(thing)) });
             }
         }
-        Ok(Standing::Serving { host: self.options.host.clone() })
+        Ok(Standing::Serving { host: self.ground.options.host.clone() })
     }
 }
 
 /// What people call a container.
-fn called(thing: &Thing) -> String {
+pub(crate) fn called(thing: &Thing) -> String {
     let workload = thing.label(labels::WORKLOAD);
     match thing.label(labels::CONTAINER) {
         "" => workload.to_owned(),
@@ -102,7 +102,7 @@ struct Count {
 }
 
 /// Why a container does not serve, by what the engine says of it.
-fn unwell(thing: &Thing) -> Option<String> {
+pub(crate) fn unwell(thing: &Thing) -> Option<String> {
     if !thing.runs() {
         return Some(format!("{} does not run: {}", called(thing), thing.status));
     }
@@ -117,12 +117,12 @@ fn unwell(thing: &Thing) -> Option<String> {
 
 /// What the engine knows of a container that runs.
 #[derive(Default)]
-struct Life {
-    pid: Option<i32>,
+pub(crate) struct Life {
+    pub(crate) pid: Option<i32>,
     started: Option<Timestamp>,
 }
 
-async fn life(engine: &Engine, thing: &Thing) -> Result<Life, ProviderError> {
+pub(crate) async fn life(engine: &Engine, thing: &Thing) -> Result<Life, ProviderError> {
     let found = engine.docker().inspect_container(&thing.id, None::<InspectContainerOptions>).await;
     let found = unless(&[NOT_FOUND], found).map_err(failed(engine, "look at a container"))?;
     let Some(state) = found.and_then(|found| found.state) else { return Ok(Life::default()) };
@@ -146,7 +146,7 @@ fn cut_off(services: &[Thing], lives: &[Life]) -> Option<String> {
 }
 
 /// Makes the check that the engine cannot make.
-async fn check(thing: &Thing, pid: Option<i32>) -> Result<(), String> {
+pub(crate) async fn check(thing: &Thing, pid: Option<i32>) -> Result<(), String> {
     let Ok(check) = serde_json::from_str::<HealthCheck>(thing.label(labels::CHECK)) else { return Ok(()) };
     let pid = pid.ok_or("it has just ended")?;
     // The process is about to be used as one of this machine: it must be the one that Docker means.

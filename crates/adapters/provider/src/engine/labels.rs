@@ -14,7 +14,8 @@ use std::collections::HashMap;
 
 use sha2::{Digest as _, Sha256};
 use univrs_model::name::Name;
-use univrs_model::resource::{OPERATION_LABEL, RESOURCE_LABEL};
+use univrs_model::resource::{GROUP_LABEL, OPERATION_LABEL, RESOURCE_LABEL};
+use univrs_model::workload::WorkloadSpec;
 use univrs_ports::provider::{Order, ProviderError, ResourceRef};
 
 /// Which provider made it.
@@ -29,6 +30,8 @@ pub(crate) const INDEX: &str = "dev.univrs.index";
 pub(crate) const KIND: &str = "dev.univrs.kind";
 /// The container of the workload; absent on what holds a network.
 pub(crate) const CONTAINER: &str = "dev.univrs.container";
+/// The container whose network it is in, where that is its one and only.
+pub(crate) const HOLDER: &str = "dev.univrs.holder";
 /// Digest of what was asked for.
 pub(crate) const DIGEST: &str = "dev.univrs.digest";
 /// All workloads of the order, so that one that is missing is missed.
@@ -97,10 +100,30 @@ pub(crate) fn replica(org: &Name, workload: &Name, index: u32) -> String {
     format!("univrs.{org}.{workload}.{index}")
 }
 
-/// The names under which others in the organisation's network find a workload.
-pub(crate) fn aliases(org: &Name, workload: &Name) -> Vec<String> {
-    vec![workload.to_string(), format!("{workload}.internal"), format!("{workload}.{org}.internal")]
+/// The names under which others in the organisation's network find a workload; those of its group by a short one.
+pub(crate) fn aliases(org: &Name, spec: &WorkloadSpec) -> Vec<String> {
+    let workload = &spec.name;
+    let mut names =
+        vec![workload.to_string(), format!("{workload}.internal"), format!("{workload}.{org}.internal")];
+    if let Some(group) = spec.labels.get(GROUP_LABEL)
+        && let Some(service) = workload.as_str().strip_prefix(&format!("{group}-"))
+    {
+        names.push(format!("{service}.{}", search(org, group)));
+    }
+    names
 }
+
+/// Where a workload of a group looks for short names; nothing where it is of none.
+pub(crate) fn search_of(org: &Name, spec: &WorkloadSpec) -> Option<String> {
+    spec.labels.get(GROUP_LABEL).map(|group| search(org, group))
+}
+
+fn search(org: &Name, group: &str) -> String {
+    format!("{group}.{org}.internal")
+}
+
+/// So that a name without a dot is looked for in the group before anywhere else.
+pub(crate) const RESOLVER: &str = "ndots:1";
 
 /// A digest of what was asked for, the same in every process.
 pub(crate) fn digest(of: &impl serde::Serialize) -> String {

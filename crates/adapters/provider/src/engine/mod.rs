@@ -1,8 +1,11 @@
 //! What the providers `docker` and `swarm` share: the engine that they ask (`link.rs`), names and labels (`labels.rs`),
 //! what is in it (`things.rs`), copies of images in it (`copies.rs`), files of secrets in memory (`secret_files.rs`), checks of health that the
-//! engine cannot make itself (`probe.rs`), and ports that others have (`ports.rs`).
+//! engine cannot make itself (`probe.rs`), ports that others have (`ports.rs`), containers that join the network of another
+//! (`joined.rs`), and what a provider holds while it changes something (`ground.rs`).
 
 pub(crate) mod copies;
+pub(crate) mod ground;
+pub(crate) mod joined;
 pub(crate) mod labels;
 pub(crate) mod link;
 pub(crate) mod ports;

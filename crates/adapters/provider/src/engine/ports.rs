@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 const LISTENING: &str = "0A";
 
 /// The ports that programs of this machine listen at over TCP; none where that cannot be read.
-pub(crate) fn listening() -> BTreeSet<u16> {
+pub fn listening() -> BTreeSet<u16> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     tables
         .iter()

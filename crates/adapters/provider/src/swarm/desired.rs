@@ -4,8 +4,9 @@ use bollard::models::{
     EndpointPortConfig, EndpointPortConfigProtocolEnum, EndpointPortConfigPublishModeEnum, EndpointSpec,
     EndpointSpecModeEnum, Limit, Mount as DockerMount, MountType, MountVolumeOptions,
     NetworkAttachmentConfig, ResourceObject, ServiceSpec, ServiceSpecMode, ServiceSpecModeReplicated,
-    TaskSpec, TaskSpecContainerSpec, TaskSpecContainerSpecFile, TaskSpecContainerSpecSecrets,
-    TaskSpecPlacement, TaskSpecResources, TaskSpecRestartPolicy, TaskSpecRestartPolicyConditionEnum,
+    TaskSpec, TaskSpecContainerSpec, TaskSpecContainerSpecDnsConfig, TaskSpecContainerSpecFile,
+    TaskSpecContainerSpecSecrets, TaskSpecPlacement, TaskSpecResources, TaskSpecRestartPolicy,
+    TaskSpecRestartPolicyConditionEnum,
 };
 use univrs_docker::users::User;
 use univrs_model::name::Name;
@@ -14,7 +15,8 @@ use univrs_model::workload::{ContainerSpec, Protocol, WorkloadSpec};
 use univrs_ports::provider::Order;
 
 use super::ID;
-use crate::docker::{CAPABILITIES, health, is_job, nano_cpus, nanoseconds};
+use crate::engine::ground::replicas;
+use crate::engine::joined::{CAPABILITIES, health, is_job, nano_cpus, nanoseconds, services};
 use crate::engine::labels::{self, Labels};
 
 /// Changes when the same order is to make another service than before.
@@ -46,6 +48,8 @@ pub(super) struct Wanted<'a> {
     pub(super) secrets: Vec<Held>,
     /// The swarm's id of this machine, where the image and the volumes are.
     pub(super) node: String,
+    /// Whether it holds the network of others and does nothing else.
+    pub(super) holds: bool,
 }
 
 /// The network of an organisation.
@@ -63,9 +67,14 @@ fn fitting(name: String) -> String {
     if name.len() <= LONGEST { name } else { format!("univrs_{}", labels::digest(&name)) }
 }
 
+/// What names of a replica's containers and volumes begin with.
+pub(super) fn base(org: &Name, workload: &Name, slot: &str) -> String {
+    format!("univrs-swarm.{org}.{workload}.{slot}")
+}
+
 /// The volume of one replica.
 pub(super) fn volume(org: &Name, workload: &Name, slot: &str, volume: &Name) -> String {
-    format!("univrs-swarm.{org}.{workload}.{slot}.{volume}")
+    format!("{}.{volume}", base(org, workload, slot))
 }
 
 /// Labels of everything that is of a workload.
@@ -77,16 +86,11 @@ pub(super) fn labels_of(order: &Order, spec: &WorkloadSpec) -> Labels {
     all
 }
 
-/// How many there are of it.
-pub(super) fn replicas(spec: &WorkloadSpec) -> u32 {
-    if is_job(spec) { 1 } else { spec.replicas }
-}
-
 impl Wanted<'_> {
     pub(super) fn digest(&self) -> String {
         let secrets: Vec<(&str, &str)> =
             self.secrets.iter().map(|held| (held.name.as_str(), held.target.as_str())).collect();
-        let workloads: Vec<&str> = self.order.workloads.iter().map(|spec| spec.name.as_str()).collect();
+        let workloads = services(self.order);
         let of = (VERSION, self.container, &self.image, secrets, &self.spec.volumes, &self.spec.restart);
         labels::digest(&(of, replicas(self.spec), workloads, &self.node, (self.user.uid, self.user.gid)))
     }
@@ -95,10 +99,16 @@ impl Wanted<'_> {
     pub(super) fn service(&self, operation: &str) -> ServiceSpec {
         let org = &self.order.resource.org;
         let requests = self.spec.requests();
-        let workloads: Vec<&str> = self.order.workloads.iter().map(|spec| spec.name.as_str()).collect();
+        let workloads = services(self.order);
         let mut with = labels_of(self.order, self.spec);
         with.insert(univrs_model::resource::OPERATION_LABEL.to_owned(), operation.to_owned());
-        let on_containers = with.clone();
+        let mut on_containers = with.clone();
+        if self.holds {
+            // So that the container of this very network is told from that of an earlier one.
+            on_containers.insert(labels::DIGEST.to_owned(), self.digest());
+            let parts = format!("{}/{}", self.spec.containers().len(), replicas(self.spec));
+            with.insert(labels::PARTS.to_owned(), parts);
+        }
         with.insert(labels::WORKLOADS.to_owned(), workloads.join(","));
         with.insert(labels::DIGEST.to_owned(), self.digest());
         with.insert(
@@ -161,7 +171,7 @@ impl Wanted<'_> {
             }),
             networks: Some(vec![NetworkAttachmentConfig {
                 target: Some(network(org)),
-                aliases: Some(labels::aliases(org, &self.spec.name)),
+                aliases: Some(labels::aliases(org, self.spec)),
                 ..NetworkAttachmentConfig::default()
             }]),
             ..TaskSpec::default()
@@ -197,6 +207,11 @@ impl Wanted<'_> {
             command: (!container.command.is_empty()).then(|| container.command.clone()),
             args: (!container.args.is_empty()).then(|| container.args.clone()),
             hostname: Some(self.spec.name.to_string()),
+            dns_config: labels::search_of(org, self.spec).map(|search| TaskSpecContainerSpecDnsConfig {
+                search: Some(vec![search]),
+                options: Some(vec![labels::RESOLVER.to_owned()]),
+                ..TaskSpecContainerSpecDnsConfig::default()
+            }),
             env: Some(own.into_iter().chain(env).collect()),
             dir: container.working_dir.clone(),
             user: container.user.clone(),

@@ -10,7 +10,8 @@ use univrs_model::workload::WorkloadSpec;
 use univrs_ports::provider::{JobOutcome, Order, ProviderError};
 
 use super::standing::{state, tasks};
-use super::{SwarmProvider, desired, find, labels_of, possible, remove, secrets};
+use super::{SwarmProvider, desired, find, labels_of, remove, secrets};
+use crate::engine::ground::possible;
 use crate::engine::{labels, things};
 
 /// How long a job may take.
@@ -30,6 +31,11 @@ impl SwarmProvider {
         spec: &WorkloadSpec,
     ) -> Result<JobOutcome, ProviderError> {
         possible(spec)?;
+        if spec.containers().len() != 1 {
+            let reason =
+                format!("the job `{}` has several containers, which a swarm cannot run together", spec.name);
+            return Err(ProviderError::lasting(reason));
+        }
         let (resource, workload) = (&order.resource, spec.name.as_str());
         let name = desired::service(&resource.org, &spec.name);
         let known = find(engine, &name).await?;

@@ -1,10 +1,13 @@
 //! The provider `swarm`: resources as services of a swarm that the Docker Engine of this machine manages.
 //!
-//! A service has one container, for a swarm lets no two share a network; a workload of several is refused. Images and
-//! volumes are on this machine, so services are bound to it. Everything is found by its labels and nothing is remembered.
+//! A workload of one container is a service. A swarm lets no two share a network, so of a workload of several the service
+//! holds the network and the containers beside it join (`group.rs`). Images and volumes are on this machine, so services
+//! are bound to it. Everything is found by its labels and nothing is remembered.
 
 mod desired;
+mod group;
 mod jobs;
+mod needs;
 mod secrets;
 mod standing;
 
@@ -23,10 +26,10 @@ use univrs_ports::provider::{
     JobOutcome, Order, Provider, ProviderError, ProviderView, ResourceRef, Standing,
 };
 
-use crate::engine::copies::Copies;
+use crate::engine::ground::{Ground, possible};
 use crate::engine::labels::{self, Labels};
-use crate::engine::link::{Link, failed};
-use crate::engine::{EngineOptions, secret_files, things};
+use crate::engine::link::failed;
+use crate::engine::{EngineOptions, joined, secret_files, things};
 use desired::Wanted;
 
 /// Its id.
@@ -40,37 +43,21 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Makes resources in a swarm.
 pub struct SwarmProvider {
-    options: EngineOptions,
-    link: Link,
-    copies: Copies,
-    /// Held while something joins a network, and alone by who removes one that nothing is in.
-    networks: tokio::sync::RwLock<()>,
-    /// Held by who makes a network: Docker would make two of one name.
-    making: tokio::sync::Mutex<()>,
-    /// Which node of a swarm it is.
-    place: tokio::sync::OnceCell<String>,
+    ground: Ground,
 }
 
 impl SwarmProvider {
     /// A provider that asks the engine when it is first needed.
     pub fn new(options: EngineOptions) -> Self {
-        let (link, copies) = (Link::new(options.socket.clone()), Copies::new(options.images.clone()));
-        Self {
-            options,
-            link,
-            copies,
-            networks: tokio::sync::RwLock::default(),
-            making: tokio::sync::Mutex::default(),
-            place: tokio::sync::OnceCell::new(),
-        }
+        Self { ground: Ground::new(ID, options) }
     }
 
     /// The engine, if it manages a swarm, and this machine's id in it.
     async fn manager(&self) -> Result<(Engine, SystemInfo, String), ProviderError> {
-        if let Some(obstacle) = &self.options.obstacle {
+        if let Some(obstacle) = &self.ground.options.obstacle {
             return Err(ProviderError::lasting(obstacle.clone()));
         }
-        let (engine, info) = self.link.greet().await?;
+        let (engine, info) = self.ground.link.greet().await?;
         let swarm = info.swarm.clone().unwrap_or_default();
         match swarm.node_id.filter(|id| !id.is_empty()) {
             Some(node) if swarm.control_available == Some(true) => Ok((engine, info, node)),
@@ -93,16 +80,13 @@ impl SwarmProvider {
     ) -> Result<(), ProviderError> {
         possible(spec)?;
         let containers = spec.containers();
-        let [container] = containers.as_slice() else { return Err(several(spec)) };
-        let copy = self.copies.ensure(engine, &container.image).await?;
+        let [container] = containers.as_slice() else { return self.group(engine, node, order, spec).await };
+        let copy = self.ground.copies.ensure(engine, &container.image).await?;
         let user = things::user_of(container, &copy)?;
         let resource = &order.resource;
-        let _joining = self.networks.read().await;
-        {
-            let _one = self.making.lock().await;
-            things::network(engine, ID, &resource.org, &desired::network(&resource.org), "overlay").await?;
-        }
-        for slot in 1..=desired::replicas(spec) {
+        let _joining = self.ground.networks.read().await;
+        self.network(engine, resource).await?;
+        for slot in 1..=crate::engine::ground::replicas(spec) {
             for mount in &container.mounts {
                 let name = desired::volume(&resource.org, &spec.name, &slot.to_string(), &mount.volume);
                 things::volume(engine, ID, resource, &name, desired::labels_of(order, spec), &user).await?;
@@ -111,8 +95,16 @@ impl SwarmProvider {
         let secrets = secrets::ensure(engine, order, spec).await?;
         let kept: BTreeSet<String> = secrets.iter().map(|held| held.id.clone()).collect();
         let image = copy.name.clone();
-        put(engine, &Wanted { order, spec, container, image, user, secrets, node: node.to_owned() }).await?;
+        let wanted =
+            Wanted { order, spec, container, image, user, secrets, node: node.to_owned(), holds: false };
+        put(engine, &wanted).await?;
         secrets::sweep(engine, resource, Some(spec.name.as_str()), &kept).await
+    }
+
+    /// Makes the network of the resource's organisation, if there is none.
+    async fn network(&self, engine: &Engine, resource: &ResourceRef) -> Result<(), ProviderError> {
+        let _one = self.ground.making.lock().await;
+        things::network(engine, ID, &resource.org, &desired::network(&resource.org), "overlay").await
     }
 
     /// Waits until the containers of services that were removed are gone.
@@ -139,7 +131,7 @@ impl SwarmProvider {
 
     /// Removes an organisation's network when nothing is in it. The swarm lets it go a little after the last service.
     async fn leave_network(&self, engine: &Engine, resource: &ResourceRef) -> Result<(), ProviderError> {
-        let _alone = self.networks.write().await;
+        let _alone = self.ground.networks.write().await;
         let filters = labels::filter_org(ID, &resource.org);
         let options = ListServicesOptionsBuilder::new().filters(&filters).build();
         let left = engine.docker().list_services(Some(options)).await;
@@ -155,36 +147,6 @@ impl SwarmProvider {
         }
         Ok(())
     }
-}
-
-/// Refuses what a swarm cannot do, before anything is made.
-fn possible(spec: &WorkloadSpec) -> Result<(), ProviderError> {
-    secret_files::refuse_variables(spec)?;
-    if spec.containers().len() != 1 {
-        return Err(several(spec));
-    }
-    if let Some(volume) = spec.volumes.iter().find(|volume| volume.host_path.is_some()) {
-        return Err(ProviderError::lasting(format!(
-            "the volume `{}` of `{}` is a directory of a node, which only the provider `mesh` can give",
-            volume.name, spec.name
-        )));
-    }
-    if desired::replicas(spec) > 1 && !spec.requests().host_ports.is_empty() {
-        return Err(ProviderError::lasting(format!(
-            "`{}` has {} replicas and a port of the host, and one machine can give that to one only",
-            spec.name, spec.replicas
-        )));
-    }
-    Ok(())
-}
-
-fn several(spec: &WorkloadSpec) -> ProviderError {
-    ProviderError::lasting(format!(
-        "`{}` has {} containers that share a network, which a swarm cannot give them; choose the provider `docker` or \
-         `mesh`",
-        spec.name,
-        spec.containers().len()
-    ))
 }
 
 /// A service of this name.
@@ -247,16 +209,6 @@ impl Provider for SwarmProvider {
     }
 
     async fn describe(&self) -> ProviderView {
-        let description = "a swarm that the Docker Engine of this machine manages".to_owned();
-        let view = ProviderView {
-            id: ID.to_owned(),
-            description,
-            available: false,
-            message: String::new(),
-            room: None,
-            used: None,
-            region: String::new(),
-        };
         let room = async {
             let (engine, info, _) = self.manager().await?;
             let filters = HashMap::from([("label", vec![format!("{}={ID}", labels::PROVIDER)])]);
@@ -266,10 +218,7 @@ impl Provider for SwarmProvider {
                 all.map_err(failed(&engine, "list services"))?.iter().map(labels_of).collect();
             Ok(things::room(&info, known.iter().map(|known| labels::label(known, labels::SET_ASIDE))))
         };
-        match room.await {
-            Ok((room, used)) => ProviderView { available: true, room: Some(room), used: Some(used), ..view },
-            Err::<_, ProviderError>(error) => ProviderView { message: error.to_string(), ..view },
-        }
+        self.ground.view("a swarm that the Docker Engine of this machine manages", room.await)
     }
 
     async fn deploy(&self, order: &Order) -> Result<(), ProviderError> {
@@ -278,6 +227,7 @@ impl Provider for SwarmProvider {
             possible(spec)?;
         }
         for spec in &order.workloads {
+            self.needs(&engine, order, spec).await?;
             self.apply(&engine, &node, order, spec).await?;
         }
         Ok(())
@@ -288,8 +238,13 @@ impl Provider for SwarmProvider {
     }
 
     async fn rotate(&self, order: &Order) -> Result<(), ProviderError> {
-        // Another value is another secret, and what uses it is started anew with it.
-        self.deploy(order).await
+        // Another value is another secret, and what uses it is started anew with it; a group has files.
+        self.deploy(order).await?;
+        let engine = self.ground.link.engine().await?;
+        for spec in order.workloads.iter().filter(|spec| spec.containers().len() > 1) {
+            joined::tell(&engine, ID, order, spec).await?;
+        }
+        Ok(())
     }
 
     async fn run_job(&self, order: &Order) -> Result<JobOutcome, ProviderError> {
@@ -306,12 +261,15 @@ impl Provider for SwarmProvider {
         for service in services(&engine, resource).await? {
             remove(&engine, service.id.as_deref().unwrap_or_default()).await?;
         }
+        let member = |thing: &things::Thing| thing.labels.contains_key(labels::CONTAINER);
+        things::remove_containers(&engine, ID, resource, member).await?;
         self.until_ended(&engine, resource, None).await?;
+        secret_files::remove(&self.ground.options.files(), resource, None)?;
         things::remove_volumes(&engine, ID, resource).await?;
         secrets::sweep(&engine, resource, None, &BTreeSet::new()).await?;
         self.leave_network(&engine, resource).await?;
         // Images are shared; one that cannot go now goes the next time.
-        if let Err(error) = self.copies.sweep(&engine).await {
+        if let Err(error) = self.ground.copies.sweep(&engine).await {
             tracing::debug!(%error, "copies of images in Docker were not swept");
         }
         Ok(())
@@ -338,6 +296,14 @@ impl Provider for SwarmProvider {
         for secret in secrets::list(&engine, resource).await? {
             names.push(format!("secret/{}", secret.spec.and_then(|spec| spec.name).unwrap_or_default()));
         }
+        for thing in things::containers(&engine, ID, resource).await? {
+            if thing.labels.contains_key(labels::CONTAINER) {
+                names.push(format!("container/{}", thing.name));
+            }
+        }
+        if secret_files::of_resource(&self.ground.options.files(), resource).exists() {
+            names.push("secrets".to_owned());
+        }
         let volumes = things::volumes(&engine, ID, resource).await?;
         names.extend(volumes.into_iter().map(|volume| format!("volume/{volume}")));
         names.sort();
@@ -349,14 +315,11 @@ impl Provider for SwarmProvider {
     }
 
     async fn taken_ports(&self) -> Result<BTreeSet<u16>, ProviderError> {
-        let engine = self.link.engine().await?;
-        let mut taken = crate::engine::ports::listening();
-        taken.extend(things::published(&engine).await?);
-        Ok(taken)
+        self.ground.taken_ports().await
     }
 
     async fn place(&self) -> Result<String, ProviderError> {
-        let place = self.place.get_or_try_init(async || {
+        let place = self.ground.place.get_or_try_init(async || {
             let (_, info, node) = self.manager().await?;
             Ok(format!("{node} on {}", info.name.unwrap_or_default()))
         });

@@ -8,9 +8,11 @@ use univrs_docker::engine::Engine;
 use univrs_model::workload::HealthCheck;
 use univrs_ports::provider::{ProviderError, ResourceRef, Standing};
 
-use super::{SwarmProvider, labels_of, services};
+use super::{ID, SwarmProvider, labels_of, services};
+use crate::docker::standing::{called, check, life, unwell};
+use crate::engine::labels::{self, Labels};
 use crate::engine::link::failed;
-use crate::engine::{labels, probe};
+use crate::engine::{probe, things};
 
 impl SwarmProvider {
     /// How the services of a resource are doing. An engine that is away is why it does not serve.
@@ -24,7 +26,7 @@ impl SwarmProvider {
     }
 
     async fn look(&self, resource: &ResourceRef) -> Result<Standing, ProviderError> {
-        let engine = self.link.engine().await?;
+        let engine = self.ground.link.engine().await?;
         let all = services(&engine, resource).await?;
         let (mut there, mut wanted) = (BTreeSet::new(), BTreeSet::new());
         for service in &all {
@@ -46,6 +48,12 @@ impl SwarmProvider {
             if updating || (running.len() as i64) < replicas.unwrap_or(1) {
                 tracing::debug!(workload = name, digest = latest, "a service is not whole yet");
                 return Ok(Standing::Waiting { reason: format!("{name}: {}", why(&tasks)) });
+            }
+            if !labels::label(&known, labels::PARTS).is_empty() {
+                if let Some(reason) = self.group_lacks(&engine, resource, &name, &known, &running).await? {
+                    return Ok(Standing::Waiting { reason });
+                }
+                continue;
             }
             let Ok(check) = serde_json::from_str::<HealthCheck>(labels::label(&known, labels::CHECK)) else {
                 continue;
@@ -69,8 +77,52 @@ impl SwarmProvider {
         if let Some(missing) = wanted.difference(&there).next() {
             return Ok(Standing::Waiting { reason: format!("{missing} is not there") });
         }
-        Ok(Standing::Serving { host: self.options.host.clone() })
+        Ok(Standing::Serving { host: self.ground.options.host.clone() })
     }
+}
+
+impl SwarmProvider {
+    /// Why a group does not serve, whose network is there.
+    async fn group_lacks(
+        &self,
+        engine: &Engine,
+        resource: &ResourceRef,
+        workload: &str,
+        known: &Labels,
+        running: &[&Task],
+    ) -> Result<Option<String>, ProviderError> {
+        let holders: BTreeSet<&str> = running.iter().filter_map(|task| container_of(task)).collect();
+        let mut members = things::containers(engine, ID, resource).await?;
+        members.retain(|thing| {
+            thing.label(labels::WORKLOAD) == workload && thing.labels.contains_key(labels::CONTAINER)
+        });
+        let parts = labels::label(known, labels::PARTS).split_once('/');
+        let parts =
+            parts.and_then(|(one, other)| Some(one.parse::<usize>().ok()? * other.parse::<usize>().ok()?));
+        if members.len() < parts.unwrap_or(1) {
+            return Ok(Some(format!("{workload}: {} of its containers are there", members.len())));
+        }
+        for thing in &members {
+            if !holders.contains(thing.label(labels::HOLDER)) {
+                return Ok(Some(format!("{} has lost its network", called(thing))));
+            }
+            if let Some(reason) = unwell(thing) {
+                return Ok(Some(reason));
+            }
+            if thing.labels.contains_key(labels::CHECK) {
+                let life = life(engine, thing).await?;
+                if let Err(reason) = check(thing, life.pid).await {
+                    return Ok(Some(format!("{}: {reason}", called(thing))));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The container of a task.
+fn container_of(task: &Task) -> Option<&str> {
+    task.status.as_ref()?.container_status.as_ref()?.container_id.as_deref()
 }
 
 /// The tasks of a service that the swarm wants to run, or wanted.

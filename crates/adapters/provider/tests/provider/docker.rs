@@ -30,6 +30,7 @@ async fn the_docker_provider_conforms_keeps_organisations_apart_and_makes_nothin
     keeps_apart(&provider).await;
     assert_eq!(world.left(), Vec::<String>::new());
     publishes_ports(&world, &provider).await;
+    crate::compose::lives(&world, &provider).await;
     comes_back(&mut world, &provider).await;
     for loss in [Loss::Request, Loss::Answer] {
         survives_losses(&world, loss).await;

@@ -66,12 +66,15 @@ impl World {
 
     /// Makes the engine the manager of a swarm of one.
     pub(crate) fn begin_swarm(&self) {
+        self.docker(&["swarm", "init", "--advertise-addr", "127.0.0.1"]);
+    }
+
+    /// What Docker's own command says.
+    pub(crate) fn docker(&self, arguments: &[&str]) -> String {
         let host = format!("unix://{}", self.engine.socket().display());
-        let begun = std::process::Command::new("docker")
-            .args(["-H", &host, "swarm", "init", "--advertise-addr", "127.0.0.1"])
-            .output()
-            .unwrap();
-        assert!(begun.status.success(), "{}", String::from_utf8_lossy(&begun.stderr));
+        let done = std::process::Command::new("docker").args(["-H", &host]).args(arguments).output().unwrap();
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
     }
 
     #[allow(dead_code, reason = "not every test has a proxy")]

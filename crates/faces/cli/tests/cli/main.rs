@@ -4,6 +4,7 @@
 
 mod access;
 mod changes;
+mod compose;
 mod deploying;
 mod endings;
 mod foreground;

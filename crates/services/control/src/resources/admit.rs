@@ -137,7 +137,11 @@ pub(super) fn check_quota(
     let mut faults = Vec::new();
     if let Some(quota) = state.quotas.get(org) {
         let hint = format!("remove a resource, choose a smaller size, or have the quota of {org} raised");
-        let over = beyond(quota, count, &sum, wanted);
+        let mut over = beyond(quota, count, &sum, wanted);
+        let spent = state.egress_spent.get(org).filter(|_| instead_of.is_none());
+        over.extend(spent.map(|spent| {
+            format!("egress: {} went out this month, and there may be {}", spent.sent, spent.most)
+        }));
         faults.extend(over.into_iter().map(|detail| FieldError::new("quota", detail).hint(hint.clone())));
     }
     if let Some((id, tier)) = tier_of(state, tiers, org) {

@@ -151,7 +151,7 @@ fn reachable(
 }
 
 /// An id that sorts by time.
-fn backup_id(now: Timestamp) -> String {
+pub(super) fn backup_id(now: Timestamp) -> String {
     let time = now.strftime("%Y%m%d-%H%M%S");
     format!("{time}-{:04x}", rand::random::<u16>())
 }
@@ -167,7 +167,7 @@ fn can_be_backed_up(resource: &Record<Resource>) -> Result<(), Error> {
     })
 }
 
-fn serving(resource: &Record<Resource>, what: &str) -> Result<(), Error> {
+pub(super) fn serving(resource: &Record<Resource>, what: &str) -> Result<(), Error> {
     if matches!(resource.status, ResourceStatus::Active | ResourceStatus::Degraded) {
         return Ok(());
     }

@@ -203,6 +203,13 @@ impl Control {
         resource.deployment.secrets.iter().map(open).collect()
     }
 
+    /// The newest value of an organisation's secret; nothing where there is none that can be opened.
+    pub(crate) fn newest_of(&self, org: &Name, name: &Name) -> Option<SecretValue> {
+        let state = self.mirror.state();
+        let known = state.secrets.get(&OrgName { org: org.clone(), name: name.clone() })?;
+        self.open_newest(known).ok()
+    }
+
     fn open_newest(&self, secret: &Record<Secret>) -> Result<SecretValue, Error> {
         let version = secret.newest();
         let missing = || Error::NotFound { kind: "secret", name: secret.name.to_string(), near: None };

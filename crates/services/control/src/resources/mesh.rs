@@ -1,6 +1,6 @@
 //! The provider `mesh`: this cluster itself. Resources become workloads, like everyone's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,12 +35,23 @@ const JOB_LINES: usize = 20;
 /// Deploys to the nodes of this cluster.
 pub struct MeshProvider {
     control: Control,
+    taken: TakenPorts,
 }
+
+/// Says which ports of this machine others have.
+pub type TakenPorts = fn() -> BTreeSet<u16>;
 
 impl MeshProvider {
     /// A provider that writes through `control`.
     pub fn new(control: Control) -> Self {
-        Self { control }
+        Self { control, taken: BTreeSet::new }
+    }
+
+    /// The same, with what says which ports of this machine others have. Of other nodes it is not known.
+    #[must_use]
+    pub fn with_taken_ports(mut self, taken: TakenPorts) -> Self {
+        self.taken = taken;
+        self
     }
 
     fn caller(org: &Name) -> Caller {
@@ -201,6 +212,14 @@ impl Provider for MeshProvider {
         let state = self.control.mirror().state();
         let own = own(&state, resource).into_iter();
         Ok(own.filter_map(|(key, _)| Some((key.name.clone(), address(&state, &key)?))).collect())
+    }
+
+    async fn taken_ports(&self) -> Result<BTreeSet<u16>, ProviderError> {
+        // A process is started for it.
+        let taken = self.taken;
+        tokio::task::spawn_blocking(taken)
+            .await
+            .map_err(|_| ProviderError::temporary("the ports of this machine could not be looked at"))
     }
 
     async fn rotate(&self, _order: &Order) -> Result<(), ProviderError> {

@@ -64,5 +64,6 @@ pub fn view(state: &State, record: &Record<Resource>) -> ResourceView {
         last_backup_at: record.backups.last().map(|backup| backup.created_at),
         rotated_at: record.rotated_at,
         facts: record.facts.clone(),
+        differences: record.deployment.differences.clone(),
     }
 }

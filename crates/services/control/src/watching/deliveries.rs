@@ -62,7 +62,8 @@ impl Watching {
         let outcome = match channel {
             None => Ok(()),
             Some(channel) => {
-                let delivering = self.notifier.deliver(channel, &record.notice);
+                let password = channel.login().and_then(|login| self.control.newest_of(org, &login.secret));
+                let delivering = self.notifier.deliver(channel, &record.notice, password.as_ref());
                 tokio::time::timeout(PATIENCE, delivering).await.unwrap_or_else(|_| {
                     let reason = format!("no answer within {} s", PATIENCE.as_secs());
                     Err(NotifyError { reason, temporary: true })

@@ -118,7 +118,7 @@ impl Control {
     }
 
     /// Some entries of the log, from behind a cursor on, and where it goes on.
-    async fn entries(
+    pub(super) async fn entries(
         &self,
         org: &Name,
         period: UsagePeriod,
@@ -254,6 +254,13 @@ impl Control {
                 return Err(Error::field(below(fault)));
             }
             notifier.check(channel).map_err(|fault| Error::field(below(fault)))?;
+            if let Some(login) = channel.login()
+                && self.newest_of(&caller.org, &login.secret).is_none()
+            {
+                let fault = FieldError::new("login.secret", format!("there is no secret `{}`", login.secret));
+                let hint = format!("make it with `univrs secret set {}`", login.secret);
+                return Err(Error::field(below(fault.hint(hint))));
+            }
         }
         let at = keys::alert_settings(&caller.org);
         let known = self.mirror.state().alert_settings.get(&caller.org).map(|known| known.revision);

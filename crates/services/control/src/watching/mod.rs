@@ -1,4 +1,4 @@
-//! What is watched: usage taken into its log (`usage.rs`), alerts (`alerts.rs`) and their delivery (`deliveries.rs`),
+//! What is watched: usage taken into its log (`usage.rs`), what was sent out against what may be (`egress.rs`), alerts (`alerts.rs`) and their delivery (`deliveries.rs`),
 //! and what faces ask of them (`faces.rs`).
 //!
 //! Loops act on the leader. Every step is guarded by the revisions it was decided from, so that a step that two leaders
@@ -6,6 +6,7 @@
 
 mod alerts;
 mod deliveries;
+mod egress;
 mod faces;
 mod usage;
 
@@ -46,6 +47,8 @@ struct Memory {
     pending: BTreeMap<Name, Pending>,
     /// What this month has cost organisations, and when that was computed.
     costs: BTreeMap<Name, (Timestamp, Money)>,
+    /// What the log says that organisations have sent this month, and when that was added up.
+    egress: BTreeMap<Name, (Timestamp, u64)>,
     pruned: Option<Timestamp>,
 }
 
@@ -96,6 +99,7 @@ impl Watching {
         self.take_measured().await?;
         self.take_allocations().await?;
         self.prune(memory).await?;
+        self.egress(memory).await?;
         self.raise(memory).await
     }
 

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod budgets;
+mod compose;
 #[path = "../../../../adapters/runtime/tests/runtime/dockerd.rs"]
 mod dockerd;
+mod egress;
 mod engines;
 mod harness;
 mod late;
@@ -11,6 +13,7 @@ mod mesh;
 mod mortal;
 mod planning;
 mod resources;
+mod upgrades;
 mod watching;
 #[path = "../../../../adapters/provider/tests/provider/world.rs"]
 mod world;

@@ -61,7 +61,7 @@ pub(crate) struct ControlNode {
 }
 
 impl ControlNode {
-    async fn start(store: &Arc<dyn StateStore>, provider: &Arc<SimulatedProvider>) -> Self {
+    pub(crate) async fn start(store: &Arc<dyn StateStore>, provider: &Arc<SimulatedProvider>) -> Self {
         Self::start_with(store, Arc::clone(provider) as _, univrs_template::builtin()).await
     }
 
@@ -105,7 +105,7 @@ impl ControlNode {
         assert!((&mut self.runner).await.is_err_and(|error| error.is_cancelled()));
     }
 
-    async fn until(&self, what: &str, test: impl Fn(Option<ResourceView>) -> bool) {
+    pub(crate) async fn until(&self, what: &str, test: impl Fn(Option<ResourceView>) -> bool) {
         let mut states = self.control.mirror().subscribe();
         let wait = async {
             while !test(self.control.get_resource(&Caller::local_admin(), "db").ok()) {
@@ -120,11 +120,11 @@ impl ControlNode {
         }
     }
 
-    async fn create(&self) -> Result<univrs_control::Begun, Error> {
+    pub(crate) async fn create(&self) -> Result<univrs_control::Begun, Error> {
         self.control.create_resource(&Caller::local_admin(), &spec(), &WriteOptions::default()).await
     }
 
-    async fn active(&self) {
+    pub(crate) async fn active(&self) {
         self.until("it is active", |view| view.is_some_and(|view| view.status == ResourceStatus::Active))
             .await;
     }
@@ -159,12 +159,12 @@ fn spec() -> ResourceSpec {
         .unwrap()
 }
 
-fn world(script: Script) -> (Arc<dyn StateStore>, Arc<SimulatedProvider>) {
+pub(crate) fn world(script: Script) -> (Arc<dyn StateStore>, Arc<SimulatedProvider>) {
     (Arc::new(MemoryStore::new()), Arc::new(SimulatedProvider::new(script)))
 }
 
 /// Nothing of a resource is left but, where it failed, its record.
-fn nothing_is_left(node: &ControlNode, provider: &SimulatedProvider) {
+pub(crate) fn nothing_is_left(node: &ControlNode, provider: &SimulatedProvider) {
     let state = node.control.mirror().state();
     assert_eq!(provider.things().0, Vec::<String>::new());
     assert!(state.secrets.is_empty() && state.resource_ports.is_empty() && state.workloads.is_empty());

@@ -20,6 +20,7 @@ use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::org::{Org, OrgChange};
 use univrs_model::resource::{Resource, ResourceSpec};
+use univrs_model::secret::SecretValue;
 use univrs_model::span::Span;
 use univrs_model::usage::{Measured, Meter, window_of};
 use univrs_ports::clock::{Clock as _, ManualClock};
@@ -47,7 +48,12 @@ impl Notifier for Sink {
         Ok(())
     }
 
-    async fn deliver(&self, _: &AlertChannel, notice: &Notice) -> Result<(), NotifyError> {
+    async fn deliver(
+        &self,
+        _: &AlertChannel,
+        notice: &Notice,
+        _: Option<&SecretValue>,
+    ) -> Result<(), NotifyError> {
         self.tried.lock().unwrap().push(notice.id.clone());
         let answer = self.answers.lock().unwrap().pop_front();
         match answer {
@@ -68,21 +74,21 @@ impl Sink {
     }
 }
 
-struct World {
+pub(crate) struct World {
     store: Arc<dyn StateStore>,
-    control: Control,
-    clock: Arc<ManualClock>,
+    pub(crate) control: Control,
+    pub(crate) clock: Arc<ManualClock>,
     sink: Arc<Sink>,
     shutdown: CancellationToken,
 }
 
-fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
 impl World {
     /// An organisation `default` in tier basic.
-    async fn new(start: &str) -> Self {
+    pub(crate) async fn new(start: &str) -> Self {
         let store: Arc<dyn StateStore> = Arc::new(MemoryStore::new());
         let clock = Arc::new(ManualClock::new(at(start)));
         let shutdown = CancellationToken::new();
@@ -110,7 +116,7 @@ impl World {
         world
     }
 
-    async fn put(&self, key: String, value: &Value) {
+    pub(crate) async fn put(&self, key: String, value: &Value) {
         let key = Key::new(key).unwrap();
         self.store.txn(Txn::put(key, value.to_string().into_bytes())).await.unwrap();
     }
@@ -120,7 +126,7 @@ impl World {
         self.store.txn(gone).await.unwrap();
     }
 
-    async fn resource(&self, status: &str, cpu: &str) -> Resource {
+    pub(crate) async fn resource(&self, status: &str, cpu: &str) -> Resource {
         let amount = json!({"cpu": cpu, "memory": "1Gi", "storage": "2Gi"});
         let resource = json!({
             "id": ResourceId::from_bits(1), "org": "default", "name": "db", "template": "redis-small",
@@ -134,7 +140,7 @@ impl World {
     }
 
     /// A leader; it stops when the token is cancelled.
-    fn lead(&self) -> CancellationToken {
+    pub(crate) fn lead(&self) -> CancellationToken {
         let stop = self.shutdown.child_token();
         let (leads, leading) = watch::channel(true);
         let watching = Watching::new(self.control.clone(), Arc::clone(&self.sink) as _).every(LOOK);
@@ -146,7 +152,7 @@ impl World {
         stop
     }
 
-    async fn until(&self, what: &str, test: impl Fn(&State) -> bool) {
+    pub(crate) async fn until(&self, what: &str, test: impl Fn(&State) -> bool) {
         let mut states = self.control.mirror().subscribe();
         let waited = tokio::time::timeout(PATIENCE, states.wait_for(|state| test(state))).await;
         assert!(waited.is_ok(), "waited too long until {what}");

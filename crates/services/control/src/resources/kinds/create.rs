@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::handle::Control;
 use crate::operations::{OperationKind, StepError};
 use crate::record::{delete, put, unchanged};
-use crate::resources::reference;
+use crate::resources::{reference, resource_event};
 use crate::state::State;
 
 pub(super) const STEPS: &[Told] = &[
@@ -114,7 +114,8 @@ fn lasting_conflict(error: Error) -> StepError {
 }
 
 impl Control {
-    /// Gives the resource a port of hosts for each that it wants, one that nobody has, also not `elsewhere`.
+    /// Gives the resource a port of hosts for each that it wants, one that nobody has. Ports that others have
+    /// `elsewhere` are skipped, and an event says so.
     pub(in crate::resources) async fn give_ports(
         &self,
         resource: &Resource,
@@ -123,14 +124,22 @@ impl Control {
         loop {
             let state = self.mirror.state();
             let mut taken = taken(&state);
-            taken.extend(elsewhere);
+            let mut skipped = BTreeSet::new();
+            let order = ports_from(state.cluster.as_ref().map_or("", |known| known.id.as_str()));
             let mut given: BTreeMap<String, u16> = resource.ports.clone();
             let (mut guards, mut ops) = (Vec::new(), Vec::new());
             for wanted in &resource.deployment.ports {
                 if given.contains_key(&wanted.name) {
                     continue;
                 }
-                let free = (FIRST_PORT..=LAST_PORT).find(|port| !taken.contains(port));
+                let mut free = order.clone().filter(|port| !taken.contains(port));
+                let free = free.find(|port| {
+                    let here = !elsewhere.contains(port);
+                    if !here {
+                        skipped.insert(*port);
+                    }
+                    here
+                });
                 let Some(port) = free else {
                     return Err(StepError::lasting(format!(
                         "all ports of hosts from {FIRST_PORT} to {LAST_PORT} are taken; remove resources that are not needed"
@@ -160,6 +169,14 @@ impl Control {
             let mut changed = Resource::clone(&known.value);
             changed.ports = given;
             ops.push(put(at, &changed)?);
+            if !skipped.is_empty() {
+                let now = self.clock.now();
+                let list = skipped.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+                let message =
+                    format!("resource {}: ports that others have were skipped: {list}", resource.name);
+                let event = resource_event(now, EventKind::PortSkipped, Severity::Info, message);
+                ops.push(put(keys::event(&resource.org, now, self.next_serial()), &event)?);
+            }
             let txn = Txn { request: None, guards, ops };
             match self.store.txn(txn).await.map_err(Error::from)? {
                 TxnOutcome::Committed { revision } => {
@@ -188,9 +205,39 @@ impl Control {
     }
 }
 
+/// All ports that resources may have, from one that is the cluster's own: two clusters on one machine do not begin at
+/// the same.
+fn ports_from(cluster: &str) -> impl Iterator<Item = u16> + Clone + use<> {
+    let all = LAST_PORT - FIRST_PORT + 1;
+    let begin = cluster.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let begin = FIRST_PORT + u16::try_from(begin % u32::from(all)).unwrap_or(0);
+    (begin..=LAST_PORT).chain(FIRST_PORT..begin)
+}
+
 /// Ports that resources have, and those that workloads ask for by themselves.
 fn taken(state: &State) -> BTreeSet<u16> {
     let of_resources = state.resource_ports.keys().copied();
     let of_workloads = state.workloads.values().flat_map(|record| record.spec.requests().host_ports);
     of_resources.chain(of_workloads.map(|HostPort { port, .. }| port)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use univrs_model::resource::{FIRST_PORT, LAST_PORT};
+
+    use super::ports_from;
+
+    #[test]
+    fn clusters_begin_at_ports_of_their_own_and_have_all() {
+        let mut begins = BTreeSet::new();
+        for cluster in ["", "cl_3f9k2m", "cl_3f9k2n", "cl_zzzzzzzzzzzzzzzzzzzzzzzzzz"] {
+            let all: BTreeSet<u16> = ports_from(cluster).collect();
+            assert_eq!(all, (FIRST_PORT..=LAST_PORT).collect(), "{cluster}");
+            begins.extend(ports_from(cluster).next());
+        }
+        assert_eq!(begins.len(), 4);
+        assert_eq!(ports_from("").next(), Some(FIRST_PORT));
+    }
 }

@@ -55,7 +55,7 @@ impl Jobs {
         self.parts.control.mirror.state().resources.get(&at).cloned().ok_or_else(gone)
     }
 
-    async fn run(&self, operation: &Operation) -> Result<(), StepError> {
+    pub(super) async fn run(&self, operation: &Operation) -> Result<(), StepError> {
         let source = self.source(operation)?;
         let target = self.parts.resource(operation)?;
         let Some(jobs) = &source.deployment.backup else {

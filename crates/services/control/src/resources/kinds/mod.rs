@@ -9,6 +9,7 @@ mod mend;
 mod promote;
 mod rotate;
 mod scale;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub(super) enum Kind {
     Restore,
     Mend,
     Promote,
+    Upgrade,
 }
 
 /// What people see of a step: its name, its stage, the progress when it begins.
@@ -62,6 +64,7 @@ impl Kind {
             Self::Restore => "resource_restore",
             Self::Mend => "resource_mend",
             Self::Promote => "resource_promote",
+            Self::Upgrade => "resource_upgrade",
         }
     }
 
@@ -74,6 +77,7 @@ impl Kind {
             Self::Backup | Self::Restore => jobs::STEPS,
             Self::Mend => mend::STEPS,
             Self::Promote => promote::STEPS,
+            Self::Upgrade => upgrade::STEPS,
         }
     }
 }
@@ -121,6 +125,7 @@ pub fn resource_kinds(control: &Control) -> Vec<Arc<dyn OperationKind>> {
         Arc::new(mend::Mend(parts.clone())),
         Arc::new(jobs::Jobs { parts: parts.clone(), kind: Kind::Backup }),
         Arc::new(jobs::Jobs { parts: parts.clone(), kind: Kind::Restore }),
+        Arc::new(upgrade::Upgrade::new(parts.clone())),
         Arc::new(promote::Promote(parts)),
     ]
 }
