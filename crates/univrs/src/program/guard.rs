@@ -25,6 +25,8 @@ use crate::program::change::{Change, Chosen, Installed, Place};
 
 /// The running program, even when its file is gone.
 const SELF: &str = "/proc/self/exe";
+/// Tells a child on trial which process its guard is.
+const BOUND_TO: &str = "UNIVRS_TRIAL_GUARD";
 /// How long a tried program may take to stop when this process is told to.
 const STOP: Duration = Duration::from_secs(25);
 
@@ -40,16 +42,33 @@ pub(crate) enum Part {
 
 /// Decides what this process is. Comes before any thread: it may become another program.
 pub(crate) fn begin(place: &Place) -> Part {
+    let bound = std::env::var(BOUND_TO).ok();
+    if bound.is_some_and(|guard| guard != parent_id().to_string()) {
+        // The guard died before this process was bound to it.
+        return Part::Ended(ExitCode::FAILURE);
+    }
     let change = place.change().filter(|change| change.outcome == Outcome::Trying);
     match change {
         Some(change) if change.guard == std::process::id() => Part::Ended(stand_by(place, change)),
         Some(change) if change.guard == parent_id() => {
-            // Without the guard nobody would take it back.
+            let copy = place.copy(&change.to);
+            let own = std::env::current_exe().ok();
+            if own.is_some() && std::fs::canonicalize(&copy).ok() == own {
+                return Part::Trial(Box::new(change));
+            }
+            // Without the guard nobody would take it back. The kernel keeps this through the execution, so that it holds
+            // for a program that knows nothing of it too.
             if let Err(error) = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL) {
                 logging::start();
-                tracing::warn!(%error, "this program on trial outlives its guard");
+                tracing::warn!(%error, "the program on trial outlives its guard");
             }
-            Part::Trial(Box::new(change))
+            if parent_id() != change.guard {
+                return Part::Ended(ExitCode::FAILURE);
+            }
+            let error = become_program(&copy);
+            logging::start();
+            tracing::error!(program = %copy.display(), %error, "the program cannot be tried");
+            Part::Ended(ExitCode::FAILURE)
         }
         Some(change) => {
             // The guard was killed, or the machine lost its power: what ran before runs again.
@@ -162,7 +181,9 @@ fn settle(place: &Place, change: &Change) -> io::Result<io::Error> {
 async fn watch(place: &Place, change: &Change) -> io::Result<Ended> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut words = std::env::args_os();
-    let mut command = Command::new(place.copy(&change.to));
+    // A child of this very program first: it binds itself to this process, and then becomes what is tried.
+    let mut command = Command::new(SELF);
+    command.env(BOUND_TO, std::process::id().to_string());
     command.arg0(words.next().unwrap_or_else(|| OsString::from("univrs"))).args(words);
     let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn()?;
     tokio::select! {
