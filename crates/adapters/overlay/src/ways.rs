@@ -5,7 +5,8 @@
 //! - **WAY-2** One that does not is looked for wherever somebody heard it, and where it said it is.
 //! - **WAY-3** One that does not for [`GRACE`] is tried by way of others, one after the other, as long as it is silent.
 //! - **WAY-4** A better way than a third node is looked for all the time, until one was found and failed: then not for
-//!   [`REST`], for a way that lets packets pass in one direction only would be found again and again.
+//!   [`REST`], and twice as long each next time, for a way that lets packets pass in one direction only would be found
+//!   again and again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -21,8 +22,9 @@ const ALIVE: Duration = Duration::from_secs(12);
 const GRACE: Duration = Duration::from_secs(8);
 /// How long each of those is tried: two handshakes.
 const EACH: Duration = Duration::from_secs(11);
-/// How long no better way is looked for after one has failed.
-const REST: Duration = Duration::from_secs(600);
+/// How long no better way is looked for after one has failed for the first time, and at most.
+const REST: Duration = Duration::from_secs(60);
+const LONGEST_REST: Duration = Duration::from_secs(3600);
 /// Addresses of one peer that are tried: what others say of it is not known to be true.
 const PLACES: usize = 4;
 
@@ -76,8 +78,8 @@ pub(crate) struct Ways {
     silent: BTreeMap<NodeId, Duration>,
     /// Peers that were carried and answered.
     carried: BTreeSet<NodeId>,
-    /// Until when peers are left where they are.
-    rest: BTreeMap<NodeId, Duration>,
+    /// Until when peers are left where they are, and how long that is.
+    rest: BTreeMap<NodeId, (Duration, Duration)>,
 }
 
 impl Ways {
@@ -99,13 +101,14 @@ impl Ways {
             if carried {
                 self.carried.insert(node.clone());
             }
-            let rests = self.rest.get(&node).is_some_and(|until| now < *until);
+            let rests = self.rest.get(&node).is_some_and(|(until, _)| now < *until);
             let guess = (carried && !rests).then_some(Guess { places, carried: true });
             return Turn { node, endpoint: None, guess };
         }
         let since = *self.silent.entry(node.clone()).or_insert(now);
         if self.carried.remove(&node) {
-            self.rest.insert(node.clone(), now + REST);
+            let next = self.rest.get(&node).map_or(REST, |(_, rest)| (*rest * 2).min(LONGEST_REST));
+            self.rest.insert(node.clone(), (now + next, next));
         }
         let endpoint = match now.saturating_sub(since).checked_sub(GRACE) {
             None => None,
@@ -224,7 +227,11 @@ mod tests {
         let lost = Sight { echo: None, ..sights[0].clone() };
         ways.decide(seconds(40), &[lost, answering(2), answering(3)]);
         assert_eq!(ways.decide(seconds(60), &sights)[0].guess, None);
-        assert!(ways.decide(seconds(700), &sights)[0].guess.is_some());
+        assert!(ways.decide(seconds(101), &sights)[0].guess.is_some());
+        let lost = Sight { echo: None, ..sights[0].clone() };
+        ways.decide(seconds(110), &[lost, answering(2), answering(3)]);
+        assert_eq!(ways.decide(seconds(229), &sights)[0].guess, None, "twice as long");
+        assert!(ways.decide(seconds(231), &sights)[0].guess.is_some());
     }
 
     #[test]
