@@ -275,7 +275,6 @@ mod tests {
     use serde_json::{Value, json};
     use univrs_model::keys;
     use univrs_model::name::Name;
-    use univrs_model::resource::RESOURCE_LABEL;
     use univrs_ports::store::{Key, Revision, StoredValue};
 
     use super::service_table;

@@ -2,6 +2,7 @@
 //! the cluster until the month is over or more is allowed. Nodes drop it; here it is decided and said.
 
 use jiff::SignedDuration;
+use univrs_model::Timestamp;
 use univrs_model::event::{Event, EventKind, Severity};
 use univrs_model::keys;
 use univrs_model::name::Name;
@@ -13,6 +14,7 @@ use super::{Memory, Step, UsagePeriod, Watching};
 use crate::error::Error;
 use crate::handle::Control;
 use crate::record::{delete, put, unchanged};
+use crate::state::State;
 
 /// How often a month is added up anew.
 const ANEW: SignedDuration = SignedDuration::from_mins(1);
@@ -31,21 +33,7 @@ impl Watching {
             let known = state.egress_spent.get(org);
             let out = match most {
                 None => Bytes::new(0),
-                Some(_) => {
-                    let fresh = memory.egress.get(org).filter(|(at, _)| now.duration_since(*at) < ANEW);
-                    let told = match fresh {
-                        Some((_, told)) => *told,
-                        None => {
-                            let told = self.control.sent_out(org, month).await?;
-                            memory.egress.insert(org.clone(), (now, told));
-                            told
-                        }
-                    };
-                    // What nodes still measure is not in the log.
-                    let open =
-                        state.measured.values().filter(|one| one.org == *org && one.window >= month.from);
-                    Bytes::new(open.fold(told, |sum, one| sum.saturating_add(one.network_out)))
-                }
+                Some(_) => Bytes::new(self.sent(&state, memory, org, month, now).await?),
             };
             let spent = most.filter(|most| out >= *most);
             let at = keys::egress_spent(org);
@@ -76,6 +64,41 @@ impl Watching {
         }
         self.commit_steps(steps).await
     }
+
+    /// What an organisation has sent within the month. Within it, it never becomes less: what nodes measured moves into the
+    /// log between two times that this is added up.
+    async fn sent(
+        &self,
+        state: &State,
+        memory: &mut Memory,
+        org: &Name,
+        month: UsagePeriod,
+        now: Timestamp,
+    ) -> Result<u64, Error> {
+        let known = memory.egress.get(org).filter(|known| known.month == month.from).copied();
+        let (at, logged) = match known.filter(|known| now.duration_since(known.at) < ANEW) {
+            Some(known) => (known.at, known.logged),
+            None => (now, self.control.sent_out(org, month).await?),
+        };
+        let open = state.measured.values().filter(|one| one.org == *org && one.window >= month.from);
+        let sum = open.fold(logged, |sum, one| sum.saturating_add(one.network_out));
+        let sum = sum.max(known.map_or(0, |known| known.sum));
+        memory.egress.insert(org.clone(), Sent { month: month.from, at, logged, sum });
+        Ok(sum)
+    }
+}
+
+/// What an organisation has sent.
+#[derive(Clone, Copy)]
+pub(super) struct Sent {
+    /// When the month began.
+    month: Timestamp,
+    /// When the log was added up.
+    at: Timestamp,
+    /// What it came to.
+    logged: u64,
+    /// The most that it came to with what nodes still measured.
+    sum: u64,
 }
 
 impl Control {

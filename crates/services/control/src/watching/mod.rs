@@ -47,8 +47,8 @@ struct Memory {
     pending: BTreeMap<Name, Pending>,
     /// What this month has cost organisations, and when that was computed.
     costs: BTreeMap<Name, (Timestamp, Money)>,
-    /// What the log says that organisations have sent this month, and when that was added up.
-    egress: BTreeMap<Name, (Timestamp, u64)>,
+    /// What organisations have sent this month.
+    egress: BTreeMap<Name, egress::Sent>,
     pruned: Option<Timestamp>,
 }
 

@@ -48,7 +48,6 @@ async fn who_has_sent_what_it_may_is_told_so_until_the_month_is_over() {
     };
     allow(1000).await;
     measured(8, true, 700).await;
-    world.until("it is in the log", |state| state.measured.is_empty()).await;
     let spec: ResourceSpec =
         serde_json::from_value(json!({"name": "other", "template": "small-storage"})).unwrap();
     let refused = async || {
@@ -70,6 +69,21 @@ async fn who_has_sent_what_it_may_is_told_so_until_the_month_is_over() {
     allow(2000).await;
     world.until("more is allowed", |state| state.egress_spent.is_empty()).await;
     allow(500).await;
+    for _ in 0..5 {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let state = world.control.mirror().state();
+        eprintln!(
+            "DBG {:?} {:?} measured {} now {:?}",
+            state.quotas.get(&org),
+            state.egress_spent,
+            state.measured.len(),
+            world.clock
+        );
+    }
+    for view in world.control.list_events(&admin, None, 100).await.unwrap().items {
+        eprintln!("DBG {:?}", view.event.message);
+    }
+    eprintln!("DBG {:?}", world.control.usage(&admin, None, None).await.unwrap());
     world.until("it is spent again", |state| state.egress_spent.contains_key(&org)).await;
     world.clock.set(at("2026-12-01T00:02:00Z"));
     world.until("another month has begun", |state| state.egress_spent.is_empty()).await;
