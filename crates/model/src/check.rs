@@ -392,4 +392,21 @@ mod tests {
     fn nothing_to_run_is_a_fault() {
         check(r#"{"name":"web"}"#, expect!["image: a workload needs `image` or `containers`"]);
     }
+
+    #[test]
+    fn only_names_of_the_dns_ask_for_certificates() {
+        for (host, good) in [
+            ("shop.example.org", true),
+            ("Shop.Example.org", true),
+            ("xn--bcher-kva.example", true),
+            ("*", false),
+            ("*.example.org", false),
+            ("localhost", false),
+            ("10.0.0.1", false),
+            ("-a.example.org", false),
+            ("a..example.org", false),
+        ] {
+            assert_eq!(super::can_be_certified(host), good, "{host}");
+        }
+    }
 }

@@ -32,7 +32,7 @@ fn problem(one: &CertificateView) -> Option<Problem> {
                 .to_owned()
         }
         _ => format!(
-            "the name {host} has to lead to nodes of this cluster, and port 80 there to their ingress; it is tried again by itself"
+            "validators have to reach the authority, and the name {host} has to lead to nodes of this cluster, port 80 there to their ingress; it is tried again by itself"
         ),
     };
     let said = |text: &str, at: Option<univrs_model::Timestamp>| at.map(|at| format!("{text} {at}"));

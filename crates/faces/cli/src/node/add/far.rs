@@ -86,6 +86,7 @@ impl Far {
         let script = r#"
 umask 022
 mkdir -p "$(dirname "$program")"
+rm -f "$program.before-add"
 cat > "$program.adding"
 chmod 755 "$program.adding"
 sha256sum "$program.adding" | cut -d ' ' -f 1
@@ -212,7 +213,11 @@ if grep -q " $data/" /proc/self/mounts; then left "mounts below $data"; else rm 
         script.push_str(match done.program {
             Placed::Unchanged => "",
             Placed::New => "rm -f \"$program\" || left \"$program\"\n",
-            Placed::Replaced => "mv -f \"$program.before-add\" \"$program\" || left \"another $program\"\n",
+            Placed::Replaced => {
+                r#"
+if [ -e "$program.before-add" ]; then mv -f "$program.before-add" "$program" || left "another $program"; fi
+"#
+            }
         });
         let ran = self.ssh.run(&script, b"").await?;
         let of = |word: &'static str| ran.out.lines().filter_map(move |line| line.strip_prefix(word));
