@@ -221,7 +221,7 @@ async fn a_machine_with_nothing_but_ssh_becomes_a_node() {
     assert!(!text.lines().any(|line| line == "join-token"), "{text}");
     let spec = json!({"name": "box", "containers": [{"name": "app", "image": IMAGE, "args": ["sleep", "3600"],
         "resources": {"cpu": "50m", "memory": "16Mi"}}], "placement": {"constraints": ["cloud == elsewhere"]}});
-    assert!(lab.post("/api/workloads", &spec).await);
+    lab.make("/api/workloads", &spec).await;
     lab.until(60, "a container runs there", async || lab.running("box").await.len() == 1).await;
     // Again: it is one, and nothing is changed.
     let again = far.add(&lab, "root@far", "config", &["--no-systemd"]);

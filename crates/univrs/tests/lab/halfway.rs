@@ -38,7 +38,7 @@ async fn a_rollout_goes_on_without_the_leader_that_began_it() {
         json!({"name": "web", "image": image, "replicas": 6, "placement": {"spread": ["cloud"]},
             "update": {"strategy": "rolling", "max_surge": 1, "max_unavailable": 0, "min_healthy": "2s", "deadline": "10m"}})
     };
-    assert!(lab.post("/api/workloads", &spec("web:1")).await);
+    lab.make("/api/workloads", &spec("web:1")).await;
     lab.until(60, "all run", async || lab.running("web").await.len() == 6).await;
     let begun = leader(&lab, "n1").unwrap();
     let other = ["n1", "n2", "n3"].into_iter().find(|node| *node != begun).unwrap();
@@ -94,7 +94,7 @@ async fn a_voter_is_removed_through_a_partition() {
     }
     let lab = Lab::up(3, CLOUDS, "simulated").await;
     let body = json!({"name": "web", "image": "web:1", "replicas": 0});
-    assert!(lab.post("/api/workloads", &body).await);
+    lab.make("/api/workloads", &body).await;
     let voters = async || {
         let seen = seen_on(&lab, "n1", "/api/cluster");
         let mut names: Vec<String> = seen["voters"]

@@ -26,7 +26,8 @@ async fn hidden(nat: &str, path: &str) {
         "resources": {"cpu": "50m", "memory": "16Mi"}}], "placement": {"constraints": ["cloud == gcp"]}});
     let client = json!({"name": "client", "containers": [{"name": "app", "image": IMAGE, "args": ["sleep", "3600"],
         "resources": {"cpu": "50m", "memory": "16Mi"}}], "placement": {"constraints": ["cloud == azure"]}});
-    assert!(lab.post("/api/workloads", &web).await && lab.post("/api/workloads", &client).await);
+    lab.make("/api/workloads", &web).await;
+    lab.make("/api/workloads", &client).await;
     let runs = async |name: &str| lab.running(name).await.len() == 1;
     lab.until(90, "both run", async || runs("web").await && runs("client").await).await;
     for (on, of) in [("n2", "n3"), ("n3", "n2")] {

@@ -110,7 +110,7 @@ async fn programs_change_node_by_node_while_workloads_answer() {
     lab.give_image();
     let body = json!({"name": "web", "kind": "daemon", "containers": [{"name": "app", "image": IMAGE,
         "args": ["httpd", "-f", "-p", "8000", "-h", "/bin"], "resources": {"cpu": "50m", "memory": "16Mi"}}]});
-    assert!(lab.post("/api/workloads", &body).await);
+    lab.make("/api/workloads", &body).await;
     lab.until(60, "it runs on all machines", async || lab.running("web").await.len() == 4).await;
     let voters = lab.get("/api/cluster").await.unwrap()["voters"].as_array().map(Vec::len);
     assert_eq!(voters, Some(3), "three decide and one works");

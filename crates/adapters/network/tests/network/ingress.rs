@@ -498,7 +498,7 @@ async fn hosts_have_certificates_of_their_own_and_authorities_are_answered() {
         let certificates = Certificates::new(None);
         let config = server_config(Arc::clone(&certificates)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let front = Front::on(IngressListener::encrypted(listener, config), quick(), routes.clone());
+        let front = Front::on(IngressListener::encrypted(listener, config), patient(), routes.clone());
         let known = [&one.cert, &two.cert];
         assert_eq!(certificate_for(front.address, "a.test", &known).await, None, "there is none yet");
         assert!(!*certificates.any().borrow());
@@ -514,7 +514,7 @@ async fn hosts_have_certificates_of_their_own_and_authorities_are_answered() {
             Certified::read(one.cert.pem().as_bytes(), other.signing_key.serialize_pem().as_bytes());
         assert!(mismatched.is_err(), "a key of another certificate");
 
-        let front = Front::start(quick(), routes).await;
+        let front = Front::start(patient(), routes).await;
         let asked = "/.well-known/acme-challenge/tok-en_1";
         assert!(front.get("a.test", asked).await.text.starts_with("one GET"), "the workload's own");
         front.answer_authorities("tok-en_1", "tok-en_1.thumbprint");
