@@ -90,6 +90,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The certificates of hosts that ask for them (`tls = "auto"`), by host; private keys are never shown. */
+        get: operations["get_certificates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/cluster": {
         parameters: {
             query?: never;
@@ -118,6 +135,43 @@ export interface paths {
         get: operations["get_cluster_backup"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cluster/programs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes in a program of nodes: a `univrs` built for their machines. */
+        post: operations["post_cluster_programs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cluster/upgrade": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begins to give every node another program, one failure domain at a time. A node that does not work with it goes back
+         *     by itself, and then all do.
+         */
+        post: operations["post_cluster_upgrade"];
         delete?: never;
         options?: never;
         head?: never;
@@ -831,6 +885,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/resources/{resource}/upgrade": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Brings a resource to what its template and images are now, after a backup where it can have one. */
+        post: operations["post_resources_resource_upgrade"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/secrets": {
         parameters: {
             query?: never;
@@ -1448,6 +1519,9 @@ export interface components {
             from: string;
             /** @description Who gets it. */
             to: string[];
+            login?: components["schemas"]["MailLogin"] | null;
+            /** @description The certificate (PEM) of an authority that the server's is from, where that is no public one. */
+            authority?: string | null;
             /** @enum {string} */
             kind: "email";
         };
@@ -1616,6 +1690,48 @@ export interface components {
             /** @description Disk for volumes. */
             disk: components["schemas"]["Bytes"];
         };
+        /**
+         * @description How a host stands.
+         * @enum {string}
+         */
+        CertificateState: "waiting" | "ordering" | "valid" | "failed" | "expired";
+        /** @description The certificate of one host as people see it: never its private key. */
+        CertificateView: {
+            /** @description The host. */
+            host: string;
+            /** @description The organisation. */
+            org: components["schemas"]["Name"];
+            /** @description How it stands. */
+            state: components["schemas"]["CertificateState"];
+            /** @description Whether a workload still wants it. */
+            wanted: boolean;
+            /** @description Address of the directory of the authority that issued it. */
+            directory?: string | null;
+            /**
+             * Format: date-time
+             * @description From when on it is valid.
+             */
+            not_before?: string | null;
+            /**
+             * Format: date-time
+             * @description Until when.
+             */
+            not_after?: string | null;
+            /** @description The chain as PEM. */
+            chain?: string | null;
+            /**
+             * Format: int32
+             * @description How many attempts have failed in a row.
+             */
+            failures: number;
+            /**
+             * Format: date-time
+             * @description When the next attempt is made, after one that failed.
+             */
+            next_at?: string | null;
+            /** @description Why the last one failed. */
+            error?: string | null;
+        };
         /** @description One object that would change. */
         Change: {
             /** @description What would happen to it. */
@@ -1684,7 +1800,7 @@ export interface components {
          * @description What kind of thing is wrong; the list only grows.
          * @enum {string}
          */
-        Code: "node_cut_off" | "disk_pressure" | "image_missing" | "secret_missing" | "out_of_memory" | "crash_loop" | "cannot_start" | "failing_health" | "wrong_constraint" | "no_room" | "port_clash" | "kept_apart" | "nodes_closed" | "dependency_unmet" | "cron_never_fires" | "cron_blocked" | "rollout_reverted" | "rollout_stuck" | "failed";
+        Code: "node_cut_off" | "disk_pressure" | "image_missing" | "secret_missing" | "out_of_memory" | "crash_loop" | "cannot_start" | "failing_health" | "wrong_constraint" | "no_room" | "port_clash" | "kept_apart" | "nodes_closed" | "dependency_unmet" | "cron_never_fires" | "cron_blocked" | "rollout_reverted" | "rollout_stuck" | "failed" | "certificate_missing";
         /** @description One container of a workload. */
         ContainerSpec: {
             /** @description Unique in the workload. */
@@ -1735,6 +1851,23 @@ export interface components {
          * @enum {string}
          */
         DependencyCondition: "started" | "healthy" | "completed";
+        /** @description Something that works otherwise than in the program that a file was written for. */
+        Difference: {
+            /**
+             * @description Where in the file, such as `services.web.networks`.
+             * @example services.web.networks
+             */
+            field: string;
+            /** @description What differs, in a sentence. */
+            detail: string;
+        };
+        /** @description What became of a file of another program, such as a compose file. What could not be had was refused. */
+        Differences: {
+            /** @description Paths of the keys that mean what they mean there. */
+            taken: string[];
+            /** @description What works otherwise. */
+            changed: components["schemas"]["Difference"][];
+        };
         /** @description What happens on a node that is cut off from the control plane. */
         DisconnectPolicy: {
             stop_after?: components["schemas"]["Span"] | null;
@@ -1762,7 +1895,7 @@ export interface components {
          * @description The kinds of events; the list only grows.
          * @enum {string}
          */
-        EventKind: "node_cordoned" | "node_uncordoned" | "node_removed" | "workload_created" | "workload_updated" | "workload_scaled" | "workload_deleted" | "workload_removed" | "rollout_started" | "rollout_completed" | "rollout_failed" | "rollout_reverted" | "instance_placed" | "instance_unplaceable" | "instance_started" | "instance_restarted" | "instance_healthy" | "instance_unhealthy" | "instance_stopped" | "instance_failed" | "instance_lost" | "instance_preempted" | "secret_set" | "secret_removed" | "secret_renewed" | "workload_waiting" | "volume_removed" | "images_collected" | "run_scheduled" | "run_skipped" | "operation_ended" | "node_joined" | "resource_active" | "resource_degraded" | "resource_failed" | "resource_removed" | "alert_fired" | "alert_resolved" | "alert_undelivered";
+        EventKind: "node_cordoned" | "node_uncordoned" | "node_removed" | "workload_created" | "workload_updated" | "workload_scaled" | "workload_deleted" | "workload_removed" | "rollout_started" | "rollout_completed" | "rollout_failed" | "rollout_reverted" | "instance_placed" | "instance_unplaceable" | "instance_started" | "instance_restarted" | "instance_healthy" | "instance_unhealthy" | "instance_stopped" | "instance_failed" | "instance_lost" | "instance_preempted" | "secret_set" | "secret_removed" | "secret_renewed" | "workload_waiting" | "volume_removed" | "images_collected" | "run_scheduled" | "run_skipped" | "operation_ended" | "node_joined" | "resource_active" | "resource_degraded" | "resource_failed" | "resource_removed" | "port_skipped" | "egress_spent" | "alert_fired" | "alert_resolved" | "alert_undelivered" | "certificate_issued" | "certificate_failed";
         /** @description An event as people see it, with its place in the log. */
         EventView: components["schemas"]["Event"] & {
             /**
@@ -1874,7 +2007,14 @@ export interface components {
             path?: string;
             /** @description Name of the container port. */
             port: components["schemas"]["Name"];
+            /** @description Whether the host has a certificate of its own. */
+            tls?: components["schemas"]["IngressTls"];
         };
+        /**
+         * @description Where the certificate of a host comes from.
+         * @enum {string}
+         */
+        IngressTls: "off" | "auto";
         /** @description Why one instance is where it is, or nowhere. */
         InstanceExplanation: {
             /** @description Its id. */
@@ -2001,6 +2141,13 @@ export interface components {
          * @enum {string}
          */
         MailEncryption: "starttls" | "tls" | "none";
+        /** @description A login at a mail server. It is sent through an encrypted connection only. */
+        MailLogin: {
+            /** @description The name. */
+            username: string;
+            /** @description The organisation's secret that holds the password. */
+            secret: components["schemas"]["Name"];
+        };
         /**
          * @description How packets go to another node.
          * @enum {string}
@@ -2424,6 +2571,53 @@ export interface components {
                  * @description The earliest time that it can be restored to; absent where it holds one moment only.
                  */
                 usable_from?: string | null;
+            }[];
+            /** @description Where the next page begins; absent on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description The revision of the view; watch from here to miss nothing.
+             */
+            revision: number;
+        };
+        /** @description One page of a list. */
+        Page_CertificateView: {
+            /** @description The items. */
+            items: {
+                /** @description The host. */
+                host: string;
+                /** @description The organisation. */
+                org: components["schemas"]["Name"];
+                /** @description How it stands. */
+                state: components["schemas"]["CertificateState"];
+                /** @description Whether a workload still wants it. */
+                wanted: boolean;
+                /** @description Address of the directory of the authority that issued it. */
+                directory?: string | null;
+                /**
+                 * Format: date-time
+                 * @description From when on it is valid.
+                 */
+                not_before?: string | null;
+                /**
+                 * Format: date-time
+                 * @description Until when.
+                 */
+                not_after?: string | null;
+                /** @description The chain as PEM. */
+                chain?: string | null;
+                /**
+                 * Format: int32
+                 * @description How many attempts have failed in a row.
+                 */
+                failures: number;
+                /**
+                 * Format: date-time
+                 * @description When the next attempt is made, after one that failed.
+                 */
+                next_at?: string | null;
+                /** @description Why the last one failed. */
+                error?: string | null;
             }[];
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
@@ -2887,6 +3081,7 @@ export interface components {
                 rotated_at?: string | null;
                 /** @description What its parts say of themselves: of a replica `replicaConnected` and `replicaLagSeconds`. */
                 facts?: Record<string, never>;
+                differences?: components["schemas"]["Differences"] | null;
             }[];
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
@@ -3219,7 +3414,7 @@ export interface components {
          * @description What values a parameter takes.
          * @enum {string}
          */
-        ParameterKind: "integer" | "boolean" | "cpu" | "bytes" | "identifier" | "text";
+        ParameterKind: "integer" | "boolean" | "cpu" | "bytes" | "identifier" | "text" | "document";
         /**
          * @description How a connection with a peer runs.
          * @enum {string}
@@ -3398,6 +3593,23 @@ export interface components {
             /** @description All faults of the input, when there are several. */
             errors?: components["schemas"]["FieldError"][];
         };
+        /** @description A copy of the program, as its file says of itself. */
+        Program: {
+            /** @description SHA-256 of the file, `sha256:…`. */
+            digest: string;
+            /** @description Its version. */
+            version: string;
+            /**
+             * Format: int32
+             * @description The highest feature level of the state that it understands.
+             */
+            feature_level: number;
+            /**
+             * Format: int64
+             * @description Bytes of the file.
+             */
+            size: number;
+        };
         /**
          * @description The protocol of a port.
          * @enum {string}
@@ -3444,6 +3656,7 @@ export interface components {
             cpu?: components["schemas"]["Cpu"] | null;
             memory?: components["schemas"]["Bytes"] | null;
             storage?: components["schemas"]["Bytes"] | null;
+            egress?: components["schemas"]["Bytes"] | null;
         };
         /** @description What a size costs in a month. */
         Quote: {
@@ -3563,6 +3776,7 @@ export interface components {
             rotated_at?: string | null;
             /** @description What its parts say of themselves: of a replica `replicaConnected` and `replicaLagSeconds`. */
             facts?: Record<string, never>;
+            differences?: components["schemas"]["Differences"] | null;
         };
         /** @description Requests schedule, limits bind. */
         Resources: {
@@ -3873,7 +4087,9 @@ export interface components {
             /** @description What leads to it from outside, by name. */
             ports?: Record<string, never>;
             /** @description Workload documents with placeholders. */
-            workloads: Record<string, never>[];
+            workloads?: Record<string, never>[];
+            /** @description The compose file that its workloads come from, if they do. */
+            compose?: Record<string, never> | null;
             /** @description Values that follow from a parameter's, as placeholders of their own. */
             values?: Record<string, never>;
             /** @description What people are given to reach it, with placeholders. */
@@ -4025,6 +4241,18 @@ export interface components {
          * @enum {string}
          */
         UpdateStrategy: "rolling" | "recreate";
+        /** @description Which program, and how. */
+        UpgradeBody: {
+            /** @description Digest of a program that was sent to this node. */
+            digest: string;
+            /**
+             * @description How long each node has to show that it works with it; two minutes when absent.
+             * @example 2m
+             */
+            deadline?: string | null;
+            /** @description Leaves the feature level of the state as it is, so that there is a way back to the program of before. */
+            keep_level?: boolean;
+        };
         /** @description What a usage event says. */
         UsageData: {
             /** @description The organisation. */
@@ -4471,6 +4699,42 @@ export interface operations {
             };
         };
     };
+    get_certificates: {
+        parameters: {
+            query?: {
+                /** @description Most items on the page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only objects with this label, as `key=value` or `key`. */
+                label?: string;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_CertificateView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_cluster: {
         parameters: {
             query?: never;
@@ -4513,6 +4777,82 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": number[];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_cluster_programs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Program"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_cluster_upgrade: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpgradeBody"];
+            };
+        };
+        responses: {
+            /** @description The plan, with dry_run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
                 };
             };
             default: {
@@ -6293,6 +6633,49 @@ export interface operations {
                 "application/json": components["schemas"]["ScaleSpec"];
             };
         };
+        responses: {
+            /** @description The plan, with dry_run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Begun"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_resources_resource_upgrade: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path: {
+                resource: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description The plan, with dry_run */
             200: {
