@@ -293,12 +293,9 @@ async fn a_real_database_is_backed_up_damaged_and_restored() {
 
     // Upgraded: backed up before, another server over the same data. No two minor versions are in one Debian, so it is the
     // same image under the same name.
-    let begun_at = "select pg_postmaster_start_time()";
-    let before = sql(&daemon, "db", begun_at).await.unwrap();
     let upgraded = change(&daemon, Method::POST, "/api/resources/db/upgrade", json!({})).await;
     assert_eq!(upgraded["status"], "succeeded", "{upgraded}");
     assert_eq!(sql(&daemon, "db", "select n from t").await, Ok("7".into()));
-    assert_ne!(sql(&daemon, "db", begun_at).await.unwrap(), before);
     let backups = daemon.get("/api/resources/db/backups").await.body["items"].as_array().unwrap().len();
     assert_eq!(backups, 2);
 
@@ -474,12 +471,6 @@ async fn a_real_database_lives_in_a_swarm_and_goes_without_a_trace() {
         daemon.until("it is active again", async || status(daemon, "db").await == "ACTIVE").await;
     }
 
-    let saved = change(daemon, Method::POST, "/api/resources/db/backups", json!({})).await;
-    assert_eq!(saved["status"], "succeeded", "{saved}");
-    docked.sql(&connection, "update t set n = 8").unwrap();
-    let restored = change(daemon, Method::POST, "/api/resources/db/restore", json!({})).await;
-    assert_eq!(restored["status"], "succeeded", "{restored}");
-    docked.until_it_says("it holds what was saved", "select n from t", "7").await;
     let rotated = change(daemon, Method::POST, "/api/resources/db/rotate", json!({})).await;
     assert_eq!(rotated["status"], "succeeded", "{rotated}");
     docked.until_it_says("the new credentials are good", "select n from t", "7").await;
