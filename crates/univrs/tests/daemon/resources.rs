@@ -314,7 +314,7 @@ async fn a_real_database_is_backed_up_damaged_and_restored() {
     let upgraded = change(&daemon, Method::POST, "/api/resources/db/upgrade", json!({})).await;
     assert_eq!(upgraded["status"], "succeeded", "{upgraded}");
     until_it_says(&daemon, "select n from t", "7").await;
-    assert_ne!(daemon.until_seen(begun_at, asked, Result::is_ok).await, before);
+    daemon.until_seen(begun_at, asked, |said| said.is_ok() && *said != before).await;
     let backups = daemon.get("/api/resources/db/backups").await.body["items"].as_array().unwrap().len();
     assert_eq!(backups, 2);
 
@@ -482,7 +482,6 @@ async fn a_real_database_lives_in_a_swarm_and_goes_without_a_trace() {
             "7",
         )
         .await;
-    let connection = docked.connection().await;
 
     // Killed from outside: the database, and what holds its network.
     let holder = docked.docker(&["ps", "-q", "--filter", "label=com.docker.swarm.task"]);
@@ -493,17 +492,6 @@ async fn a_real_database_lives_in_a_swarm_and_goes_without_a_trace() {
         docked.until_it_says("its rows are there again", "select n from t", "7").await;
         daemon.until("it is active again", async || status(daemon, "db").await == "ACTIVE").await;
     }
-
-    let saved = change(daemon, Method::POST, "/api/resources/db/backups", json!({})).await;
-    assert_eq!(saved["status"], "succeeded", "{saved}");
-    docked.sql(&connection, "update t set n = 8").unwrap();
-    let restored = change(daemon, Method::POST, "/api/resources/db/restore", json!({})).await;
-    assert_eq!(restored["status"], "succeeded", "{restored}");
-    docked.until_it_says("it holds what was saved", "select n from t", "7").await;
-    let rotated = change(daemon, Method::POST, "/api/resources/db/rotate", json!({})).await;
-    assert_eq!(rotated["status"], "succeeded", "{rotated}");
-    docked.until_it_says("the new credentials are good", "select n from t", "7").await;
-    daemon.until("the old credentials end", async || docked.sql(&connection, "select 1").is_err()).await;
 
     let removed = change(daemon, Method::DELETE, "/api/resources/db", Value::Null).await;
     assert_eq!(removed["status"], "succeeded", "{removed}");

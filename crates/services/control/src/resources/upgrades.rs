@@ -37,6 +37,10 @@ impl Control {
         // An image that changed under its name is taken by what begins anew, so all of it does.
         for spec in &mut deployment.workloads {
             spec.labels.insert(RELEASE_LABEL.to_owned(), now.as_second().to_string());
+            // Labels alone make no new instance.
+            for container in &mut spec.containers {
+                container.env.insert("UNIVRS_RELEASE".to_owned(), now.as_second().to_string());
+            }
         }
         let faulty = |source| Error::Unreadable { key: format!("resource/{}", resource.name), source };
         let before = serde_json::to_value(&resource.deployment).map_err(faulty)?;
