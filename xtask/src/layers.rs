@@ -47,7 +47,8 @@ const FACE_ARROWS: &[(&str, &str)] = &[
 /// Arrows inside the cores: who may know whom.
 ///
 /// The emitter takes the plan that the topology makes, and the compiler puts topology, prices and emitter together;
-/// who votes it decides by the rule that the running cluster goes by, which is the scheduler's.
+/// who votes it decides by the rule that the running cluster goes by, which is the scheduler's. A template that is a
+/// compose file means what the same file means when it is deployed.
 /// Each could be one large crate; apart they are tested and measured by themselves. All other cores stay strangers.
 const CORE_ARROWS: &[(&str, &str)] = &[
     ("univrs-tofu", "univrs-topology"),
@@ -55,6 +56,7 @@ const CORE_ARROWS: &[(&str, &str)] = &[
     ("univrs-compiler", "univrs-cost"),
     ("univrs-compiler", "univrs-schedule"),
     ("univrs-compiler", "univrs-tofu"),
+    ("univrs-template", "univrs-compose"),
 ];
 
 /// Every wrong arrow; empty when all is well.
