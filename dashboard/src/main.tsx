@@ -9,6 +9,7 @@ import { createRoot } from "react-dom/client";
 
 import { callerQuery } from "./api/caller";
 import { ApiProblem } from "./api/problem";
+import { feed } from "./live/feed";
 import { router } from "./router";
 import { applyTheme } from "./shell/theme";
 
@@ -30,6 +31,14 @@ client.getQueryCache().config.onError = (error, query) => {
 client.getMutationCache().config.onError = (error) => {
   if (isOver(error)) askAgainWho();
 };
+
+// What the first view needs is under way before there is anything to draw: its code, who asks, and the picture.
+const matched = router.matchRoutes(router.latestLocation) as readonly { routeId: string }[];
+for (const route of Object.values(router.routesById)) if (matched.some(({ routeId }) => routeId === route.id)) void router.loadRouteChunk(route);
+client.fetchQuery(callerQuery).then(
+  () => feed.start(),
+  () => undefined, // the layout says it
+);
 
 applyTheme();
 const place = document.getElementById("root");

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { spanOf } from "./window";
+import { covers, spanOf } from "./window";
 
 it.each([
   [0, 900, 1_000_000, 17, 20, 0, 73],
@@ -9,3 +9,12 @@ it.each([
   [5000, 900, 0, 37, 20, 0, 0],
 ])("from %d, %d high, of %d rows", (top, view, count, height, more, from, to) =>
   expect(spanOf(top, view, count, height, more)).toEqual({ from, to }));
+
+it.each([
+  [0, 0, true],
+  [0, 469, true],
+  [0, 470, false],
+  [5000, 4551, true],
+  [5000, 4550, false],
+])("rows drawn at %d are enough at %d: %s", (drawn, now, enough) =>
+  expect(covers({ top: drawn, view: 900 }, { top: now, view: 900 }, 37, 12)).toBe(enough));

@@ -14,18 +14,30 @@ export function spanOf(top: number, view: number, count: number, height: number,
   return { from: Math.min(from, to), to };
 }
 
-export function useWindow(frame: RefObject<HTMLElement | null>, count: number, height: number, more = 20): Span {
-  const [seen, setSeen] = useState({ top: 0, view: 900 });
+interface Seen {
+  readonly top: number;
+  readonly view: number;
+}
+
+/** Whether what was drawn for one view has all rows of another: then scrolling draws nothing anew. */
+export function covers(drawn: Seen, now: Seen, height: number, more: number): boolean {
+  const has = spanOf(drawn.top, drawn.view, Number.MAX_SAFE_INTEGER, height, more);
+  const wants = spanOf(now.top, now.view, Number.MAX_SAFE_INTEGER, height, 0);
+  return has.from <= wants.from && wants.to <= has.to;
+}
+
+/** Everything that may be in view at first: drawn once, and not again when the height is known. */
+const FIRST = () => ({ top: 0, view: window.innerHeight });
+
+export function useWindow(frame: RefObject<HTMLElement | null>, count: number, height: number, more = 12): Span {
+  const [seen, setSeen] = useState(FIRST);
   useLayoutEffect(() => {
     const element = frame.current;
     if (!element) return;
     const look = () =>
       setSeen((before) => {
-        // Rows move in steps of a few, so that scrolling does not draw anew for every pixel.
-        const step = height * Math.max(1, Math.floor(more / 4));
-        const top = Math.floor(element.scrollTop / step) * step;
-        const view = element.clientHeight + step;
-        return before.top === top && before.view === view ? before : { top, view };
+        const now = { top: element.scrollTop, view: element.clientHeight };
+        return covers(before, now, height, more) ? before : now;
       });
     look();
     const watch = new ResizeObserver(look);
