@@ -314,7 +314,8 @@ async fn a_real_database_is_backed_up_damaged_and_restored() {
     let upgraded = change(&daemon, Method::POST, "/api/resources/db/upgrade", json!({})).await;
     assert_eq!(upgraded["status"], "succeeded", "{upgraded}");
     until_it_says(&daemon, "select n from t", "7").await;
-    daemon.until_seen(begun_at, asked, |said| said.is_ok() && *said != before).await;
+    let after = daemon.until_seen(begun_at, asked, |said| said.is_ok() && *said != before).await;
+    assert!(after.is_ok(), "{after:?}");
     let backups = daemon.get("/api/resources/db/backups").await.body["items"].as_array().unwrap().len();
     assert_eq!(backups, 2);
 
