@@ -34,7 +34,7 @@ client.getMutationCache().config.onError = (error) => {
 
 // What the first view needs is under way before there is anything to draw: its code, who asks, and the picture.
 const matched = router.matchRoutes(router.latestLocation) as readonly { routeId: string }[];
-for (const route of Object.values(router.routesById)) if (matched.some(({ routeId }) => routeId === route.id)) void router.loadRouteChunk(route);
+for (const route of Object.values(router.routesById)) if (matched.some(({ routeId }) => routeId === route.id)) router.loadRouteChunk(route)?.catch(() => undefined); // the router tries again, and shows why not
 client.fetchQuery(callerQuery).then(
   () => feed.start(),
   () => undefined, // the layout says it

@@ -63,6 +63,7 @@ fn run_up(args: univrs_cli::UpArgs) -> ExitCode {
         Ok(Ending::Stopped) => ExitCode::SUCCESS,
         // Nothing of the daemon is left in this process by now.
         Ok(Ending::Change(change)) => guard::change_to(&place, &change),
+        Ok(Ending::Again) => guard::start_again(),
         Err(failure) => fail(&failure),
     }
 }

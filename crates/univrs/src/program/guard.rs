@@ -110,13 +110,15 @@ fn become_program(program: &Path) -> io::Error {
 /// Becomes a fresh image of the running program, to stand by while another is tried. The daemon has ended.
 pub(crate) fn change_to(place: &Place, change: &Change) -> ExitCode {
     let noted = place.note(&Change { guard: std::process::id(), outcome: Outcome::Trying, ..change.clone() });
-    match noted {
-        Ok(()) => fail(&become_program(Path::new(SELF))),
-        Err(error) => {
-            tracing::error!(%error, "the change of the program cannot be noted; going on with this one");
-            fail(&become_program(Path::new(SELF)))
-        }
+    if let Err(error) = noted {
+        tracing::error!(%error, "the change of the program cannot be noted; going on with this one");
     }
+    start_again()
+}
+
+/// Becomes a fresh image of the running program. The daemon has ended.
+pub(crate) fn start_again() -> ExitCode {
+    fail(&become_program(Path::new(SELF)))
 }
 
 fn fail(error: &io::Error) -> ExitCode {

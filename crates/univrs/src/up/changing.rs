@@ -39,6 +39,8 @@ pub(super) enum Ended {
 pub(super) enum Next {
     Nothing,
     Change(Box<Change>),
+    /// The same program, as it could not be changed.
+    Again,
     DoesNotWork(String),
 }
 
@@ -114,8 +116,11 @@ impl Trial {
     }
 
     /// Those of them that have to run on.
-    async fn calm(&self) -> BTreeMap<String, Timestamp> {
-        let mut running = self.running().await.unwrap_or_default();
+    ///
+    /// # Errors
+    /// When the runtime does not tell: then nobody could say afterwards whether they ran on.
+    async fn calm(&self) -> Result<BTreeMap<String, Timestamp>, String> {
+        let mut running = self.running().await?;
         let state = self.mirror.state();
         let restless = |id: &str| {
             state.assignments_on(&self.node).any(|assignment| {
@@ -128,7 +133,7 @@ impl Trial {
             let lately = Duration::try_from(now.duration_since(*since)).is_ok_and(|age| age < CALM);
             !(lately && restless(id))
         });
-        running
+        Ok(running)
     }
 }
 
@@ -138,11 +143,15 @@ pub(super) async fn leave(ended: Ended, trial: &Trial, control: &LocalControlPla
         Ended::Told { .. } => return Next::Nothing,
         Ended::Ordered(order) => {
             let seconds = order.seconds;
-            match trial.copies.change(order, trial.calm().await).await {
+            let change = match trial.calm().await {
+                Ok(running) => trial.copies.change(order, running).await.map_err(|error| error.to_string()),
+                Err(error) => Err(format!("the containers cannot be listed: {error}")),
+            };
+            match change {
                 Ok(change) => (Next::Change(Box::new(change)), seconds),
                 Err(error) => {
-                    tracing::error!(%error, "the program cannot be changed; starting again with this one");
-                    return Next::DoesNotWork(error.to_string());
+                    tracing::error!(error, "the program cannot be changed; starting again with this one");
+                    (Next::Again, seconds)
                 }
             }
         }

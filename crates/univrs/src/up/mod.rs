@@ -55,6 +55,8 @@ pub(crate) enum Ending {
     Stopped,
     /// It is to run another program.
     Change(Box<Change>),
+    /// It is to start again as it is.
+    Again,
 }
 
 /// Runs the daemon. `trial` is the change of the program that this process is on trial for.
@@ -324,6 +326,7 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
     match change {
         changing::Next::Nothing => Ok(Ending::Stopped),
         changing::Next::Change(change) => Ok(Ending::Change(change)),
+        changing::Next::Again => Ok(Ending::Again),
         changing::Next::DoesNotWork(reason) => Err(Failure::DoesNotWork { reason }),
     }
 }

@@ -344,6 +344,16 @@ struct Docked {
 }
 
 impl Docked {
+    /// A daemon beside an engine of its own.
+    async fn start() -> Self {
+        let images = images();
+        let engine = tokio::task::spawn_blocking(Dockerd::start_networked).await.unwrap();
+        let host = format!("unix://{}", engine.socket().display());
+        let arguments = ["--runtime", "oci", "--image-dir", images.to_str().unwrap()];
+        let daemon = Daemon::start_under(vec![("DOCKER_HOST", host)], &arguments).await;
+        Self { daemon, engine }
+    }
+
     fn sql(&self, connection: &str, statement: &str) -> Result<String, String> {
         query_with(self.engine.beside("psql"), connection, statement)
     }
@@ -379,12 +389,7 @@ async fn a_real_database_lives_in_docker_and_goes_without_a_trace() {
         eprintln!("NOT RUN: {obstacle}");
         return;
     }
-    let images = images();
-    let engine = tokio::task::spawn_blocking(Dockerd::start_networked).await.unwrap();
-    let host = format!("unix://{}", engine.socket().display());
-    let arguments = ["--runtime", "oci", "--image-dir", images.to_str().unwrap()];
-    let daemon = Daemon::start_under(vec![("DOCKER_HOST", host)], &arguments).await;
-    let docked = Docked { daemon, engine };
+    let docked = Docked::start().await;
     let daemon = &docked.daemon;
     let look = async || daemon.get("/api/providers/docker").await.body;
     daemon.until_seen("the engine is known", look, |docker| docker["available"] == true).await;
@@ -462,12 +467,7 @@ async fn a_real_database_lives_in_a_swarm_and_goes_without_a_trace() {
         eprintln!("NOT RUN: {obstacle}");
         return;
     }
-    let images = images();
-    let engine = tokio::task::spawn_blocking(Dockerd::start_networked).await.unwrap();
-    let host = format!("unix://{}", engine.socket().display());
-    let arguments = ["--runtime", "oci", "--image-dir", images.to_str().unwrap()];
-    let daemon = Daemon::start_under(vec![("DOCKER_HOST", host)], &arguments).await;
-    let docked = Docked { daemon, engine };
+    let docked = Docked::start().await;
     let daemon = &docked.daemon;
     docked.docker(&["swarm", "init", "--advertise-addr", "127.0.0.1"]);
     let wanted = json!({
