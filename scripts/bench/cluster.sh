@@ -15,7 +15,7 @@ trap '"$bin" lab down >/dev/null 2>&1; rm -rf "$work"' EXIT
 command -v iperf3 >/dev/null || { echo "iperf3 is missing: apt install iperf3" >&2; exit 1; }
 
 millis() { echo $((($(now) - $1) / 1000000)); }
-percentile() { sort -n "$1" | awk -v p="$2" '{v[NR] = $1} END {i = int((NR - 1) * p / 100 + 0.999999) + 1; print v[i > NR ? NR : i]}'; }
+percentile() { sort -n "$1" | awk -v p="$2" '{v[NR] = $1} END {i = int((NR - 1) * p / 100 + 0.999999) + 1; if (i > NR) i = NR; print v[i]}'; }
 on() { local node=$1; shift; ip netns exec "univrs-$name-$node" "$@"; }
 raise() { # further flags
   u lab up --nodes 6 --clouds "$clouds" "$@" >/dev/null 2>"$work/up.log" || { cat "$work/up.log" >&2; fail "the lab did not come up"; }
@@ -73,7 +73,8 @@ joins() {
   local token; token=$(u -o name join-token create --uses 10 --ttl 15m 2>/dev/null) || fail "no join token"
   for i in $(seq 10); do
     local begun pid; begun=$(now)
-    on n6 "$bin" up --data-dir "$work/extra$i" --api 127.0.0.1:8090 --node-listen 0.0.0.0:9444 --ingress 127.0.0.1:0 --name "extra$i" \
+    # Not through a function: what is ended afterwards must be the daemon, not a shell around it.
+    ip netns exec "univrs-$name-n6" "$bin" up --data-dir "$work/extra$i" --api 127.0.0.1:8090 --node-listen 0.0.0.0:9444 --ingress 127.0.0.1:0 --name "extra$i" \
       --role business,slim --runtime simulated --join 10.90.1.10 --join-token "$token" >>"$work/extra.log" 2>&1 &
     pid=$!
     wait_until 30 on n6 curl -fsS -m 1 http://127.0.0.1:8090/readyz || { tail -n 5 "$work/extra.log" >&2; fail "extra$i did not join"; }
