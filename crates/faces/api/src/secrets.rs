@@ -93,7 +93,8 @@ fn value_of(body: Value) -> Result<SecretValue, Problem> {
         (None, Some(_)) => Err(FieldError::new("base64", "the value is not a string").into()),
         (None, None) => Err(FieldError::new("value", "a secret needs a value").into()),
         (Some(_), Some(_)) => {
-            Err(FieldError::new("base64", "`value` and `base64` exclude each other").into())
+            let fault = FieldError::new("base64", "`value` and `base64` exclude each other");
+            Err(Problem::invalid(StatusCode::UNPROCESSABLE_ENTITY, vec![fault.hint("send one of them")]))
         }
     }
 }
