@@ -44,6 +44,10 @@ pub(crate) fn complete(document: &mut OpenApi) {
         let fields = std::mem::replace(policy, RefOr::T(Schema::default()));
         *policy = RefOr::T(AllOfBuilder::new().item(fields).item(either).into());
     }
+    if let Some(RefOr::T(Schema::Object(template))) = schemas.get_mut("Template") {
+        // What is sent has the schema of its parameters beside what its file has.
+        template.additional_properties = None;
+    }
     if let Some(RefOr::T(Schema::OneOf(channel))) = schemas.get_mut("AlertChannel") {
         // What the derived schemas of structures say by themselves, those of an enumeration's variants do not.
         for kind in &mut channel.items {

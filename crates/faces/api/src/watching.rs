@@ -97,6 +97,7 @@ async fn usage(
     Query(query): Query<UsageQuery>,
 ) -> Result<Reply<Statement>, Problem> {
     checked_limit(query.limit)?;
+    query.cursor()?;
     let (from, to) = query.period()?;
     Ok(Reply(app.control.usage(&caller, from, to).await?))
 }
