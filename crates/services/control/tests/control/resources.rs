@@ -13,6 +13,7 @@ use univrs_control::{
     WriteOptions, resource_kinds,
 };
 use univrs_model::caller::{Caller, Grant};
+use univrs_model::event::EventKind;
 use univrs_model::ids::NodeId;
 use univrs_model::keys;
 use univrs_model::name::Name;
@@ -197,6 +198,10 @@ async fn crash_while(create: bool, writes: u64) -> bool {
     first.crash().await;
     let second = ControlNode::start(&store, &provider).await;
     assert_eq!(second.ended(&id).await, OperationStatus::Succeeded, "after {writes} writes");
+    let events = second.control.list_events(&Caller::local_admin(), None, 1000).await.unwrap().items;
+    let (kind, doing) = (EventKind::OperationEnded, if create { "resource create" } else { "resource delete" });
+    let ends = events.iter().filter(|view| view.event.kind == kind && view.event.message.starts_with(doing));
+    assert_eq!(ends.count(), 1, "an end is told once, after {writes} writes");
     let (things, untagged) = provider.things();
     assert_eq!(untagged, Vec::<String>::new());
     assert_eq!(provider.made(), 1, "something was made twice after {writes} writes");
