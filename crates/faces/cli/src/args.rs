@@ -1,7 +1,7 @@
 //! The grammar of the command line.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -41,6 +41,9 @@ pub(crate) struct Global {
         default_value = "http://127.0.0.1:8080"
     )]
     pub(crate) server: String,
+    /// Certificates as PEM that an https:// server is trusted by, instead of those of this machine
+    #[arg(long, global = true, env = "UNIVRS_SERVER_CA", value_name = "FILE")]
+    pub(crate) server_ca: Option<PathBuf>,
     /// API token; loopback needs none
     #[arg(long, global = true, env = "UNIVRS_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
@@ -265,6 +268,8 @@ pub enum Invocation {
 pub struct ClientCommand {
     pub(crate) global: Global,
     pub(crate) verb: Verb,
+    /// The version of this program.
+    pub(crate) version: &'static str,
 }
 
 /// The grammar, for completions and documentation.
@@ -272,30 +277,41 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Reads a command line, the program's name included. Help and complaints are printed here.
+/// Reads a command line, the program's name included. Help and complaints are printed here. `version` is what the
+/// program says of itself: it may have been stamped after it was built.
 ///
 /// Called as `orchestrator` it means `univrs up`, called as `mcp-orchestrator` it means `univrs mcp`.
 ///
 /// # Errors
 /// When there is nothing left to do: the exit code is 0 after help, and 2 after a complaint.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, ExitCode> {
-    try_parse(args).map_err(|error| {
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    version: &'static str,
+) -> Result<Invocation, ExitCode> {
+    read(args, version).map_err(|error| {
         // Without a place to complain, the exit code still tells.
         let _ = error.print();
         u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
     })
 }
 
-/// As [`parse`], without printing anything.
+/// As [`parse`], without printing anything, in the version that was built.
 ///
 /// # Errors
 /// When the command line is not one, or asks for help.
 pub fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
+    read(args, env!("CARGO_PKG_VERSION"))
+}
+
+fn read(
+    args: impl IntoIterator<Item = OsString>,
+    version: &'static str,
+) -> Result<Invocation, clap::Error> {
     let mut args: Vec<OsString> = args.into_iter().collect();
     if let Some(verb) = args.first().and_then(implied_verb) {
         args.insert(1, verb.into());
     }
-    let mut matches = command().try_get_matches_from(args)?;
+    let mut matches = command().version(version).try_get_matches_from(args)?;
     let Cli { global, command } = Cli::from_arg_matches_mut(&mut matches)?;
     Ok(match command {
         Command::Up(args) => Invocation::Up(args),
@@ -306,9 +322,9 @@ pub fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation,
             Invocation::Inspect(InspectArgs { json: global.output == Format::Json, ..args })
         }
         Command::Backup(BackupVerb::Create(args)) => {
-            Invocation::Client(Box::new(ClientCommand { global, verb: Verb::Backup(args) }))
+            Invocation::Client(Box::new(ClientCommand { global, verb: Verb::Backup(args), version }))
         }
-        Command::Client(verb) => Invocation::Client(Box::new(ClientCommand { global, verb })),
+        Command::Client(verb) => Invocation::Client(Box::new(ClientCommand { global, verb, version })),
     })
 }
 

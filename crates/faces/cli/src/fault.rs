@@ -137,11 +137,14 @@ fn api_hint(error: &Error) -> Option<String> {
         return problem.hint.clone();
     }
     let hint = match error {
+        Error::Unreachable { source, .. } if chain(&**source).contains("certificate") => {
+            "give what the server's certificate is trusted by with --server-ca or UNIVRS_SERVER_CA"
+        }
         Error::Unreachable { .. } => {
             "start a node with `univrs up`, or name a running one with --server or UNIVRS_SERVER"
         }
         Error::Timeout { .. } => "ask `univrs status` whether the cluster is well, or give more --timeout",
-        Error::Options { .. } => "check --server, --token and --org",
+        Error::Options { .. } => "check --server, --server-ca, --token and --org",
         Error::Problem(_) | Error::BadReply { .. } => match error.status() {
             Some(401) => "give an API token with --token or UNIVRS_TOKEN",
             Some(403) => "ask an administrator for a token with the grant that this needs",

@@ -59,7 +59,7 @@ pub use args::{ClientCommand, Invocation, command, parse, try_parse};
 pub use backup::{InspectArgs, RestoreArgs};
 pub use exit::Exit;
 pub use io::Io;
-pub use up::{DownArgs, Ipv4Range, OnExit, Overcommit, RecoverArgs, Share, UpArgs};
+pub use up::{DownArgs, Ipv4Range, LogFormat, OnExit, Overcommit, RecoverArgs, Share, UpArgs};
 
 use context::Context;
 
@@ -71,8 +71,8 @@ pub async fn run(command: ClientCommand) -> ExitCode {
 
 /// Executes a command against its server, with the given streams.
 pub async fn execute(command: ClientCommand, io: &mut Io) -> Exit {
-    let ClientCommand { global, verb } = command;
-    let outcome = match Context::new(global, io) {
+    let ClientCommand { global, verb, version } = command;
+    let outcome = match Context::new(global, version, io) {
         Ok(mut context) => verb.run(&mut context).await,
         Err(fault) => Err(fault),
     };

@@ -29,6 +29,8 @@ pub struct ClientOptions {
     pub org: Option<String>,
     /// How long requests that take long by nature (pulling an image) may take.
     pub timeout: Duration,
+    /// Certificates as PEM that an encrypted API is trusted by, instead of those of this machine.
+    pub authorities: Option<Vec<u8>>,
 }
 
 /// A connection to the API of one server. Cheap to clone.
@@ -165,7 +167,12 @@ impl Client {
         if is_loopback(&server) {
             builder = builder.no_proxy();
         }
-        if server.scheme() == "http" {
+        if let Some(pem) = &options.authorities {
+            let authorities = reqwest::Certificate::from_pem_bundle(pem).ok().filter(|all| !all.is_empty());
+            builder = builder.tls_certs_only(authorities.ok_or_else(|| Error::Options {
+                detail: "what the server is to be trusted by are no certificates as PEM".to_owned(),
+            })?);
+        } else if server.scheme() == "http" {
             // Redirects are not followed, so no certificate is ever looked at. Loading the machine's would take
             // time, and fails in an image that holds nothing but this program.
             builder = builder.tls_certs_only([]);
@@ -355,7 +362,7 @@ mod tests {
 
     fn client(server: &str) -> Result<Client, Error> {
         let timeout = Duration::from_secs(1);
-        Client::new(ClientOptions { server: server.into(), token: None, org: None, timeout })
+        Client::new(ClientOptions { server: server.into(), token: None, org: None, timeout, authorities: None })
     }
 
     #[test]

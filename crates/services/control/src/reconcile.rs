@@ -10,6 +10,7 @@ use std::time::Duration;
 use imbl::OrdSet;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use univrs_model::Timestamp;
 use univrs_model::event::Event;
 use univrs_model::ids::{InstanceId, NodeId};
@@ -218,7 +219,8 @@ impl Reconciler {
             }
             self.wake.remove(&key);
             self.waiting.remove(&key);
-            match self.look_at(&state, &key).await {
+            let span = tracing::info_span!("decide", org = %key.org, workload = %key.name);
+            match self.look_at(&state, &key).instrument(span).await {
                 Ok(Some(revision)) => {
                     // The next workload's placement must see what this one took.
                     let seen = tokio::time::timeout(PATIENCE, self.mirror.at_least(revision)).await;
@@ -491,7 +493,10 @@ impl Reconciler {
         }
         let outcome = self.store.txn(Txn { request: None, guards, ops }).await;
         match outcome {
-            Ok(TxnOutcome::Committed { revision }) => Ok(Some(revision)),
+            Ok(TxnOutcome::Committed { revision }) => {
+                tracing::debug!(revision = revision.0, events = events.len(), "committed");
+                Ok(Some(revision))
+            }
             Ok(TxnOutcome::GuardFailed { actual_mod_revision, key: failed, .. }) => {
                 if Fence::is_of(failed.as_ref()) {
                     self.fence.fall();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use univrs_model::Timestamp;
 use univrs_model::event::{Event, EventKind, Severity};
 use univrs_model::ids::OperationId;
@@ -104,11 +105,18 @@ impl OperationRunner {
             self.taken.insert(record.id.clone());
             let (parts, kind, operation) =
                 (self.parts.clone(), Arc::clone(kind), Operation::clone(&record.value));
-            under_way.spawn(async move {
+            let span = tracing::info_span!(
+                "operation",
+                id = %record.id,
+                kind = record.kind,
+                subject = record.subject
+            );
+            let driving = async move {
                 let id = operation.id.clone();
                 parts.drive(kind, operation).await;
                 id
-            });
+            };
+            under_way.spawn(driving.instrument(span));
         }
     }
 }
@@ -125,7 +133,7 @@ impl Parts {
                 }
                 Ok(_) => return,
                 Err(error) => {
-                    tracing::warn!(operation = %operation.id, error = &error as &dyn std::error::Error, "cannot move an operation; trying again");
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot move an operation; trying again");
                     tokio::time::sleep(RETRY).await;
                     result = self.advance(&operation, |operation| operation).await;
                 }
@@ -140,7 +148,7 @@ impl Parts {
             Next::Finish(_) => {
                 let now = self.clock.now();
                 let ended = self.advance(operation, |operation| finish(operation, now)).await?;
-                tracing::info!(operation = %ended.id, kind = ended.kind, subject = ended.subject, status = ?ended.status, "ended");
+                tracing::info!(status = ?ended.status, "ended");
                 Ok(ended)
             }
             Next::Wait { until } => {
