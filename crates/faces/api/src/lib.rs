@@ -11,6 +11,7 @@ mod certificates;
 pub mod codes;
 pub mod elsewhere;
 mod history;
+mod image_plans;
 mod images;
 mod join_tokens;
 mod mcp;
@@ -37,6 +38,7 @@ mod upgrade;
 mod volumes;
 mod watching;
 mod workloads;
+mod writing;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

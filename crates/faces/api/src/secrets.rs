@@ -99,12 +99,7 @@ fn value_of(body: Value) -> Result<SecretValue, Problem> {
 }
 
 fn with_etag(status: StatusCode, view: SecretView) -> Response {
-    let etag = format!("\"{}\"", view.revision);
-    let mut response = (status, Reply(view)).into_response();
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    response
+    tagged(status, view.revision, view)
 }
 
 /// The secrets, by name, without their values.

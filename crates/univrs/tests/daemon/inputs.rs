@@ -111,6 +111,41 @@ async fn writes_are_guarded_by_revision_and_key() {
 }
 
 #[tokio::test]
+async fn nodes_are_guarded_as_workloads_are() {
+    let daemon = Daemon::start().await;
+    let old = daemon.get("/api/nodes/one").await.etag.unwrap();
+    let cordon = |etag: &str| {
+        daemon.request(Method::POST, "/api/nodes/one/cordon").header("if-match", etag.to_owned())
+    };
+    assert_eq!(daemon.send(cordon(&old)).await.status, StatusCode::OK);
+    for (method, path) in [
+        (Method::POST, "/api/nodes/one/uncordon"),
+        (Method::DELETE, "/api/nodes/one"),
+        (Method::PATCH, "/api/nodes/one"),
+    ] {
+        let stale = daemon.request(method.clone(), path).header("if-match", old.clone()).body("{}");
+        let stale = daemon.send(stale).await;
+        assert_eq!(
+            (stale.status.as_u16(), stale.body["code"].as_str()),
+            (412, Some("stale")),
+            "{method} {path}: {}",
+            stale.body
+        );
+    }
+    // The same drain asked for again is the same drain, also when it has ended.
+    let drain = |deadline: &str| {
+        let path = format!("/api/nodes/one/drain?deadline={deadline}");
+        daemon.request(Method::POST, &path).header("idempotency-key", "drain")
+    };
+    let first = daemon.send(drain("1m")).await.body["operation"]["id"].clone();
+    let path = format!("/api/operations/{}", first.as_str().unwrap());
+    daemon.until("it has ended", async || daemon.get(&path).await.body["status"] == "succeeded").await;
+    assert_eq!(daemon.send(drain("1m")).await.body["operation"]["id"], first);
+    let other = daemon.send(drain("2m")).await;
+    assert_eq!((other.status.as_u16(), other.body["code"].as_str()), (409, Some("idempotency_key_reused")));
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_is_refused() {
     let daemon = Daemon::start().await;
     let answer = daemon.post("/api/workloads", &" ".repeat(2 << 20)).await;

@@ -51,6 +51,17 @@ pub(crate) fn operation(
 }
 
 impl Control {
+    /// The operation that an earlier request with the same key began, if there was one.
+    ///
+    /// # Errors
+    /// When the key stood for another request, or what it began is forgotten.
+    pub async fn operation_begun_before(&self, caller: &Caller) -> Result<Option<OperationView>, Error> {
+        match self.remembered(&caller.org, self.conditions.idempotency.as_ref()).await? {
+            Some(id) => self.get_operation(caller, &id).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Commits an operation on nodes, which the runner takes up. `object` is what the audit log names.
     pub(super) async fn begin_on_nodes(
         &self,
@@ -61,14 +72,18 @@ impl Control {
         operation: &Operation,
     ) -> Result<OperationView, Error> {
         let at = keys::operation(&operation.org, &operation.id);
+        let mut guards = vec![unchanged(at.clone(), None)?];
+        let mut ops = vec![put(at, operation)?];
+        let idempotency = self.conditions.idempotency.as_ref();
+        self.remember(&caller.org, idempotency, operation.id.as_str(), &mut guards, &mut ops)?;
         let write = Write {
             caller: caller.clone(),
             allowed_by,
             action: Action::NodeWrite,
             object,
             summary,
-            guards: vec![unchanged(at.clone(), None)?],
-            ops: vec![put(at, operation)?],
+            guards,
+            ops,
             event: None,
         };
         match self.commit(write).await? {

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use univrs_authz::Authorizer;
 use univrs_control::{
-    Control, Error, Inbox, Mirror, OperationRunner, ResourceUpkeep, Resources, RestoreSpec, ScaleSpec,
+    Control, Error, Idempotency, Inbox, Mirror, OperationRunner, ResourceUpkeep, Resources, RestoreSpec, ScaleSpec,
     WriteOptions, resource_kinds,
 };
 use univrs_model::caller::{Caller, Grant};
@@ -269,6 +269,30 @@ async fn removing_stops_what_is_under_way_and_happens_once() {
     assert_eq!(node.ended(&ids[0]).await, OperationStatus::Succeeded);
     assert_eq!(node.ended(&made.operation.operation.id).await, OperationStatus::Cancelled);
     nothing_is_left(&node, &provider);
+}
+
+#[tokio::test]
+async fn a_request_that_is_repeated_begins_one_change() {
+    let (store, provider) = world(Script::default());
+    let node = ControlNode::start(&store, &provider).await;
+    let admin = Caller::local_admin();
+    node.create().await.unwrap();
+    node.active().await;
+    node.settle().await;
+    let keyed = |fingerprint: &str| {
+        let idempotency = Idempotency { key: "once".to_owned(), fingerprint: fingerprint.to_owned() };
+        node.control.under(WriteOptions { if_revision: None, idempotency: Some(idempotency) })
+    };
+    assert!(keyed("a").begun_before(&admin).await.unwrap().is_none());
+    let begun = keyed("a").rotate_resource(&admin, "db").await.unwrap().operation.operation.id;
+    assert_eq!(node.ended(&begun).await, OperationStatus::Succeeded);
+    let again = keyed("a").begun_before(&admin).await.unwrap().unwrap();
+    assert_eq!(again.operation.operation.id, begun, "what the first request began is answered again");
+    let other = keyed("b").begun_before(&admin).await;
+    assert!(matches!(other, Err(Error::KeyReused { .. })), "{other:?}");
+    let old = node.control.under(WriteOptions { if_revision: Some(1), idempotency: None });
+    let stale = old.rotate_resource(&admin, "db").await;
+    assert!(matches!(stale, Err(Error::Stale { .. })), "{stale:?}");
 }
 
 #[tokio::test]
