@@ -24,6 +24,17 @@ async fn wrong_workloads_are_refused_by_field() {
             "containers[0].resources.memory",
         ),
         (
+            r#"{"name":"web","containers":[{"name":"a","image":"w","resources":{"cpu":"10001"}}]}"#,
+            422,
+            "containers[0].resources.cpu",
+        ),
+        (
+            r#"{"name":"web","containers":[{"name":"a","image":"w","resources":{"memory":"99999999999Ti"}}]}"#,
+            400,
+            "containers[0].resources.memory",
+        ),
+        (r#"{"name":"web","image":"web","volumes":[{"name":"data","size":"0"}]}"#, 422, "volumes[0].size"),
+        (
             r#"{"name":"web","image":"web","kind":"cron","schedule":{"cron":"0 0 30 2 *"}}"#,
             422,
             "schedule.cron",
