@@ -192,6 +192,14 @@ impl Failure {
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 "run as root or give a --data-dir of your own".to_owned()
             }
+            Self::Store(store::Error::NewerFormat { .. }) => {
+                "start the version of univrs that wrote it, or give another --data-dir".to_owned()
+            }
+            Self::Store(store::Error::OtherCluster { .. } | store::Error::OtherMember { .. }) => {
+                "bring back the `store` directory that belongs to this data directory, or give an empty --data-dir"
+                    .to_owned()
+            }
+            Self::Store(store::Error::DiskFull) => "free space on the disk of the data directory".to_owned(),
             Self::File { .. }
             | Self::DataDir { .. }
             | Self::Store(_)

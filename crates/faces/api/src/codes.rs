@@ -119,6 +119,12 @@ pub const CODES: &[Code] = &[
         "The hint has a near name when there is one; `--org` chooses another organisation.",
     ),
     code(
+        "not_plannable",
+        400,
+        "The write fetches or moves data, and what it would do is known only when it is done.",
+        "Leave `dry_run` out.",
+    ),
+    code(
         "not_running",
         409,
         "The container has ended or has not started.",

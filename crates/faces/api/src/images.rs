@@ -1,8 +1,9 @@
 //! `/api/images`: what is on this machine, and bringing more.
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
 use futures::TryStreamExt;
@@ -33,6 +34,22 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(pack_self))
         .routes(routes!(import).layer(axum::extract::DefaultBodyLimit::disable()))
         .routes(routes!(export))
+        .layer(axum::middleware::from_fn(refuse_dry_run))
+}
+
+/// Images that are sent in pieces cannot be planned: what a piece would do is nothing by itself. It must not be done
+/// either when someone asks for the plan.
+async fn refuse_dry_run(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let in_pieces = path.starts_with("/api/images/blobs/") || path == "/api/images/manifest";
+    let query = request.uri().query().unwrap_or("");
+    if !in_pieces || !query.split('&').any(|pair| pair == "dry_run=true") {
+        return next.run(request).await;
+    }
+    let detail = "a piece of an image cannot be planned; nothing was done";
+    Problem::new(StatusCode::BAD_REQUEST, "not_plannable", "There is no plan for this", detail)
+        .hint("leave out `dry_run` to do it")
+        .into_response()
 }
 
 /// An image on this machine.
