@@ -31,5 +31,6 @@ mod ports;
 mod preempting;
 mod resources;
 mod secrets;
+mod sockets;
 mod volumes;
 mod watching;
