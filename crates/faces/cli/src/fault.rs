@@ -140,6 +140,9 @@ fn api_hint(error: &Error) -> Option<String> {
         Error::Unreachable { source, .. } if chain(&**source).contains("certificate") => {
             "give what the server's certificate is trusted by with --server-ca or UNIVRS_SERVER_CA"
         }
+        Error::Unreachable { source, .. } if speaks_otherwise(&chain(&**source)) => {
+            "one side encrypts and the other does not: write https:// for http:// in --server, or the reverse"
+        }
         Error::Unreachable { .. } => {
             "start a node with `univrs up`, or name a running one with --server or UNIVRS_SERVER"
         }
@@ -153,6 +156,11 @@ fn api_hint(error: &Error) -> Option<String> {
         },
     };
     Some(hint.to_owned())
+}
+
+/// Whether what broke a connection is that one side spoke TLS and the other HTTP.
+fn speaks_otherwise(causes: &str) -> bool {
+    ["invalid HTTP", "InvalidContentType"].iter().any(|sign| causes.contains(sign))
 }
 
 fn field(fault: &FieldError) -> String {

@@ -45,6 +45,9 @@ async fn the_api_is_encrypted_with_the_certificate_of_its_files() {
     assert!(ran.status.code() == Some(1) && said.contains("--server-ca"), "{said}");
     let plain = daemon.origin.replace("https", "http");
     assert!(reqwest::get(format!("{plain}/healthz")).await.is_err());
+    let ran = univrs().args(["--server", &plain, "ls"]).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.code() == Some(1) && said.contains("https://"), "{said}");
 
     // One that cannot be used changes nothing; one that can is served without a restart.
     std::fs::write(&cert, "no certificate").unwrap();

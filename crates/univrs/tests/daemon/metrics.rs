@@ -49,11 +49,6 @@ fn value(text: &str, series: &str, labels: &str) -> f64 {
 async fn every_series_that_is_declared_moves() {
     let daemon = Daemon::start().await;
     let before = text(&daemon).await;
-    let declared: BTreeSet<&str> =
-        before.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
-    let known: BTreeSet<&str> = MOVED.into_iter().chain(SHOWN).chain(ELSEWHERE).collect();
-    assert_eq!(declared, known, "say above what moves a new series");
-
     daemon.post("/api/workloads", r#"{"name":"web","image":"web:1","replicas":2}"#).await;
     daemon.until_status("web", "running").await;
     let still = async || -> Vec<&str> {
@@ -62,7 +57,13 @@ async fn every_series_that_is_declared_moves() {
     };
     daemon.until_seen("all have moved", still, |still| still.is_empty()).await;
 
+    // A series is declared as soon as it has a sample.
     let now = text(&daemon).await;
+    let declared: BTreeSet<&str> =
+        now.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
+    let known: BTreeSet<&str> = MOVED.into_iter().chain(SHOWN).chain(ELSEWHERE).collect();
+    assert_eq!(declared, known, "say above what moves a new series");
+
     let cluster = daemon.get("/api/cluster").await.body;
     let cores = cluster["capacity"]["cpu"].as_str().unwrap();
     let cores: f64 = match cores.strip_suffix('m') {

@@ -155,7 +155,8 @@ async fn every_write_can_be_planned_and_changes_nothing() {
     assert_eq!(daemon.send(absent).await.status, StatusCode::NOT_FOUND);
     let push = daemon.post("/api/images/push?dry_run=true", r#"{"reference":"x:1"}"#).await;
     assert_eq!((push.status, &push.body["code"]), (StatusCode::NOT_FOUND, &json!("image_not_found")));
-    assert_eq!(daemon.get("/api/images").await.body["items"], json!([]));
+    let images = daemon.get("/api/images").await.body["items"].to_string();
+    assert!(!images.contains("x:1"), "{images}");
     assert_eq!(pictures(&daemon, &node).await, before);
 }
 
