@@ -59,6 +59,9 @@ pub(crate) struct Global {
     /// Do not ask
     #[arg(short, long, global = true)]
     pub(crate) yes: bool,
+    /// Show the plan of the first change and change nothing
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
     /// How long to wait until a change has settled
     #[arg(long, global = true, value_name = "DURATION", default_value = "5m")]
     pub(crate) timeout: Span,

@@ -28,6 +28,8 @@ pub(crate) struct Context<'a> {
     pub(crate) format: Format,
     pub(crate) quiet: bool,
     pub(crate) yes: bool,
+    /// Whether changes are only planned.
+    pub(crate) dry_run: bool,
     pub(crate) detach: bool,
     /// How long a change may take to settle.
     pub(crate) patience: Duration,
@@ -54,6 +56,7 @@ impl<'a> Context<'a> {
             org: given(global.org),
             timeout: patience,
             authorities,
+            dry_run: global.dry_run,
         })?;
         Ok(Self {
             client,
@@ -62,7 +65,9 @@ impl<'a> Context<'a> {
             io,
             format: global.output,
             quiet: global.quiet,
-            yes: global.yes,
+            // What changes nothing needs nobody's word.
+            yes: global.yes || global.dry_run,
+            dry_run: global.dry_run,
             detach: global.detach,
             patience,
         })

@@ -148,6 +148,7 @@ fn api_hint(error: &Error) -> Option<String> {
         }
         Error::Timeout { .. } => "ask `univrs status` whether the cluster is well, or give more --timeout",
         Error::Options { .. } => "check --server, --server-ca, --token and --org",
+        Error::Planned { .. } => return None,
         Error::Problem(_) | Error::BadReply { .. } => match error.status() {
             Some(401) => "give an API token with --token or UNIVRS_TOKEN",
             Some(403) => "ask an administrator for a token with the grant that this needs",

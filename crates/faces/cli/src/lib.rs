@@ -62,6 +62,7 @@ pub use io::Io;
 pub use up::{DownArgs, Ipv4Range, LogFormat, OnExit, Overcommit, RecoverArgs, Share, UpArgs};
 
 use context::Context;
+use fault::Fault;
 
 /// Executes a command against its server, with the process's own streams.
 pub async fn run(command: ClientCommand) -> ExitCode {
@@ -73,7 +74,11 @@ pub async fn run(command: ClientCommand) -> ExitCode {
 pub async fn execute(command: ClientCommand, io: &mut Io) -> Exit {
     let ClientCommand { global, verb, version } = command;
     let outcome = match Context::new(global, version, io) {
-        Ok(mut context) => verb.run(&mut context).await,
+        Ok(mut context) => match verb.run(&mut context).await {
+            // What was asked for with --dry-run.
+            Err(Fault::Api(univrs_client::Error::Planned { plan })) => plan::show(&mut context, &plan),
+            outcome => outcome,
+        },
         Err(fault) => Err(fault),
     };
     match outcome {

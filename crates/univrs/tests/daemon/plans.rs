@@ -189,6 +189,8 @@ async fn a_plan_is_applied_over_rest_once() {
     let foreign = daemon.request(Method::POST, &path).header("x-univrs-mode", "admin").body(body.clone());
     let foreign = daemon.send(foreign).await;
     assert_eq!((foreign.status, &foreign.body["code"]), (StatusCode::CONFLICT, &json!("plan_foreign")));
+    let dry = daemon.post(&format!("{path}?dry_run=true"), &body).await;
+    assert_eq!(dry.status, StatusCode::BAD_REQUEST, "a plan says itself what would come of it");
     let done = daemon.post(&path, &body).await;
     assert_eq!((done.status, &done.body["status"]), (StatusCode::OK, &json!("applied")));
     daemon.until_status("web", "running").await;
