@@ -102,6 +102,25 @@ enum Command {
     Client(Verb),
 }
 
+impl Command {
+    /// Whether all that it changes goes through the API. Whoever asks for a plan must not get the thing done.
+    fn can_be_planned(&self) -> bool {
+        let Self::Client(verb) = self else { return false };
+        !matches!(
+            verb,
+            Verb::Install(_)
+                | Verb::Lab(_)
+                | Verb::Topology(_)
+                | Verb::Exec(_)
+                | Verb::Proxy(_)
+                | Verb::Mcp(_)
+                | Verb::Dashboard(_)
+                | Verb::Node(node::NodeVerb::Add(_))
+                | Verb::Workload(workload::WorkloadVerb::Exec(_))
+        )
+    }
+}
+
 /// The commands that talk to a server.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -316,6 +335,10 @@ fn read(
     }
     let mut matches = command().version(version).try_get_matches_from(args)?;
     let Cli { global, command } = Cli::from_arg_matches_mut(&mut matches)?;
+    if global.dry_run && !command.can_be_planned() {
+        let what = "--dry-run plans changes that are made through the API, and this command makes none";
+        return Err(self::command().error(clap::error::ErrorKind::ArgumentConflict, what));
+    }
     Ok(match command {
         Command::Up(args) => Invocation::Up(args),
         Command::Down(args) => Invocation::Down(args),
@@ -385,6 +408,25 @@ mod tests {
             assert_eq!(parse_words(line).unwrap_err().exit_code(), 2, "{line}");
         }
         assert_eq!(parse_words("univrs --help").unwrap_err().exit_code(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_planned_is_not_done_with_dry_run() {
+        for line in [
+            "univrs up --dry-run",
+            "univrs down --dry-run",
+            "univrs lab down --dry-run",
+            "univrs install --dry-run",
+            "univrs exec web --dry-run -- reboot",
+            "univrs workload exec web --dry-run -- reboot",
+            "univrs node add root@far --dry-run",
+            "univrs backup restore --dry-run file",
+        ] {
+            assert_eq!(parse_words(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        for line in ["univrs scale web=2 --dry-run", "univrs --dry-run node drain one"] {
+            assert!(parse_words(line).is_ok(), "{line}");
+        }
     }
 
     #[test]
