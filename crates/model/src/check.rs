@@ -114,7 +114,8 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
     for (index, volume) in spec.volumes.iter().enumerate() {
         for (field, size) in [("size", volume.size), ("limit", volume.limit)] {
             if size.is_some_and(|size| size.get() == 0) {
-                let fault = FieldError::new(format!("volumes[{index}].{field}"), "a volume holds more than nothing");
+                let fault =
+                    FieldError::new(format!("volumes[{index}].{field}"), "a volume holds more than nothing");
                 faults.push(fault.hint("write `1Gi`, or leave it out"));
             }
         }

@@ -60,6 +60,9 @@ fn version() -> &'static str {
 
 /// Runs the daemon, or stands by while it is another program.
 fn run_up(args: univrs_cli::UpArgs) -> ExitCode {
+    if let Err(failure) = logging::start(&args) {
+        return fail(&failure);
+    }
     let place = DataDir::new(args.data_dir()).programs();
     let trial = match guard::begin(&place) {
         Part::Daemon => None,

@@ -70,10 +70,8 @@ async fn taken_in(app: &App, reference: &str) -> Result<Change, Problem> {
 }
 
 async fn present(app: &App, reference: &str) -> Result<ImageView, Problem> {
-    let absent = || ImageError::NotFound {
-        reference: reference.to_owned(),
-        place: "on this machine".to_owned(),
-    };
+    let absent =
+        || ImageError::NotFound { reference: reference.to_owned(), place: "on this machine".to_owned() };
     Ok(known(app, reference).await?.ok_or_else(absent)?)
 }
 

@@ -1,7 +1,7 @@
 //! `/api/tokens`: API tokens. The text of a token is in the answer to its making and nowhere else.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
 use univrs_control::Plan;

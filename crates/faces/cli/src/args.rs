@@ -325,10 +325,7 @@ pub fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation,
     read(args, env!("CARGO_PKG_VERSION"))
 }
 
-fn read(
-    args: impl IntoIterator<Item = OsString>,
-    version: &'static str,
-) -> Result<Invocation, clap::Error> {
+fn read(args: impl IntoIterator<Item = OsString>, version: &'static str) -> Result<Invocation, clap::Error> {
     let mut args: Vec<OsString> = args.into_iter().collect();
     if let Some(verb) = args.first().and_then(implied_verb) {
         args.insert(1, verb.into());

@@ -91,10 +91,9 @@ impl Error {
         match self {
             Self::Problem(problem) => Some(problem.status),
             Self::BadReply { status, .. } => Some(*status),
-            Self::Unreachable { .. }
-            | Self::Timeout { .. }
-            | Self::Planned { .. }
-            | Self::Options { .. } => None,
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Planned { .. } | Self::Options { .. } => {
+                None
+            }
         }
     }
 

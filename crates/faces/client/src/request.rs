@@ -183,7 +183,14 @@ impl Client {
         let http = builder
             .build()
             .map_err(|error| Error::Options { detail: format!("cannot make HTTP requests: {error}") })?;
-        Ok(Self { http, server, token: options.token, org: options.org, timeout: options.timeout, dry_run: options.dry_run })
+        Ok(Self {
+            http,
+            server,
+            token: options.token,
+            org: options.org,
+            timeout: options.timeout,
+            dry_run: options.dry_run,
+        })
     }
 
     /// Address of the server.
@@ -230,8 +237,7 @@ impl Client {
     pub(crate) async fn send<T>(&self, request: Request<'_>) -> Result<Reply<T>, Error> {
         let limit = if request.slow { self.timeout } else { self.timeout.min(QUICK) };
         let planned = |one: &(&str, String)| one.0 == "dry_run";
-        let only_plan =
-            self.dry_run && request.method != Method::GET && !request.query.iter().any(planned);
+        let only_plan = self.dry_run && request.method != Method::GET && !request.query.iter().any(planned);
         let mut url = self.url(request.path, request.query)?;
         if only_plan {
             url.query_pairs_mut().append_pair("dry_run", "true");
@@ -375,7 +381,14 @@ mod tests {
 
     fn client(server: &str) -> Result<Client, Error> {
         let timeout = Duration::from_secs(1);
-        Client::new(ClientOptions { server: server.into(), token: None, org: None, timeout, authorities: None, dry_run: false })
+        Client::new(ClientOptions {
+            server: server.into(),
+            token: None,
+            org: None,
+            timeout,
+            authorities: None,
+            dry_run: false,
+        })
     }
 
     #[test]

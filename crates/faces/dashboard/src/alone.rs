@@ -266,6 +266,8 @@ mod tests {
         let request = Request::get("/api/x").header("host", "localhost").body(Body::empty()).unwrap();
         let reply = router(server, true).unwrap().oneshot(request).await.unwrap();
         assert_eq!(reply.status(), StatusCode::BAD_GATEWAY);
-        assert!(router(Server { address: "nonsense".to_owned(), token: None, authorities: None }, true).is_err());
+        assert!(
+            router(Server { address: "nonsense".to_owned(), token: None, authorities: None }, true).is_err()
+        );
     }
 }

@@ -94,6 +94,46 @@ impl Control {
         let mut more = false;
         let mut revision = u64::MAX;
         for log in logs {
+            let after = cursor.map(|cursor| key(format!("{log}{cursor}"))).transpose()?;
+            let page = Page { after, limit };
+            let out = self.store.range(&Prefix::new(log.as_str()), page, Consistency::LOCAL).await?;
+            more |= out.next.is_some();
+            revision = revision.min(out.revision.0);
+            for item in &out.items {
+                let place = item.key.as_str().strip_prefix(log.as_str()).unwrap_or_default().to_owned();
+                found.push((place, Record::decode(item.key.as_str(), &item.value)?));
+            }
+        }
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let (kept, cut) = cut(&found, limit);
+        found.truncate(kept);
+        let next = if more || cut { found.last().map(|(place, _)| place.clone()) } else { None };
+        Ok(LogPage { items: found.into_iter().map(|(_, record)| record).collect(), next, revision })
+    }
+}
+
+/// How many of the entries fit a page, and whether that leaves some out. Entries of different logs at the same place
+/// stay together: the next page begins behind that place.
+fn cut<T>(found: &[(String, T)], limit: usize) -> (usize, bool) {
+    let Some((last, _)) = limit.checked_sub(1).and_then(|last| found.get(last)) else {
+        return (found.len(), false);
+    };
+    let together = found[limit..].iter().take_while(|(place, _)| place == last).count();
+    (limit + together, limit + together < found.len())
+}
+
+/// Deletes the oldest entries of an organisation's logs and remembered requests beyond what is kept; of the
+/// cluster's logs without an organisation. Called now and then.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn trim(store: &Arc<dyn StateStore>, org: Option<&Name>) -> Result<usize, Error> {
+    let logs = match org {
+        Some(org) => ["event", "audit", "request"].map(|kind| keys::of_org(org, kind)).to_vec(),
+        None => vec![keys::CLUSTER_EVENTS.to_owned(), keys::CLUSTER_AUDIT.to_owned()],
+    };
+    let mut trimmed = 0;
+    for log in logs {
         trimmed += trim_to(store, &Prefix::new(log), KEPT_ENTRIES).await?;
     }
     Ok(trimmed)

@@ -45,7 +45,6 @@ use crate::cluster::reach::ClusterAccess;
 use crate::cluster::renewal;
 use crate::failure::Failure;
 use crate::identity::DataDir;
-use crate::logging;
 use crate::membership;
 use crate::program::change::Change;
 use crate::program::copies::Copies;
@@ -62,7 +61,6 @@ pub(crate) enum Ending {
 
 /// Runs the daemon. `trial` is the change of the program that this process is on trial for.
 pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Ending, Failure> {
-    logging::start(&args)?;
     // A variable that is set to nothing says nothing.
     args.join.retain(|host| !host.is_empty());
     args.connect.retain(|address| !address.is_empty());

@@ -10,7 +10,10 @@ use crate::harness::{Daemon, free_port, univrs};
 fn lines(daemon: &Daemon) -> Vec<Value> {
     let log = daemon.log();
     let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    whole
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 fn spans(line: &Value) -> impl Iterator<Item = &Value> {
@@ -31,10 +34,12 @@ async fn every_line_says_what_it_belongs_to() {
     let wanted: BTreeSet<String> =
         ["request", "commit", "decide", "operation", "step"].map(str::to_owned).into();
     let seen = async || -> BTreeSet<String> {
-        let names = lines(&daemon).iter().flat_map(|line| {
-            spans(line).filter_map(|span| span["name"].as_str().map(str::to_owned)).collect::<Vec<_>>()
-        }).collect::<BTreeSet<_>>();
-        names
+        lines(&daemon)
+            .iter()
+            .flat_map(|line| {
+                spans(line).filter_map(|span| span["name"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+            })
+            .collect()
     };
     daemon.until_seen("each stage says something", seen, |seen| wanted.is_subset(seen)).await;
 

@@ -145,7 +145,12 @@ async fn every_write_can_be_planned_and_changes_nothing() {
     assert_eq!((archive.status, &archive.body["status"]), (StatusCode::OK, &json!("show_only")));
     for (path, body) in [("pull", r#"{"reference":"x:1"}"#), ("self", r#"{"tag":"x:1"}"#)] {
         let plan = daemon.post(&format!("/api/images/{path}?dry_run=true"), body).await;
-        assert_eq!((plan.status, &plan.body["status"]), (StatusCode::OK, &json!("show_only")), "{}", plan.body);
+        assert_eq!(
+            (plan.status, &plan.body["status"]),
+            (StatusCode::OK, &json!("show_only")),
+            "{}",
+            plan.body
+        );
         let change = &plan.body["changes"][0];
         assert_eq!((&change["action"], &change["name"]), (&json!("create"), &json!("x:1")), "{change}");
     }

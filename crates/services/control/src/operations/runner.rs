@@ -133,7 +133,10 @@ impl Parts {
                 }
                 Ok(_) => return,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot move an operation; trying again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot move an operation; trying again"
+                    );
                     tokio::time::sleep(RETRY).await;
                     result = self.advance(&operation, |operation| operation).await;
                 }

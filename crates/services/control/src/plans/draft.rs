@@ -56,8 +56,13 @@ impl Control {
         changes: Vec<Change>,
     ) -> Result<Plan, Error> {
         let allowed_by = self.allow(caller, action, object)?;
-        let write =
-            Write { allowed_by, action, object: object.to_owned(), summary, ..Write::nothing(caller.clone()) };
+        let write = Write {
+            allowed_by,
+            action,
+            object: object.to_owned(),
+            summary,
+            ..Write::nothing(caller.clone())
+        };
         let mut planned = self.planned_write(&write, Vec::new(), Vec::new());
         planned.owner = owner(action, caller);
         planned.plan.changes = changes;

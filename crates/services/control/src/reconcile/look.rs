@@ -29,7 +29,11 @@ const MOST_CHANGES: usize = 500;
 
 impl Reconciler {
     /// Decides about one workload and commits; answers the revision of the commit, if one was needed.
-    pub(super) async fn look_at(&mut self, state: &State, key: &WorkloadKey) -> Result<Option<Revision>, Error> {
+    pub(super) async fn look_at(
+        &mut self,
+        state: &State,
+        key: &WorkloadKey,
+    ) -> Result<Option<Revision>, Error> {
         let Some(workload) = state.workloads.get(key) else { return Ok(None) };
         let now = self.clock.now();
         let rollout = state.rollouts.get(key);
@@ -325,11 +329,7 @@ fn make_volumes(
     Ok(())
 }
 
-fn dependencies(
-    state: &State,
-    key: &WorkloadKey,
-    spec: &WorkloadSpec,
-) -> BTreeMap<Name, DependencyState> {
+fn dependencies(state: &State, key: &WorkloadKey, spec: &WorkloadSpec) -> BTreeMap<Name, DependencyState> {
     spec.depends_on
         .iter()
         .map(|dependency| {

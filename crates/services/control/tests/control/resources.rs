@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use univrs_authz::Authorizer;
 use univrs_control::{
-    Control, Error, Idempotency, Inbox, Mirror, OperationRunner, ResourceUpkeep, Resources, RestoreSpec, ScaleSpec,
-    WriteOptions, resource_kinds,
+    Control, Error, Idempotency, Inbox, Mirror, OperationRunner, ResourceUpkeep, Resources, RestoreSpec,
+    ScaleSpec, WriteOptions, resource_kinds,
 };
 use univrs_model::caller::{Caller, Grant};
 use univrs_model::event::EventKind;
@@ -199,7 +199,8 @@ async fn crash_while(create: bool, writes: u64) -> bool {
     let second = ControlNode::start(&store, &provider).await;
     assert_eq!(second.ended(&id).await, OperationStatus::Succeeded, "after {writes} writes");
     let events = second.control.list_events(&Caller::local_admin(), None, 1000).await.unwrap().items;
-    let (kind, doing) = (EventKind::OperationEnded, if create { "resource create" } else { "resource delete" });
+    let (kind, doing) =
+        (EventKind::OperationEnded, if create { "resource create" } else { "resource delete" });
     let ends = events.iter().filter(|view| view.event.kind == kind && view.event.message.starts_with(doing));
     assert_eq!(ends.count(), 1, "an end is told once, after {writes} writes");
     let (things, untagged) = provider.things();

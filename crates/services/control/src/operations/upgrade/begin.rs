@@ -139,8 +139,7 @@ impl Control {
         let parameters = parameters(&program, &spec, source, seats, &running);
         let operation = self.upgrade_operation(caller, &parameters, raise)?;
         let order: Vec<String> = parameters.waves.iter().map(|wave| named(wave)).collect();
-        let summary =
-            format!("began to upgrade to {}, in this order: {}", program.version, order.join("; "));
+        let summary = format!("began to upgrade to {}, in this order: {}", program.version, order.join("; "));
         self.begin_on_nodes(caller, allowed_by, "node".to_owned(), summary, &operation).await
     }
 

@@ -90,7 +90,8 @@ pub(super) fn operation(
     now: Timestamp,
 ) -> Operation {
     parameters.insert("id".into(), json!(resource.id));
-    let steps = kind.steps().iter().map(|&(name, stage, progress)| operations::waiting(name, stage, progress));
+    let steps =
+        kind.steps().iter().map(|&(name, stage, progress)| operations::waiting(name, stage, progress));
     operations::operation(caller, kind.name(), resource.name.to_string(), parameters, steps.collect(), now)
 }
 
