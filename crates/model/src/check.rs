@@ -64,6 +64,16 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
             Some("set `max_surge` to 1"),
         );
     }
+    if spec.update.deadline.as_millis() == 0 {
+        fault(
+            "update.deadline".into(),
+            "every update would fail at once".into(),
+            Some("write how long it may make no progress, such as `2m`"),
+        );
+    }
+    if spec.restart.max < spec.restart.initial {
+        fault("restart.max".into(), format!("it is less than `initial`, {}", spec.restart.initial), None);
+    }
     for (index, dependency) in spec.depends_on.iter().enumerate() {
         if dependency.workload == spec.name {
             fault(format!("depends_on[{index}].workload"), "a workload cannot wait for itself".into(), None);
@@ -102,6 +112,13 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
     faults.extend(duplicates("containers", spec.containers.iter().map(|c| &c.name)));
     faults.extend(duplicates("volumes", spec.volumes.iter().map(|v| &v.name)));
     for (index, volume) in spec.volumes.iter().enumerate() {
+        for (field, size) in [("size", volume.size), ("limit", volume.limit)] {
+            if size.is_some_and(|size| size.get() == 0) {
+                let fault =
+                    FieldError::new(format!("volumes[{index}].{field}"), "a volume holds more than nothing");
+                faults.push(fault.hint("write `1Gi`, or leave it out"));
+            }
+        }
         if let (Some(size), Some(limit)) = (volume.size, volume.limit)
             && limit < size
         {
@@ -223,6 +240,10 @@ fn container_faults(path: &str, container: &ContainerSpec, volumes: &BTreeSet<&N
                 )
                 .hint("declare it under `volumes`"),
             );
+        }
+        if container.mounts[..index].iter().any(|before| before.path == mount.path) {
+            let detail = format!("`{}` is used twice", mount.path.escape_default());
+            faults.push(FieldError::new(format!("{path}.mounts[{index}].path"), detail));
         }
         if !mount.path.starts_with('/') || mount.path.split('/').any(|part| part == "..") {
             faults.push(FieldError::new(
@@ -365,6 +386,27 @@ mod tests {
                 containers[1].resources.memory: a container asks for more than 0 memory
                 containers[1].health: a health check has exactly one of `http`, `tcp`, `exec`
                 containers[1].health.retries: at least one failure makes a container failing"#]],
+        );
+    }
+
+    #[test]
+    fn nothing_is_zero_that_would_never_work() {
+        check(
+            r#"{"name":"web","containers":[{"name":"a","image":"web","resources":{"cpu":"0"},
+                "ports":[{"name":"http","container_port":0}],"health":{"tcp":{"port":1},"interval":"0s","timeout":"0s"},
+                "mounts":[{"volume":"data","path":"/d"},{"volume":"data","path":"/d"}]}],
+               "volumes":[{"name":"data","size":"0","limit":"0"}],
+               "update":{"deadline":"0s"},"restart":{"initial":"1m","max":"1s"}}"#,
+            expect![[r#"
+                update.deadline: every update would fail at once
+                restart.max: it is less than `initial`, 1m
+                volumes[0].size: a volume holds more than nothing
+                volumes[0].limit: a volume holds more than nothing
+                containers[0].resources.cpu: a container asks for more than 0 CPU
+                containers[0].ports[0]: a port is between 1 and 65535
+                containers[0].mounts[1].path: `/d` is used twice
+                containers[0].health.interval: the interval is at least 100ms
+                containers[0].health.timeout: the timeout is more than 0"#]],
         );
     }
 

@@ -40,6 +40,18 @@ pub(crate) enum Failure {
         #[source]
         source: TlsError,
     },
+    #[error("the certificate of the API, {}, cannot be used", path.display())]
+    ApiCertificate {
+        path: PathBuf,
+        #[source]
+        source: TlsError,
+    },
+    #[error("`{filter}` does not say what to log")]
+    LogFilter {
+        filter: String,
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
     #[error("the authority of --acme-directory cannot be used")]
     Acme(#[from] univrs_acme::AcmeError),
     #[error("the template {} is faulty: {reason}", path.display())]
@@ -140,6 +152,13 @@ impl Failure {
             Self::Certificate { .. } => {
                 "give a PEM chain with --ingress-cert and its PEM key with --ingress-key".to_owned()
             }
+            Self::ApiCertificate { .. } => {
+                "give a PEM chain with --api-cert and its PEM key with --api-key".to_owned()
+            }
+            Self::LogFilter { .. } => {
+                "write a level such as `info` or `debug`, or levels of parts such as `info,univrs_agent=debug`"
+                    .to_owned()
+            }
             Self::Acme(_) => "give its certificates as PEM with --acme-ca".to_owned(),
             Self::NodePort { address, .. } => {
                 format!("another program has port {}; stop it or give another --node-listen", address.port())
@@ -173,6 +192,14 @@ impl Failure {
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 "run as root or give a --data-dir of your own".to_owned()
             }
+            Self::Store(store::Error::NewerFormat { .. }) => {
+                "start the version of univrs that wrote it, or give another --data-dir".to_owned()
+            }
+            Self::Store(store::Error::OtherCluster { .. } | store::Error::OtherMember { .. }) => {
+                "bring back the `store` directory that belongs to this data directory, or give an empty --data-dir"
+                    .to_owned()
+            }
+            Self::Store(store::Error::DiskFull) => "free space on the disk of the data directory".to_owned(),
             Self::File { .. }
             | Self::DataDir { .. }
             | Self::Store(_)

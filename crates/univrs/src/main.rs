@@ -19,19 +19,21 @@ mod up;
 use std::future::Future;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use univrs_cli::Invocation;
 
 use crate::failure::Failure;
 use crate::identity::DataDir;
 use crate::program::guard::{self, Part};
+use crate::program::release;
 use crate::up::Ending;
 
 fn main() -> ExitCode {
     if let Some(code) = univrs_runtime::shim::main_if_requested() {
         return code;
     }
-    match univrs_cli::parse(std::env::args_os()) {
+    match univrs_cli::parse(std::env::args_os(), version()) {
         Ok(Invocation::Up(args)) => run_up(*args),
         Ok(Invocation::Down(args)) => block_on(down::run(args)),
         Ok(Invocation::Recover(args)) => block_on(recover::run(args)),
@@ -50,8 +52,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// The version that this program says it has.
+fn version() -> &'static str {
+    static OWN: OnceLock<String> = OnceLock::new();
+    OWN.get_or_init(|| release::own().version)
+}
+
 /// Runs the daemon, or stands by while it is another program.
 fn run_up(args: univrs_cli::UpArgs) -> ExitCode {
+    if let Err(failure) = logging::start(&args) {
+        return fail(&failure);
+    }
     let place = DataDir::new(args.data_dir()).programs();
     let trial = match guard::begin(&place) {
         Part::Daemon => None,

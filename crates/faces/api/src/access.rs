@@ -40,6 +40,7 @@ static SITE_PASS: LazyLock<String> = LazyLock::new(|| hex::encode(rand::random::
 /// Puts the [`Caller`] into the request, or refuses it.
 pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = RequestId::from_bits(rand::random());
+    tracing::Span::current().record("id", id.as_str());
     let offered =
         socket_protocol(request.headers()).and_then(|protocol| HeaderValue::from_str(protocol).ok());
     let matched = request.extensions().get::<MatchedPath>().is_some();

@@ -10,6 +10,7 @@ use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tokio_util::io::{ReaderStream, StreamReader};
 use univrs_authz::Action;
+use univrs_control::Plan;
 use univrs_model::Timestamp;
 use univrs_model::caller::Caller;
 use univrs_ports::images::{ArchiveFormat, ImageError, ImageSummary, SELF_TAG};
@@ -19,8 +20,10 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::body::{Json, Query};
+use crate::image_plans;
 use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
+use crate::workloads::WriteQuery;
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -34,14 +37,16 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .layer(axum::middleware::from_fn(refuse_dry_run))
 }
 
-/// What happens to images happens on this machine's disk and at registries, not in one transaction, so it cannot be
-/// planned. It must not be done either when someone asks for the plan.
+/// Images that are sent in pieces cannot be planned: what a piece would do is nothing by itself. It must not be done
+/// either when someone asks for the plan.
 async fn refuse_dry_run(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let in_pieces = path.starts_with("/api/images/blobs/") || path == "/api/images/manifest";
     let query = request.uri().query().unwrap_or("");
-    if !query.split('&').any(|pair| pair == "dry_run=true") {
+    if !in_pieces || !query.split('&').any(|pair| pair == "dry_run=true") {
         return next.run(request).await;
     }
-    let detail = "changes of images cannot be planned; nothing was done";
+    let detail = "a piece of an image cannot be planned; nothing was done";
     Problem::new(StatusCode::BAD_REQUEST, "not_plannable", "There is no plan for this", detail)
         .hint("leave out `dry_run` to do it")
         .into_response()
@@ -69,6 +74,28 @@ impl From<ImageSummary> for ImageView {
             created_at: image.created_at,
         }
     }
+}
+
+/// Either outcome of a write: the image, or with `dry_run` the plan.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes a reply in the OpenAPI document")]
+enum ImageOrPlan {
+    /// The image as it is here now.
+    Written(Box<ImageView>),
+    /// What the write would do.
+    Planned(Box<Plan>),
+}
+
+/// Either outcome of a write: the images, or with `dry_run` the plan.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes a reply in the OpenAPI document")]
+enum ImagesOrPlan {
+    /// The images as they are here now.
+    Written(Vec<ImageView>),
+    /// What the write would do.
+    Planned(Box<Plan>),
 }
 
 /// Which image.
@@ -126,6 +153,9 @@ pub(crate) struct ImageQuery {
         max_length = 200
     )]
     reference: String,
+    /// Answer the plan of the write instead of doing it.
+    #[serde(default)]
+    dry_run: bool,
     /// The organisation; also as the header `X-Univrs-Org`.
     #[param(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
@@ -182,71 +212,97 @@ async fn list(
 
 /// Forgets an image; running containers keep what they run.
 #[utoipa::path(delete, path = "/api/images", tag = "images", params(ImageQuery), responses((status = NO_CONTENT),
+    (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn remove(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Query(query): Query<ImageQuery>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
+    if query.dry_run {
+        return Ok(Reply(image_plans::remove(&app, &caller, &query.reference).await?).into_response());
+    }
     let summary = format!("removed image {}", query.reference);
     write(&app, &caller, Some(&query.reference), summary, app.images.remove(&query.reference)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Fetches an image from its registry.
-#[utoipa::path(post, path = "/api/images/pull", tag = "images", request_body = PullBody, responses((status = OK, body = ImageView),
+#[utoipa::path(post, path = "/api/images/pull", tag = "images", params(WriteQuery), request_body = PullBody,
+    responses((status = OK, body = inline(ImageOrPlan)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn pull(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Query(query): Query<WriteQuery>,
     body: Json<PullBody>,
-) -> Result<Reply<ImageView>, Problem> {
+) -> Result<Response, Problem> {
     let reference = &body.value.reference;
+    if query.dry_run {
+        return Ok(Reply(image_plans::pull(&app, &caller, reference).await?).into_response());
+    }
     let summary = format!("pulled image {reference}");
-    Ok(Reply(write(&app, &caller, Some(reference), summary, app.images.pull(reference)).await?.into()))
+    let pulled = write(&app, &caller, Some(reference), summary, app.images.pull(reference)).await?;
+    Ok(Reply(ImageView::from(pulled)).into_response())
 }
 
 /// Sends an image to a registry.
-#[utoipa::path(post, path = "/api/images/push", tag = "images", request_body = PushBody, responses((status = NO_CONTENT),
+#[utoipa::path(post, path = "/api/images/push", tag = "images", params(WriteQuery), request_body = PushBody,
+    responses((status = NO_CONTENT), (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn push(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Query(query): Query<WriteQuery>,
     body: Json<PushBody>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let PushBody { reference, to } = body.value;
     let to = to.as_deref().unwrap_or(&reference);
+    if query.dry_run {
+        return Ok(Reply(image_plans::push(&app, &caller, &reference, to).await?).into_response());
+    }
     let summary = format!("pushed image {reference} as {to}");
     write(&app, &caller, Some(&reference), summary, app.images.push(&reference, to)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Packs the running program as an image.
-#[utoipa::path(post, path = "/api/images/self", tag = "images", request_body = SelfBody, responses((status = OK, body = ImageView),
+#[utoipa::path(post, path = "/api/images/self", tag = "images", params(WriteQuery), request_body = SelfBody,
+    responses((status = OK, body = inline(ImageOrPlan)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn pack_self(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Query(query): Query<WriteQuery>,
     body: Json<SelfBody>,
-) -> Result<Reply<ImageView>, Problem> {
+) -> Result<Response, Problem> {
     let tag = body.value.tag.as_deref().unwrap_or(SELF_TAG);
+    if query.dry_run {
+        return Ok(Reply(image_plans::pack_self(&app, &caller, tag).await?).into_response());
+    }
     let summary = format!("packed the running program as image {tag}");
-    Ok(Reply(write(&app, &caller, Some(tag), summary, app.images.pack_self(tag)).await?.into()))
+    let packed = write(&app, &caller, Some(tag), summary, app.images.pack_self(tag)).await?;
+    Ok(Reply(ImageView::from(packed)).into_response())
 }
 
 /// Takes in the images of an archive, in the shape of `docker save` or an OCI layout.
-#[utoipa::path(post, path = "/api/images/import", tag = "images",
-    request_body(content = inline(Vec<u8>), content_type = "application/x-tar"), responses((status = OK, body = Vec<ImageView>),
+#[utoipa::path(post, path = "/api/images/import", tag = "images", params(WriteQuery),
+    request_body(content = inline(Vec<u8>), content_type = "application/x-tar"),
+    responses((status = OK, body = inline(ImagesOrPlan)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn import(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Query(query): Query<WriteQuery>,
     body: Body,
-) -> Result<Reply<Vec<ImageView>>, Problem> {
+) -> Result<Response, Problem> {
+    if query.dry_run {
+        return Ok(Reply(image_plans::import(&app, &caller)?).into_response());
+    }
     let bytes = body.into_data_stream().map_err(std::io::Error::other);
     let work = app.images.import(Box::new(StreamReader::new(bytes)));
     let images = write(&app, &caller, None, "imported an archive of images".to_owned(), work).await?;
-    Ok(Reply(images.into_iter().map(ImageView::from).collect()))
+    Ok(Reply(images.into_iter().map(ImageView::from).collect::<Vec<_>>()).into_response())
 }
 
 /// An archive of one image.

@@ -11,6 +11,7 @@ mod certificates;
 pub mod codes;
 pub mod elsewhere;
 mod history;
+mod image_plans;
 mod images;
 mod join_tokens;
 mod mcp;
@@ -37,6 +38,7 @@ mod upgrade;
 mod volumes;
 mod watching;
 mod workloads;
+mod writing;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,9 +48,9 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
 use univrs_control::Control;
 use univrs_ports::clock::Clock;
 use univrs_ports::images::ImageLibrary;
@@ -59,6 +61,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use elsewhere::{Forward, Leaves};
 
+pub use axum::serve::Listener;
 pub use metrics::Metrics;
 pub use peers::Peers;
 pub use problem::Problem;
@@ -202,7 +205,10 @@ pub fn router(app: App) -> Router {
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(listener: TcpListener, app: App) -> std::io::Result<()> {
+pub async fn serve<L: Listener>(listener: L, app: App) -> std::io::Result<()>
+where
+    L::Addr: std::fmt::Debug,
+{
     let stop = app.shutdown.clone();
     let drained = app.shutdown.clone();
     let server =
@@ -219,11 +225,16 @@ pub async fn serve(listener: TcpListener, app: App) -> std::io::Result<()> {
 async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    // Whatever is said of the request on its way carries the id that its reply and the audit log have.
+    let span = tracing::info_span!("request", %method, route, id = tracing::field::Empty);
     let begun = Instant::now();
-    let response = next.run(request).await;
+    let response = next.run(request).instrument(span.clone()).await;
     let took = begun.elapsed();
     app.metrics.answered(method.as_str(), &route, response.status().as_u16(), took);
-    tracing::debug!(%method, route, status = response.status().as_u16(), millis = took.as_secs_f64() * 1e3, "answered");
+    span.in_scope(|| {
+        let status = response.status().as_u16();
+        tracing::debug!(status, millis = took.as_secs_f64() * 1e3, "answered");
+    });
     response
 }
 

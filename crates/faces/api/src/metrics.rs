@@ -205,7 +205,20 @@ fn lower(value: &impl std::fmt::Debug) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::as_text_format;
+    use univrs_control::State;
+
+    use super::{Metrics, as_text_format};
+
+    #[test]
+    fn removed_images_are_counted_with_what_they_freed() {
+        let metrics = Metrics::default();
+        metrics.images_collected(2, 700);
+        metrics.images_collected(1, 50);
+        let text = metrics.render(&State::default());
+        for line in ["univrs_images_removed_total 3", "univrs_image_store_freed_bytes_total 750"] {
+            assert!(text.lines().any(|own| own == line), "{text}");
+        }
+    }
 
     #[test]
     fn counters_are_described_under_their_samples_name() {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{OriginalUri, Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
 use serde::{Deserialize, Serialize};
-use univrs_control::{ClusterView, Plan};
+use univrs_control::{ClusterView, Control, Plan};
 use univrs_model::caller::Caller;
 use univrs_model::instance::InstanceView;
 use univrs_model::node::{NodePolicy, NodeView};
@@ -23,6 +23,7 @@ use crate::page::{Page, PageQuery};
 use crate::peers;
 use crate::problem::Problem;
 use crate::workloads::WriteQuery;
+use crate::writing::{Guarded, Repeatable, Writing, tagged};
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -43,15 +44,6 @@ pub(crate) struct NodePatch {
     /// Labels to set, or to remove with null.
     #[serde(default)]
     pub(crate) labels: BTreeMap<String, Option<String>>,
-}
-
-fn with_etag(view: NodeView) -> Response {
-    let etag = format!("\"{}\"", view.revision);
-    let mut response = Reply(view).into_response();
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    response
 }
 
 /// The cluster as a whole.
@@ -89,7 +81,7 @@ async fn get(
 ) -> Result<Response, Problem> {
     let view = app.control.get_node(&caller, &node)?;
     let view = app.control.with_state_parts(vec![view.clone()]).await.pop().unwrap_or(view);
-    Ok(with_etag(view))
+    Ok(tagged(StatusCode::OK, view.revision, view))
 }
 
 /// Either outcome of a write: the node, or with `dry_run` the plan.
@@ -107,34 +99,28 @@ async fn change(
     app: &App,
     caller: &Caller,
     node: &str,
-    dry_run: bool,
-    if_revision: Option<u64>,
+    (writing, raw): (&Writing, &[u8]),
     change: impl Fn(NodePolicy) -> NodePolicy + Send,
 ) -> Result<Response, Problem> {
-    if dry_run {
-        let planning = app.control.planning();
-        let outcome = planning.change_node(caller, node, if_revision, change).await;
-        return Ok(Reply(planning.planned(caller, outcome)?).into_response());
-    }
-    Ok(with_etag(app.control.change_node(caller, node, if_revision, change).await?))
+    let work = |control: Control| async move { control.change_node(caller, node, change).await };
+    let answer = |view: NodeView| tagged(StatusCode::OK, view.revision, view);
+    writing.carry_out(writing.under(app, raw)?, caller, work, answer).await
 }
 
 /// Changes a node's labels.
-#[utoipa::path(patch, path = "/api/nodes/{node}", tag = "nodes", params(("node" = String, Path), WriteQuery),
+#[utoipa::path(patch, path = "/api/nodes/{node}", tag = "nodes", params(("node" = String, Path), WriteQuery, Guarded),
     request_body = NodePatch, responses((status = OK, body = inline(WrittenOrPlanned)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn patch(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(node): Path<String>,
-    Query(query): Query<WriteQuery>,
-    headers: HeaderMap,
+    writing: Writing,
     body: Json<NodePatch>,
 ) -> Result<Response, Problem> {
-    let options = write_options(&headers, "PATCH node", &body.raw)?;
-    let labels = body.value.labels;
-    change(&app, &caller, &node, query.dry_run, options.if_revision, |mut policy| {
-        for (key, value) in &labels {
+    let labels = &body.value.labels;
+    change(&app, &caller, &node, (&writing, &body.raw), |mut policy| {
+        for (key, value) in labels {
             match value {
                 Some(value) => policy.labels.insert(key.clone(), value.clone()),
                 None => policy.labels.remove(key),
@@ -146,22 +132,19 @@ async fn patch(
 }
 
 /// Forgets a node that is lost and holds nothing.
-#[utoipa::path(delete, path = "/api/nodes/{node}", tag = "nodes", params(("node" = String, Path), WriteQuery),
+#[utoipa::path(delete, path = "/api/nodes/{node}", tag = "nodes", params(("node" = String, Path), WriteQuery, Guarded),
     responses((status = NO_CONTENT), (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn remove(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(node): Path<String>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
 ) -> Result<Response, Problem> {
-    if query.dry_run {
-        let planning = app.control.planning();
-        let outcome = planning.remove_node(&caller, &node).await;
-        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
-    }
-    app.control.remove_node(&caller, &node).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let (caller, node) = (&caller, &node);
+    let work = |control: Control| async move { control.remove_node(caller, node).await };
+    let answer = |()| StatusCode::NO_CONTENT.into_response();
+    writing.carry_out(writing.under(&app, &[])?, caller, work, answer).await
 }
 
 /// The instances of the organisation on a node.
@@ -177,28 +160,28 @@ async fn instances(
 }
 
 /// Keeps new instances away from a node.
-#[utoipa::path(post, path = "/api/nodes/{node}/cordon", tag = "nodes", params(("node" = String, Path), WriteQuery),
+#[utoipa::path(post, path = "/api/nodes/{node}/cordon", tag = "nodes", params(("node" = String, Path), WriteQuery, Guarded),
     responses((status = OK, body = inline(WrittenOrPlanned)), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn cordon(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(node): Path<String>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
 ) -> Result<Response, Problem> {
-    change(&app, &caller, &node, query.dry_run, None, |policy| NodePolicy { cordoned: true, ..policy }).await
+    change(&app, &caller, &node, (&writing, &[]), |policy| NodePolicy { cordoned: true, ..policy }).await
 }
 
 /// Lets new instances come to a node again.
-#[utoipa::path(post, path = "/api/nodes/{node}/uncordon", tag = "nodes", params(("node" = String, Path), WriteQuery),
+#[utoipa::path(post, path = "/api/nodes/{node}/uncordon", tag = "nodes", params(("node" = String, Path), WriteQuery, Guarded),
     responses((status = OK, body = inline(WrittenOrPlanned)), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn uncordon(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(node): Path<String>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
 ) -> Result<Response, Problem> {
     let open = |policy| NodePolicy { cordoned: false, draining: false, ..policy };
-    change(&app, &caller, &node, query.dry_run, None, open).await
+    change(&app, &caller, &node, (&writing, &[]), open).await
 }
 
 /// How to drain a node.
@@ -226,7 +209,7 @@ pub(crate) struct Accepted {
 }
 
 /// Begins to move a node's instances elsewhere and to keep new ones away, until it is uncordoned.
-#[utoipa::path(post, path = "/api/nodes/{node}/drain", tag = "nodes", params(("node" = String, Path), DrainQuery),
+#[utoipa::path(post, path = "/api/nodes/{node}/drain", tag = "nodes", params(("node" = String, Path), DrainQuery, Repeatable),
     responses((status = ACCEPTED, body = Accepted), (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn drain(
@@ -234,12 +217,20 @@ async fn drain(
     Extension(caller): Extension<Caller>,
     Path(node): Path<String>,
     Query(query): Query<DrainQuery>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let deadline = query.deadline.map_or_else(String::new, |deadline| deadline.to_string());
+    let options = write_options(&headers, &format!("POST {}", uri.path()), deadline.as_bytes())?;
+    let control = app.control.under(options);
+    if let Some(operation) = control.operation_begun_before(&caller).await? {
+        return Ok((StatusCode::ACCEPTED, Reply(Accepted { operation })).into_response());
+    }
     if query.dry_run {
-        let planning = app.control.planning();
+        let planning = control.planning();
         let outcome = planning.drain_node(&caller, &node, query.deadline).await;
         return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
     }
-    let operation = app.control.drain_node(&caller, &node, query.deadline).await?;
+    let operation = control.drain_node(&caller, &node, query.deadline).await?;
     Ok((StatusCode::ACCEPTED, Reply(Accepted { operation })).into_response())
 }

@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
-use univrs_control::Plan;
+use univrs_control::{Control, Plan};
 use univrs_model::caller::Caller;
 use univrs_model::name::Name;
 use univrs_model::org::{OrgChange, OrgSpec, OrgView};
@@ -17,6 +17,7 @@ use crate::body::{Json, Query, write_options};
 use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
 use crate::workloads::WriteQuery;
+use crate::writing::{Guarded, Writing, tagged};
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -45,27 +46,26 @@ async fn get(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(org): Path<String>,
-) -> Result<Reply<OrgView>, Problem> {
-    Ok(Reply(app.control.get_org(&caller, &org)?))
+) -> Result<Response, Problem> {
+    let view = app.control.get_org(&caller, &org)?;
+    Ok(tagged(StatusCode::OK, view.revision, view))
 }
 
 /// Gives an organisation another tier. What is there already stays.
-#[utoipa::path(put, path = "/api/orgs/{org}", tag = "access", params(("org" = String, Path, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"), WriteQuery),
+#[utoipa::path(put, path = "/api/orgs/{org}", tag = "access", params(("org" = String, Path, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"), WriteQuery, Guarded),
     request_body = OrgChange, responses((status = OK, body = OrgView),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn change(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(org): Path<String>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
     body: Json<OrgChange>,
 ) -> Result<Response, Problem> {
-    if query.dry_run {
-        let planning = app.control.planning();
-        let outcome = planning.change_org(&caller, &org, &body.value).await;
-        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
-    }
-    Ok(Reply(app.control.change_org(&caller, &org, &body.value).await?).into_response())
+    let (caller, org, change) = (&caller, &org, &body.value);
+    let work = |control: Control| async move { control.change_org(caller, org, change).await };
+    let answer = |view: OrgView| tagged(StatusCode::OK, view.revision, view);
+    writing.carry_out(writing.under(&app, &body.raw)?, caller, work, answer).await
 }
 
 fn named(org: &str) -> Result<Name, Problem> {

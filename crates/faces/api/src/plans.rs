@@ -5,7 +5,7 @@ use axum::{Extension, Json as Reply};
 use serde::{Deserialize, Serialize};
 use univrs_control::Plan;
 use univrs_model::caller::Caller;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -22,6 +22,17 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(apply))
         .routes(routes!(approve))
         .routes(routes!(reject))
+}
+
+/// What is asked of a plan; what would come of carrying one out, it says itself, so `dry_run` is refused.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OrgQuery {
+    /// The organisation; also as the header `X-Univrs-Org`.
+    #[param(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
+    org: Option<String>,
 }
 
 /// The plan as it was seen.
@@ -66,13 +77,14 @@ async fn get(
 }
 
 /// Carries out a plan: exactly what was shown, once, if nothing that it writes has changed since.
-#[utoipa::path(post, path = "/api/plans/{plan}/apply", tag = "plans", params(("plan" = String, Path)),
+#[utoipa::path(post, path = "/api/plans/{plan}/apply", tag = "plans", params(("plan" = String, Path), OrgQuery),
     request_body = ApplyBody, responses((status = OK, body = Plan),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn apply(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(plan): Path<String>,
+    Query(_): Query<OrgQuery>,
     body: Json<ApplyBody>,
 ) -> Result<Reply<Plan>, Problem> {
     let ApplyBody { digest, agreed } = &body.value;
@@ -85,23 +97,25 @@ async fn apply(
 }
 
 /// Lets a plan that waits for it be applied by whoever made it. A token cannot approve what it planned itself.
-#[utoipa::path(post, path = "/api/plans/{plan}/approve", tag = "plans", params(("plan" = String, Path)),
+#[utoipa::path(post, path = "/api/plans/{plan}/approve", tag = "plans", params(("plan" = String, Path), OrgQuery),
     responses((status = OK, body = Plan), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn approve(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(plan): Path<String>,
+    Query(_): Query<OrgQuery>,
 ) -> Result<Reply<Plan>, Problem> {
     Ok(Reply(app.control.approve_plan(&caller, &plan).await?))
 }
 
 /// Keeps a plan from being applied.
-#[utoipa::path(post, path = "/api/plans/{plan}/reject", tag = "plans", params(("plan" = String, Path)),
+#[utoipa::path(post, path = "/api/plans/{plan}/reject", tag = "plans", params(("plan" = String, Path), OrgQuery),
     responses((status = OK, body = Plan), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn reject(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(plan): Path<String>,
+    Query(_): Query<OrgQuery>,
 ) -> Result<Reply<Plan>, Problem> {
     Ok(Reply(app.control.reject_plan(&caller, &plan).await?))
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use univrs_control::{Begun, Plan, RestoreSpec, ScaleSpec, TemplateView};
+use univrs_control::{Begun, Control, Error, Plan, RestoreSpec, ScaleSpec, TemplateView};
 use univrs_model::caller::Caller;
 use univrs_model::ids::RequestId;
 use univrs_model::resource::{Backup, ResourceSpec, ResourceView};
@@ -21,6 +21,7 @@ use crate::body::{Json, Query, write_options};
 use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
 use crate::workloads::WriteQuery;
+use crate::writing::{Guarded, Repeatable, Writing, tagged};
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -62,17 +63,22 @@ pub(crate) struct Lines {
     items: Vec<String>,
 }
 
-fn with_etag(view: ResourceView) -> Response {
-    let etag = format!("\"{}\"", view.revision);
-    let mut response = Reply(view).into_response();
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    response
-}
-
 fn accepted(begun: Begun) -> Response {
     (StatusCode::ACCEPTED, Reply(begun)).into_response()
+}
+
+/// Begins a change of a resource, unless the same request has begun it already.
+async fn begin<F: Future<Output = Result<Begun, Error>> + Send>(
+    app: &App,
+    caller: &Caller,
+    (writing, raw): (&Writing, &[u8]),
+    work: impl FnOnce(Control) -> F + Send,
+) -> Result<Response, Problem> {
+    let control = writing.under(app, raw)?;
+    if let Some(begun) = control.begun_before(caller).await? {
+        return Ok(accepted(begun));
+    }
+    writing.carry_out(control, caller, work, accepted).await
 }
 
 /// The templates that resources are made from, by id.
@@ -172,25 +178,23 @@ async fn get(
     Extension(caller): Extension<Caller>,
     Path(resource): Path<String>,
 ) -> Result<Response, Problem> {
-    Ok(with_etag(app.control.get_resource(&caller, &resource)?))
+    let view = app.control.get_resource(&caller, &resource)?;
+    Ok(tagged(StatusCode::OK, view.revision, view))
 }
 
 /// Removes a resource with all it holds; what is under way with it is stopped first.
-#[utoipa::path(delete, path = "/api/resources/{resource}", tag = "resources", params(("resource" = String, Path), WriteQuery),
+#[utoipa::path(delete, path = "/api/resources/{resource}", tag = "resources", params(("resource" = String, Path), WriteQuery, Guarded),
     responses((status = ACCEPTED, body = Begun), (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn remove(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(resource): Path<String>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
 ) -> Result<Response, Problem> {
-    if query.dry_run {
-        let planning = app.control.planning();
-        let outcome = planning.delete_resource(&caller, &resource).await;
-        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
-    }
-    Ok(accepted(app.control.delete_resource(&caller, &resource).await?))
+    let (caller, resource) = (&caller, &resource);
+    let work = |control: Control| async move { control.delete_resource(caller, resource).await };
+    begin(&app, caller, (&writing, &[]), work).await
 }
 
 /// What is needed to reach a resource, in its template's words. Each call is recorded in the audit log.
@@ -209,40 +213,34 @@ async fn credentials(
 }
 
 /// Gives a resource another size.
-#[utoipa::path(post, path = "/api/resources/{resource}/scale", tag = "resources", params(("resource" = String, Path), WriteQuery),
+#[utoipa::path(post, path = "/api/resources/{resource}/scale", tag = "resources", params(("resource" = String, Path), WriteQuery, Repeatable, Guarded),
     request_body = ScaleSpec, responses((status = ACCEPTED, body = Begun), (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn scale(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(resource): Path<String>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
     body: Json<ScaleSpec>,
 ) -> Result<Response, Problem> {
-    if query.dry_run {
-        let planning = app.control.planning();
-        let outcome = planning.scale_resource(&caller, &resource, &body.value).await;
-        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
-    }
-    Ok(accepted(app.control.scale_resource(&caller, &resource, &body.value).await?))
+    let (caller, resource, spec) = (&caller, &resource, &body.value);
+    let work = |control: Control| async move { control.scale_resource(caller, resource, spec).await };
+    begin(&app, caller, (&writing, &body.raw), work).await
 }
 
 /// Replaces a resource's credentials; old and new are good until the old are taken back.
-#[utoipa::path(post, path = "/api/resources/{resource}/rotate", tag = "resources", params(("resource" = String, Path), WriteQuery),
+#[utoipa::path(post, path = "/api/resources/{resource}/rotate", tag = "resources", params(("resource" = String, Path), WriteQuery, Repeatable, Guarded),
     responses((status = ACCEPTED, body = Begun), (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn rotate(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(resource): Path<String>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
 ) -> Result<Response, Problem> {
-    if query.dry_run {
-        let planning = app.control.planning();
-        let outcome = planning.rotate_resource(&caller, &resource).await;
-        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
-    }
-    Ok(accepted(app.control.rotate_resource(&caller, &resource).await?))
+    let (caller, resource) = (&caller, &resource);
+    let work = |control: Control| async move { control.rotate_resource(caller, resource).await };
+    begin(&app, caller, (&writing, &[]), work).await
 }
 
 /// The backups of a resource, oldest first.
@@ -258,76 +256,64 @@ async fn backups(
 }
 
 /// Backs a resource up.
-#[utoipa::path(post, path = "/api/resources/{resource}/backups", tag = "resources", params(("resource" = String, Path), WriteQuery),
+#[utoipa::path(post, path = "/api/resources/{resource}/backups", tag = "resources", params(("resource" = String, Path), WriteQuery, Repeatable, Guarded),
     responses((status = ACCEPTED, body = Begun), (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn back_up(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(resource): Path<String>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
 ) -> Result<Response, Problem> {
-    if query.dry_run {
-        let planning = app.control.planning();
-        let outcome = planning.back_up_resource(&caller, &resource).await;
-        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
-    }
-    Ok(accepted(app.control.back_up_resource(&caller, &resource).await?))
+    let (caller, resource) = (&caller, &resource);
+    let work = |control: Control| async move { control.back_up_resource(caller, resource).await };
+    begin(&app, caller, (&writing, &[]), work).await
 }
 
 /// Puts a backup into a resource, in place of what it holds.
-#[utoipa::path(post, path = "/api/resources/{resource}/restore", tag = "resources", params(("resource" = String, Path), WriteQuery),
+#[utoipa::path(post, path = "/api/resources/{resource}/restore", tag = "resources", params(("resource" = String, Path), WriteQuery, Repeatable, Guarded),
     request_body = RestoreSpec, responses((status = ACCEPTED, body = Begun), (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn restore(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(resource): Path<String>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
     body: Json<RestoreSpec>,
 ) -> Result<Response, Problem> {
-    if query.dry_run {
-        let planning = app.control.planning();
-        let outcome = planning.restore_resource(&caller, &resource, &body.value).await;
-        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
-    }
-    Ok(accepted(app.control.restore_resource(&caller, &resource, &body.value).await?))
+    let (caller, resource, spec) = (&caller, &resource, &body.value);
+    let work = |control: Control| async move { control.restore_resource(caller, resource, spec).await };
+    begin(&app, caller, (&writing, &body.raw), work).await
 }
 
 /// Brings a resource to what its template and images are now, after a backup where it can have one.
-#[utoipa::path(post, path = "/api/resources/{resource}/upgrade", tag = "resources", params(("resource" = String, Path), WriteQuery),
+#[utoipa::path(post, path = "/api/resources/{resource}/upgrade", tag = "resources", params(("resource" = String, Path), WriteQuery, Repeatable, Guarded),
     responses((status = ACCEPTED, body = Begun), (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn upgrade(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(resource): Path<String>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
 ) -> Result<Response, Problem> {
-    if query.dry_run {
-        let planning = app.control.planning();
-        let outcome = planning.upgrade_resource(&caller, &resource).await;
-        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
-    }
-    Ok(accepted(app.control.upgrade_resource(&caller, &resource).await?))
+    let (caller, resource) = (&caller, &resource);
+    let work = |control: Control| async move { control.upgrade_resource(caller, resource).await };
+    begin(&app, caller, (&writing, &[]), work).await
 }
 
 /// Lets a resource's replica take the place of what it follows.
-#[utoipa::path(post, path = "/api/resources/{resource}/promote", tag = "resources", params(("resource" = String, Path), WriteQuery),
+#[utoipa::path(post, path = "/api/resources/{resource}/promote", tag = "resources", params(("resource" = String, Path), WriteQuery, Repeatable, Guarded),
     responses((status = ACCEPTED, body = Begun), (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn promote(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(resource): Path<String>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
 ) -> Result<Response, Problem> {
-    if query.dry_run {
-        let planning = app.control.planning();
-        let outcome = planning.promote_resource(&caller, &resource).await;
-        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
-    }
-    Ok(accepted(app.control.promote_resource(&caller, &resource).await?))
+    let (caller, resource) = (&caller, &resource);
+    let work = |control: Control| async move { control.promote_resource(caller, resource).await };
+    begin(&app, caller, (&writing, &[]), work).await
 }
 
 /// The last lines that a resource wrote.

@@ -1,7 +1,7 @@
 //! `/api/secrets`: values go in and are never answered.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
 use base64::Engine as _;
@@ -23,6 +23,7 @@ use crate::body::{Json, Query, write_options};
 use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
 use crate::workloads::WriteQuery;
+use crate::writing::tagged;
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -105,12 +106,7 @@ fn value_of(body: Value) -> Result<SecretValue, Problem> {
 }
 
 fn with_etag(status: StatusCode, view: SecretView) -> Response {
-    let etag = format!("\"{}\"", view.revision);
-    let mut response = (status, Reply(view)).into_response();
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    response
+    tagged(status, view.revision, view)
 }
 
 /// The secrets, by name, without their values.

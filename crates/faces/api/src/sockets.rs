@@ -128,7 +128,15 @@ impl Feed {
             }
         };
         let from = match subscription.since {
-            Some(since) => Revision(since),
+            Some(since) => {
+                // Another node may have told of it before it came here. What never comes is of another history, such
+                // as that from before a backup was restored.
+                let seen = self.app.control.mirror().at_least(Revision(since)).await;
+                if seen.revision < Revision(since) {
+                    return self.resync().await;
+                }
+                Revision(since)
+            }
             None => self.snapshot(&subscription.subscribe).await?,
         };
         let Ok(mut batches) = self.app.control.store().watch(&Prefix::all(), from).await else {

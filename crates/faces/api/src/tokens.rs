@@ -1,7 +1,7 @@
 //! `/api/tokens`: API tokens. The text of a token is in the answer to its making and nowhere else.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
 use univrs_control::Plan;
@@ -16,6 +16,7 @@ use crate::body::{Json, Query, write_options};
 use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
 use crate::workloads::WriteQuery;
+use crate::writing::tagged;
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -23,12 +24,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 }
 
 fn with_etag(view: TokenView) -> Response {
-    let etag = format!("\"{}\"", view.revision);
-    let mut response = Reply(view).into_response();
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    response
+    tagged(StatusCode::OK, view.revision, view)
 }
 
 /// The tokens of the organisation, and those of the cluster for who may see them, by name.

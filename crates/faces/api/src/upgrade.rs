@@ -8,6 +8,7 @@ use axum::{Extension, Json as Reply};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tokio_util::io::StreamReader;
+use univrs_authz::Action;
 use univrs_control::{Plan, UpgradeSpec};
 use univrs_model::caller::Caller;
 use univrs_model::span::Span;
@@ -44,17 +45,37 @@ pub(crate) struct UpgradeBody {
     keep_level: bool,
 }
 
+/// Either outcome of taking in: the program, or with `dry_run` the plan.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes a reply in the OpenAPI document")]
+enum ProgramOrPlan {
+    /// The program as it is here now.
+    Written(Box<Program>),
+    /// What the write would do.
+    Planned(Box<Plan>),
+}
+
 /// Takes in a program of nodes: a `univrs` built for their machines.
-#[utoipa::path(post, path = "/api/cluster/programs", tag = "cluster",
-    request_body(content = inline(Vec<u8>), content_type = "application/octet-stream"), responses((status = OK, body = Program),
+#[utoipa::path(post, path = "/api/cluster/programs", tag = "cluster", params(WriteQuery),
+    request_body(content = inline(Vec<u8>), content_type = "application/octet-stream"),
+    responses((status = OK, body = inline(ProgramOrPlan)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn take_in(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Query(query): Query<WriteQuery>,
     body: Body,
-) -> Result<Reply<Program>, Problem> {
+) -> Result<Response, Problem> {
+    if query.dry_run {
+        // Which program it is, is known when it has been read.
+        let summary = "takes in a program for nodes".to_owned();
+        let plan = app.control.show(&caller, Action::NodeWrite, "node", summary, Vec::new())?;
+        return Ok(Reply(plan).into_response());
+    }
     let bytes = body.into_data_stream().map_err(std::io::Error::other);
-    Ok(Reply(app.control.take_in_program(&caller, Box::new(StreamReader::new(bytes))).await?))
+    let program = app.control.take_in_program(&caller, Box::new(StreamReader::new(bytes))).await?;
+    Ok(Reply(program).into_response())
 }
 
 /// Begins to give every node another program, one failure domain at a time. A node that does not work with it goes back

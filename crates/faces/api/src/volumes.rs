@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
-use univrs_control::Plan;
+use univrs_control::{Control, Plan};
 use univrs_model::caller::Caller;
 use univrs_model::volume::VolumeView;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,6 +15,7 @@ use crate::body::Query;
 use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
 use crate::workloads::WriteQuery;
+use crate::writing::{Guarded, Writing};
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -36,19 +37,17 @@ async fn list(
 
 /// Removes a volume with all it holds, by id, unique prefix of its id, or a name that only one has; refused while an
 /// instance uses it. Its node removes the data as soon as it can be heard.
-#[utoipa::path(delete, path = "/api/volumes/{volume}", tag = "volumes", params(("volume" = String, Path), WriteQuery),
+#[utoipa::path(delete, path = "/api/volumes/{volume}", tag = "volumes", params(("volume" = String, Path), WriteQuery, Guarded),
     responses((status = ACCEPTED, body = VolumeView), (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn remove(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(volume): Path<String>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
 ) -> Result<Response, Problem> {
-    if query.dry_run {
-        let planning = app.control.planning();
-        let outcome = planning.delete_volume(&caller, &volume).await;
-        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
-    }
-    Ok((StatusCode::ACCEPTED, Reply(app.control.delete_volume(&caller, &volume).await?)).into_response())
+    let (caller, volume) = (&caller, &volume);
+    let work = |control: Control| async move { control.delete_volume(caller, volume).await };
+    let answer = |view: VolumeView| (StatusCode::ACCEPTED, Reply(view)).into_response();
+    writing.carry_out(writing.under(&app, &[])?, caller, work, answer).await
 }

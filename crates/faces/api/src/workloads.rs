@@ -19,6 +19,7 @@ use crate::App;
 use crate::body::{Json, Query, write_options};
 use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
+use crate::writing::tagged;
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -65,12 +66,7 @@ pub(crate) struct RollbackBody {
 }
 
 fn with_etag(status: StatusCode, view: WorkloadView) -> Response {
-    let etag = format!("\"{}\"", view.revision);
-    let mut response = (status, Reply(view)).into_response();
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    response
+    tagged(status, view.revision, view)
 }
 
 fn options(

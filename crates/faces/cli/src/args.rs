@@ -1,7 +1,7 @@
 //! The grammar of the command line.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -41,6 +41,9 @@ pub(crate) struct Global {
         default_value = "http://127.0.0.1:8080"
     )]
     pub(crate) server: String,
+    /// Certificates as PEM that an https:// server is trusted by, instead of those of this machine
+    #[arg(long, global = true, env = "UNIVRS_SERVER_CA", value_name = "FILE")]
+    pub(crate) server_ca: Option<PathBuf>,
     /// API token; loopback needs none
     #[arg(long, global = true, env = "UNIVRS_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
@@ -56,6 +59,9 @@ pub(crate) struct Global {
     /// Do not ask
     #[arg(short, long, global = true)]
     pub(crate) yes: bool,
+    /// Show the plan of the first change and change nothing
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
     /// How long to wait until a change has settled
     #[arg(long, global = true, value_name = "DURATION", default_value = "5m")]
     pub(crate) timeout: Span,
@@ -94,6 +100,25 @@ enum Command {
     Backup(BackupVerb),
     #[command(flatten)]
     Client(Verb),
+}
+
+impl Command {
+    /// Whether all that it changes goes through the API. Whoever asks for a plan must not get the thing done.
+    fn can_be_planned(&self) -> bool {
+        let Self::Client(verb) = self else { return false };
+        !matches!(
+            verb,
+            Verb::Install(_)
+                | Verb::Lab(_)
+                | Verb::Topology(_)
+                | Verb::Exec(_)
+                | Verb::Proxy(_)
+                | Verb::Mcp(_)
+                | Verb::Dashboard(_)
+                | Verb::Node(node::NodeVerb::Add(_))
+                | Verb::Workload(workload::WorkloadVerb::Exec(_))
+        )
+    }
 }
 
 /// The commands that talk to a server.
@@ -265,6 +290,8 @@ pub enum Invocation {
 pub struct ClientCommand {
     pub(crate) global: Global,
     pub(crate) verb: Verb,
+    /// The version of this program.
+    pub(crate) version: &'static str,
 }
 
 /// The grammar, for completions and documentation.
@@ -272,31 +299,43 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Reads a command line, the program's name included. Help and complaints are printed here.
+/// Reads a command line, the program's name included. Help and complaints are printed here. `version` is what the
+/// program says of itself: it may have been stamped after it was built.
 ///
 /// Called as `orchestrator` it means `univrs up`, called as `mcp-orchestrator` it means `univrs mcp`.
 ///
 /// # Errors
 /// When there is nothing left to do: the exit code is 0 after help, and 2 after a complaint.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, ExitCode> {
-    try_parse(args).map_err(|error| {
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    version: &'static str,
+) -> Result<Invocation, ExitCode> {
+    read(args, version).map_err(|error| {
         // Without a place to complain, the exit code still tells.
         let _ = error.print();
         u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
     })
 }
 
-/// As [`parse`], without printing anything.
+/// As [`parse`], without printing anything, in the version that was built.
 ///
 /// # Errors
 /// When the command line is not one, or asks for help.
 pub fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
+    read(args, env!("CARGO_PKG_VERSION"))
+}
+
+fn read(args: impl IntoIterator<Item = OsString>, version: &'static str) -> Result<Invocation, clap::Error> {
     let mut args: Vec<OsString> = args.into_iter().collect();
     if let Some(verb) = args.first().and_then(implied_verb) {
         args.insert(1, verb.into());
     }
-    let mut matches = command().try_get_matches_from(args)?;
+    let mut matches = command().version(version).try_get_matches_from(args)?;
     let Cli { global, command } = Cli::from_arg_matches_mut(&mut matches)?;
+    if global.dry_run && !command.can_be_planned() {
+        let what = "--dry-run plans changes that are made through the API, and this command makes none";
+        return Err(self::command().error(clap::error::ErrorKind::ArgumentConflict, what));
+    }
     Ok(match command {
         Command::Up(args) => Invocation::Up(args),
         Command::Down(args) => Invocation::Down(args),
@@ -306,9 +345,9 @@ pub fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation,
             Invocation::Inspect(InspectArgs { json: global.output == Format::Json, ..args })
         }
         Command::Backup(BackupVerb::Create(args)) => {
-            Invocation::Client(Box::new(ClientCommand { global, verb: Verb::Backup(args) }))
+            Invocation::Client(Box::new(ClientCommand { global, verb: Verb::Backup(args), version }))
         }
-        Command::Client(verb) => Invocation::Client(Box::new(ClientCommand { global, verb })),
+        Command::Client(verb) => Invocation::Client(Box::new(ClientCommand { global, verb, version })),
     })
 }
 
@@ -366,6 +405,25 @@ mod tests {
             assert_eq!(parse_words(line).unwrap_err().exit_code(), 2, "{line}");
         }
         assert_eq!(parse_words("univrs --help").unwrap_err().exit_code(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_planned_is_not_done_with_dry_run() {
+        for line in [
+            "univrs up --dry-run",
+            "univrs down --dry-run",
+            "univrs lab down --dry-run",
+            "univrs install --dry-run",
+            "univrs exec web --dry-run -- reboot",
+            "univrs workload exec web --dry-run -- reboot",
+            "univrs node add root@far --dry-run",
+            "univrs backup restore --dry-run file",
+        ] {
+            assert_eq!(parse_words(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        for line in ["univrs scale web=2 --dry-run", "univrs --dry-run node drain one"] {
+            assert!(parse_words(line).is_ok(), "{line}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use univrs_dashboard::alone::{self, Server};
 use univrs_dashboard::site;
 
-use crate::context::Context;
+use crate::context::{Context, ServerAddress};
 use crate::exit::Exit;
 use crate::fault::Fault;
 
@@ -30,9 +30,9 @@ impl DashboardArgs {
         let failed = |source| Fault::local(format!("listen on {}", self.listen), source);
         let listener = TcpListener::bind(self.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let (server, token) = context.server.clone();
-        context.talk(&format!("the dashboard of {server} is at http://{address}; Ctrl-C ends it"))?;
-        let server = Server { address: server, token };
+        let ServerAddress { url, token, authorities } = context.server.clone();
+        context.talk(&format!("the dashboard of {url} is at http://{address}; Ctrl-C ends it"))?;
+        let server = Server { address: url, token, authorities };
         tokio::select! {
             ended = alone::serve(listener, server) => match ended {
                 Ok(()) => Ok(Exit::Ok),

@@ -24,9 +24,6 @@ pub(crate) struct DeployArgs {
     /// A profile of the compose files whose services take part
     #[arg(long = "profile", value_name = "NAME")]
     profiles: Vec<String>,
-    /// Show the plan and change nothing
-    #[arg(long)]
-    dry_run: bool,
 }
 
 /// A document and how it is to be written.
@@ -55,7 +52,7 @@ impl DeployArgs {
             writes.push(planned(context, document).await?);
         }
         let plans: Vec<Plan> = writes.iter().map(|write| write.plan.clone()).collect();
-        if self.dry_run {
+        if context.dry_run {
             return show_plan(context, &writes, &plans);
         }
         for line in plan::lines(&plans) {

@@ -137,11 +137,18 @@ fn api_hint(error: &Error) -> Option<String> {
         return problem.hint.clone();
     }
     let hint = match error {
+        Error::Unreachable { source, .. } if chain(&**source).contains("certificate") => {
+            "give what the server's certificate is trusted by with --server-ca or UNIVRS_SERVER_CA"
+        }
+        Error::Unreachable { source, .. } if speaks_otherwise(&chain(&**source)) => {
+            "one side encrypts and the other does not: write https:// for http:// in --server, or the reverse"
+        }
         Error::Unreachable { .. } => {
             "start a node with `univrs up`, or name a running one with --server or UNIVRS_SERVER"
         }
         Error::Timeout { .. } => "ask `univrs status` whether the cluster is well, or give more --timeout",
-        Error::Options { .. } => "check --server, --token and --org",
+        Error::Options { .. } => "check --server, --server-ca, --token and --org",
+        Error::Planned { .. } => return None,
         Error::Problem(_) | Error::BadReply { .. } => match error.status() {
             Some(401) => "give an API token with --token or UNIVRS_TOKEN",
             Some(403) => "ask an administrator for a token with the grant that this needs",
@@ -150,6 +157,11 @@ fn api_hint(error: &Error) -> Option<String> {
         },
     };
     Some(hint.to_owned())
+}
+
+/// Whether what broke a connection is that one side spoke TLS and the other HTTP.
+fn speaks_otherwise(causes: &str) -> bool {
+    ["invalid HTTP", "InvalidContentType"].iter().any(|sign| causes.contains(sign))
 }
 
 fn field(fault: &FieldError) -> String {

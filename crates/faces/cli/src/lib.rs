@@ -59,9 +59,10 @@ pub use args::{ClientCommand, Invocation, command, parse, try_parse};
 pub use backup::{InspectArgs, RestoreArgs};
 pub use exit::Exit;
 pub use io::Io;
-pub use up::{DownArgs, Ipv4Range, OnExit, Overcommit, RecoverArgs, Share, UpArgs};
+pub use up::{DownArgs, Ipv4Range, LogFormat, OnExit, Overcommit, RecoverArgs, Share, UpArgs};
 
 use context::Context;
+use fault::Fault;
 
 /// Executes a command against its server, with the process's own streams.
 pub async fn run(command: ClientCommand) -> ExitCode {
@@ -71,9 +72,13 @@ pub async fn run(command: ClientCommand) -> ExitCode {
 
 /// Executes a command against its server, with the given streams.
 pub async fn execute(command: ClientCommand, io: &mut Io) -> Exit {
-    let ClientCommand { global, verb } = command;
-    let outcome = match Context::new(global, io) {
-        Ok(mut context) => verb.run(&mut context).await,
+    let ClientCommand { global, verb, version } = command;
+    let outcome = match Context::new(global, version, io) {
+        Ok(mut context) => match verb.run(&mut context).await {
+            // What was asked for with --dry-run.
+            Err(Fault::Api(univrs_client::Error::Planned { plan })) => plan::show(&mut context, &plan),
+            outcome => outcome,
+        },
         Err(fault) => Err(fault),
     };
     match outcome {

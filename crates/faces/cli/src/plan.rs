@@ -3,7 +3,30 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use univrs_client::{Change, Plan};
+use univrs_client::{Change, Error, Plan};
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::table::print_body;
+
+/// A plan that a command came to, as data.
+pub(crate) fn show(context: &mut Context<'_>, body: &[u8]) -> Result<Exit, Fault> {
+    if context.for_programs() {
+        print_body(context, body)?;
+        return Ok(Exit::Ok);
+    }
+    let plan: Plan = serde_json::from_slice(body)
+        .map_err(|error| Error::BadReply { status: 200, detail: format!("not a plan: {error}") })?;
+    if plan.changes.is_empty() && !plan.summary.is_empty() {
+        context.io.data(&plan.summary)?;
+        return Ok(Exit::Ok);
+    }
+    for line in lines(std::slice::from_ref(&plan)) {
+        context.io.data(&line)?;
+    }
+    Ok(Exit::Ok)
+}
 
 /// A plan as lines.
 pub(crate) fn lines(plans: &[Plan]) -> Vec<String> {

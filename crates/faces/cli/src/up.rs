@@ -72,6 +72,13 @@ pub struct UpArgs {
     /// Address of the API
     #[arg(long, env = "UNIVRS_API", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = socket_address)]
     pub api: SocketAddr,
+    /// Certificate chain of the API as PEM, the server's own first; with it the API speaks HTTPS and nothing else. It is
+    /// read again when the file changes
+    #[arg(long, env = "UNIVRS_API_CERT", value_name = "FILE", requires = "api_key")]
+    pub api_cert: Option<PathBuf>,
+    /// Private key of that certificate as PEM
+    #[arg(long, env = "UNIVRS_API_KEY", value_name = "FILE", requires = "api_cert")]
+    pub api_key: Option<PathBuf>,
     /// Address of the HTTP ingress
     #[arg(long, env = "UNIVRS_INGRESS", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:80", value_parser = socket_address)]
     pub ingress: SocketAddr,
@@ -143,6 +150,12 @@ pub struct UpArgs {
     /// Name of this node; the host's name when absent
     #[arg(long, env = "UNIVRS_NAME")]
     pub name: Option<Name>,
+    /// Form of the log on standard error
+    #[arg(long, env = "UNIVRS_LOG_FORMAT", value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What is logged, such as `debug`, or `info,univrs_agent=debug`; what matters when absent
+    #[arg(long, env = "UNIVRS_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
     /// What becomes of the containers when this process is told to stop; asks on a terminal, else keeps
     #[arg(long, env = "UNIVRS_ON_EXIT", value_enum)]
     pub on_exit: Option<OnExit>,
@@ -168,6 +181,16 @@ pub struct RecoverArgs {
     /// Do it, and lose what this copy does not have
     #[arg(long)]
     pub accept_loss: bool,
+}
+
+/// Form of the daemon's log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object for each line
+    Json,
 }
 
 /// What becomes of the containers when `up` is told to stop.

@@ -18,7 +18,7 @@ pub(crate) struct VersionArgs {
 
 impl VersionArgs {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<Exit, Fault> {
-        let own = env!("CARGO_PKG_VERSION");
+        let own = context.version;
         let cluster = if self.client { None } else { Some(context.client.cluster().await) };
         let versions = match cluster.map(|reply| reply.and_then(|reply| reply.value())) {
             None => Value::Null,

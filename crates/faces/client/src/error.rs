@@ -61,6 +61,12 @@ pub enum Error {
         /// What is odd about it.
         detail: String,
     },
+    /// The client only plans ([`crate::ClientOptions::dry_run`]): nothing was done, and this is the plan.
+    #[error("nothing was done; only the plan was asked for")]
+    Planned {
+        /// The plan, as the server sent it.
+        plan: Vec<u8>,
+    },
     /// The server's address or the token cannot be used.
     #[error("{detail}")]
     Options {
@@ -85,7 +91,9 @@ impl Error {
         match self {
             Self::Problem(problem) => Some(problem.status),
             Self::BadReply { status, .. } => Some(*status),
-            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Options { .. } => None,
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Planned { .. } | Self::Options { .. } => {
+                None
+            }
         }
     }
 

@@ -29,6 +29,10 @@ pub struct ClientOptions {
     pub org: Option<String>,
     /// How long requests that take long by nature (pulling an image) may take.
     pub timeout: Duration,
+    /// Certificates as PEM that an encrypted API is trusted by, instead of those of this machine.
+    pub authorities: Option<Vec<u8>>,
+    /// Whether writes are only planned: each ends with [`Error::Planned`].
+    pub dry_run: bool,
 }
 
 /// A connection to the API of one server. Cheap to clone.
@@ -39,6 +43,7 @@ pub struct Client {
     pub(crate) token: Option<String>,
     org: Option<String>,
     timeout: Duration,
+    dry_run: bool,
 }
 
 /// Which part of a list.
@@ -165,7 +170,12 @@ impl Client {
         if is_loopback(&server) {
             builder = builder.no_proxy();
         }
-        if server.scheme() == "http" {
+        if let Some(pem) = &options.authorities {
+            let authorities = reqwest::Certificate::from_pem_bundle(pem).ok().filter(|all| !all.is_empty());
+            builder = builder.tls_certs_only(authorities.ok_or_else(|| Error::Options {
+                detail: "what the server is to be trusted by are no certificates as PEM".to_owned(),
+            })?);
+        } else if server.scheme() == "http" {
             // Redirects are not followed, so no certificate is ever looked at. Loading the machine's would take
             // time, and fails in an image that holds nothing but this program.
             builder = builder.tls_certs_only([]);
@@ -173,7 +183,14 @@ impl Client {
         let http = builder
             .build()
             .map_err(|error| Error::Options { detail: format!("cannot make HTTP requests: {error}") })?;
-        Ok(Self { http, server, token: options.token, org: options.org, timeout: options.timeout })
+        Ok(Self {
+            http,
+            server,
+            token: options.token,
+            org: options.org,
+            timeout: options.timeout,
+            dry_run: options.dry_run,
+        })
     }
 
     /// Address of the server.
@@ -219,7 +236,13 @@ impl Client {
 
     pub(crate) async fn send<T>(&self, request: Request<'_>) -> Result<Reply<T>, Error> {
         let limit = if request.slow { self.timeout } else { self.timeout.min(QUICK) };
-        let builder = self.builder(&request.method, &self.url(request.path, request.query)?).timeout(limit);
+        let planned = |one: &(&str, String)| one.0 == "dry_run";
+        let only_plan = self.dry_run && request.method != Method::GET && !request.query.iter().any(planned);
+        let mut url = self.url(request.path, request.query)?;
+        if only_plan {
+            url.query_pairs_mut().append_pair("dry_run", "true");
+        }
+        let builder = self.builder(&request.method, &url).timeout(limit);
         let builder = builder.header(ACCEPT, "application/json");
         let builder = match request.if_match {
             Some(etag) => builder.header(IF_MATCH, etag),
@@ -242,6 +265,9 @@ impl Client {
         let status = response.status().as_u16();
         let etag = response.headers().get("etag").and_then(|etag| etag.to_str().ok()).map(str::to_owned);
         let body = response.bytes().await.map_err(|error| self.transport(error))?;
+        if only_plan {
+            return Err(Error::Planned { plan: body.to_vec() });
+        }
         Ok(Reply { status, etag, body, meaning: PhantomData })
     }
 
@@ -355,7 +381,14 @@ mod tests {
 
     fn client(server: &str) -> Result<Client, Error> {
         let timeout = Duration::from_secs(1);
-        Client::new(ClientOptions { server: server.into(), token: None, org: None, timeout })
+        Client::new(ClientOptions {
+            server: server.into(),
+            token: None,
+            org: None,
+            timeout,
+            authorities: None,
+            dry_run: false,
+        })
     }
 
     #[test]

@@ -50,7 +50,15 @@ async fn client(token: Option<&str>) -> Client {
         .route("/api/workloads/{name}", get(async || tokio::time::sleep(Duration::from_secs(60)).await));
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let timeout = Duration::from_millis(300);
-    Client::new(ClientOptions { server, token: token.map(str::to_owned), org: None, timeout }).unwrap()
+    Client::new(ClientOptions {
+        server,
+        token: token.map(str::to_owned),
+        org: None,
+        timeout,
+        authorities: None,
+        dry_run: false,
+    })
+    .unwrap()
 }
 
 #[tokio::test]

@@ -41,6 +41,8 @@ pub struct Server {
     pub address: String,
     /// The token that is lent on loopback.
     pub token: Option<String>,
+    /// Certificates as PEM that an encrypted API is trusted by, instead of those of this machine.
+    pub authorities: Option<Vec<u8>>,
 }
 
 #[derive(Clone)]
@@ -68,7 +70,15 @@ pub async fn serve(listener: TcpListener, server: Server) -> Result<(), Error> {
 pub fn router(server: Server, loopback: bool) -> Result<Router, Error> {
     let url = Url::parse(&server.address).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let url = url.ok_or_else(|| Error::Server(server.address.clone()))?;
-    let http = reqwest::Client::builder().connect_timeout(CONNECT).http1_only();
+    let mut http = reqwest::Client::builder().connect_timeout(CONNECT).http1_only();
+    match &server.authorities {
+        Some(pem) => {
+            http = http.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem).map_err(Error::Client)?);
+        }
+        // Nothing that is encrypted is spoken to; the machine's certificates may be absent, in an image for one.
+        None if url.scheme() == "http" => http = http.tls_certs_only([]),
+        None => {}
+    }
     let http = http.redirect(reqwest::redirect::Policy::none()).no_proxy().build().map_err(Error::Client)?;
     let lent = server.token.filter(|_| loopback);
     let token = lent.and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
@@ -212,7 +222,7 @@ mod tests {
     }
 
     async fn ask(loopback: bool, fields: &[(&str, &str)]) -> (StatusCode, String) {
-        let server = Server { address: server().await, token: Some("lent".to_owned()) };
+        let server = Server { address: server().await, token: Some("lent".to_owned()), authorities: None };
         let mut request = Request::get("/api/x");
         for (name, value) in fields {
             request = request.header(*name, *value);
@@ -252,10 +262,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_away_is_named() {
-        let server = Server { address: "http://127.0.0.1:1".to_owned(), token: None };
+        let server = Server { address: "http://127.0.0.1:1".to_owned(), token: None, authorities: None };
         let request = Request::get("/api/x").header("host", "localhost").body(Body::empty()).unwrap();
         let reply = router(server, true).unwrap().oneshot(request).await.unwrap();
         assert_eq!(reply.status(), StatusCode::BAD_GATEWAY);
-        assert!(router(Server { address: "nonsense".to_owned(), token: None }, true).is_err());
+        assert!(
+            router(Server { address: "nonsense".to_owned(), token: None, authorities: None }, true).is_err()
+        );
     }
 }

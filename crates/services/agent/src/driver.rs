@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use univrs_model::Timestamp;
 use univrs_model::ids::{InstanceId, NodeId};
 use univrs_model::instance::{InstanceOrder, Observation};
@@ -222,11 +223,15 @@ impl Driver {
             now: self.clock.now(),
         };
         let effects = self.effects.0.clone();
-        tokio::spawn(async move {
+        let span = tracing::info_span!("step", instance = %self.id, ?step);
+        let carrying_out = async move {
+            let begun = std::time::Instant::now();
             let effect = steps::carry_out(around, step).await;
+            tracing::debug!(millis = begun.elapsed().as_secs_f64() * 1e3, "ended");
             // The driver is gone when the daemon stops; what was done is found again at the next start.
             drop(effects.send(effect).await);
-        });
+        };
+        tokio::spawn(carrying_out.instrument(span));
     }
 
     fn take_in(&mut self, effect: Effect) {

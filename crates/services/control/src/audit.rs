@@ -88,6 +88,7 @@ impl Control {
     /// As [`Control::commit`], for an object of this organisation; of the cluster without one.
     ///
     /// In planning mode nothing is committed; see [`Control::planning`].
+    #[tracing::instrument(name = "commit", skip_all, fields(action = %write.action, object = %write.object))]
     pub(crate) async fn commit_for(&self, owner: Option<&Name>, write: Write) -> Result<TxnOutcome, Error> {
         let charge = self.charge(&write).await?;
         if self.planning {
@@ -106,7 +107,9 @@ impl Control {
         if let Some(event) = &write.event {
             txn.ops.push(self.event_op(owner, now, event)?);
         }
-        Ok(self.store.txn(txn).await?)
+        let outcome = self.store.txn(txn).await?;
+        tracing::debug!(?outcome, "answered by the store");
+        Ok(outcome)
     }
 
     /// Does work whose effect is outside the state, such as bringing an image, and records how it went.

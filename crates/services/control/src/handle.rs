@@ -63,6 +63,7 @@ pub struct Control {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) access: Arc<dyn NodeAccess>,
     pub(crate) planning: bool,
+    pub(crate) conditions: WriteOptions,
     pub(crate) sightings: Sightings,
     pub(crate) admin: Option<Admin>,
     pub(crate) sealer: Arc<dyn Sealer>,
@@ -128,6 +129,7 @@ impl Control {
             sealer,
             resources: Resources::default(),
             planning: false,
+            conditions: WriteOptions::default(),
             programs: None,
             node: None,
             authorizer,
@@ -174,6 +176,14 @@ impl Control {
     #[must_use]
     pub fn planning(&self) -> Self {
         Self { planning: true, ..self.clone() }
+    }
+
+    /// The same control plane for one request: what it changes of nodes, resources, organisations and volumes must have
+    /// the revision of these conditions, and what it begins is begun once for their key. Workloads, tokens and secrets
+    /// take their conditions with each call.
+    #[must_use]
+    pub fn under(&self, conditions: WriteOptions) -> Self {
+        Self { conditions, ..self.clone() }
     }
 
     /// The picture of the state that answers are made from.

@@ -134,16 +134,21 @@ pub(crate) async fn trim(store: &Arc<dyn StateStore>, org: Option<&Name>) -> Res
     };
     let mut trimmed = 0;
     for log in logs {
-        let prefix = Prefix::new(log);
-        let out = store.range(&prefix, Page::all(), Consistency::LOCAL).await?;
-        let excess = out.items.len().saturating_sub(KEPT_ENTRIES);
-        for chunk in out.items[..excess].chunks(1000) {
-            let ops = chunk.iter().map(|item| Op::Delete(item.key.clone())).collect();
-            store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
-            trimmed += chunk.len();
-        }
+        trimmed += trim_to(store, &Prefix::new(log), KEPT_ENTRIES).await?;
     }
     Ok(trimmed)
+}
+
+/// Deletes what was written first below `prefix`, until `kept` are left. Not by key: those of requests are anyone's.
+async fn trim_to(store: &Arc<dyn StateStore>, prefix: &Prefix, kept: usize) -> Result<usize, Error> {
+    let mut items = store.range(prefix, Page::all(), Consistency::LOCAL).await?.items;
+    let excess = items.len().saturating_sub(kept);
+    items.sort_by_key(|item| item.value.mod_revision);
+    for chunk in items[..excess].chunks(1000) {
+        let ops = chunk.iter().map(|item| Op::Delete(item.key.clone())).collect();
+        store.txn(Txn { request: None, guards: Vec::new(), ops }).await?;
+    }
+    Ok(excess)
 }
 
 /// Removes the oldest ended operations of an organisation beyond what is kept. Called now and then.
@@ -168,7 +173,23 @@ pub(crate) async fn trim_operations(
 
 #[cfg(test)]
 mod tests {
-    use super::cut;
+    use std::sync::Arc;
+
+    use univrs_ports::store::{Consistency, Key, MemoryStore, Page, Prefix, StateStore, Txn};
+
+    use super::{cut, trim_to};
+
+    #[tokio::test]
+    async fn the_oldest_go_whatever_their_keys() {
+        let store: Arc<dyn StateStore> = Arc::new(MemoryStore::new());
+        for key in ["r/d", "r/b", "r/c", "r/a"] {
+            store.txn(Txn::put(Key::new(key).unwrap(), "x")).await.unwrap();
+        }
+        assert_eq!(trim_to(&store, &Prefix::new("r/"), 2).await.unwrap(), 2);
+        let left = store.range(&Prefix::new("r/"), Page::all(), Consistency::LOCAL).await.unwrap();
+        let left: Vec<&str> = left.items.iter().map(|item| item.key.as_str()).collect();
+        assert_eq!(left, ["r/a", "r/c"]);
+    }
 
     #[test]
     fn entries_at_one_place_stay_on_one_page() {

@@ -120,14 +120,14 @@ impl Control {
         &self,
         caller: &Caller,
         wanted: &str,
-        if_revision: Option<u64>,
         change: impl Fn(NodePolicy) -> NodePolicy + Send,
     ) -> Result<NodeView, Error> {
         let allowed_by = self.allow(caller, Action::NodeWrite, &format!("node/{wanted}"))?;
         let state = self.mirror.state();
         let node = find_node(&state, wanted)?;
         let before = state.node_policies.get(&node.id);
-        check_revision("node", wanted, if_revision, Revision(view::node(&state, &node).revision))?;
+        let revision = Revision(view::node(&state, &node).revision);
+        check_revision("node", wanted, self.conditions.if_revision, revision)?;
         let old = before.map(|record| NodePolicy::clone(record)).unwrap_or_default();
         let new = change(old.clone());
         if new == old {
@@ -186,6 +186,8 @@ impl Control {
             }
             found => found?,
         };
+        let revision = Revision(view::node(&state, &node).revision);
+        check_revision("node", wanted, self.conditions.if_revision, revision)?;
         let refuse = |reason: &str, hint: &str| Error::Conflict {
             what: format!("node `{}` cannot be removed", node.name),
             reason: reason.to_owned(),

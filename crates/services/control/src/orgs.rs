@@ -11,7 +11,7 @@ use univrs_model::org::{DEFAULT_TIER, Org, OrgChange, OrgSpec, OrgView};
 use univrs_ports::store::{Revision, TxnOutcome};
 
 use crate::error::Error;
-use crate::handle::{Control, Write, WriteOptions};
+use crate::handle::{Control, Write, WriteOptions, check_revision};
 use crate::record::{Record, put, unchanged};
 use crate::state::State;
 
@@ -129,6 +129,7 @@ impl Control {
         let allowed_by = self.allow(caller, Action::OrgWrite, &object)?;
         self.known_tier(&change.tier)?;
         let known = find(&self.mirror.state(), wanted)?;
+        check_revision("organisation", wanted, self.conditions.if_revision, known.revision)?;
         let changed = Org { tier: Some(change.tier.clone()), ..Org::clone(&known) };
         let at = keys::organisation(&known.name);
         let write = Write {

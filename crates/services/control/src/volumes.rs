@@ -14,7 +14,7 @@ use univrs_model::workload::{VolumeSpec, WorkloadSpec};
 use univrs_ports::store::{Revision, TxnOutcome};
 
 use crate::error::Error;
-use crate::handle::{Control, Write};
+use crate::handle::{Control, Write, check_revision};
 use crate::record::{Record, delete, put, unchanged};
 use crate::state::State;
 
@@ -40,6 +40,7 @@ impl Control {
         let allowed_by = self.allow(caller, Action::VolumeWrite, &object)?;
         let state = self.mirror.state();
         let record = find(&state, caller, wanted)?;
+        check_revision("volume", wanted, self.conditions.if_revision, record.revision)?;
         let view_now = view(&state, &record);
         match view_now.state {
             VolumeState::Removing => return Ok(view_now),

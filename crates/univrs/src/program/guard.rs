@@ -20,7 +20,6 @@ use tokio::process::Child;
 use tokio::signal::unix::{SignalKind, signal};
 use univrs_ports::programs::Outcome;
 
-use crate::logging;
 use crate::program::change::{Change, Chosen, Installed, Place};
 
 /// The running program, even when its file is gone.
@@ -59,14 +58,12 @@ pub(crate) fn begin(place: &Place) -> Part {
             // Without the guard nobody would take it back. The kernel keeps this through the execution, so that it holds
             // for a program that knows nothing of it too.
             if let Err(error) = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL) {
-                logging::start();
                 tracing::warn!(%error, "the program on trial outlives its guard");
             }
             if parent_id() != change.guard {
                 return Part::Ended(ExitCode::FAILURE);
             }
             let error = become_program(&copy);
-            logging::start();
             tracing::error!(program = %copy.display(), %error, "the program cannot be tried");
             Part::Ended(ExitCode::FAILURE)
         }
@@ -89,7 +86,6 @@ fn hand_over(place: &Place) -> Part {
         return Part::Daemon;
     }
     let error = become_program(&copy);
-    logging::start();
     tracing::error!(program = %copy.display(), %error, "cannot run the program of the last upgrade; going on with the installed one");
     Part::Daemon
 }
@@ -137,7 +133,6 @@ enum Ended {
 }
 
 fn stand_by(place: &Place, change: Change) -> ExitCode {
-    logging::start();
     tracing::info!(to = change.to, "trying another program");
     let ended = tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|runtime| {
         // The child ends with the thread that made it, which is this one.

@@ -2,6 +2,7 @@
 //! to stop. Containers stay when the daemon goes.
 
 mod alive;
+mod api_tls;
 mod changing;
 pub(crate) mod containers;
 mod founding;
@@ -44,7 +45,6 @@ use crate::cluster::reach::ClusterAccess;
 use crate::cluster::renewal;
 use crate::failure::Failure;
 use crate::identity::DataDir;
-use crate::logging;
 use crate::membership;
 use crate::program::change::Change;
 use crate::program::copies::Copies;
@@ -61,13 +61,13 @@ pub(crate) enum Ending {
 
 /// Runs the daemon. `trial` is the change of the program that this process is on trial for.
 pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Ending, Failure> {
-    logging::start();
     // A variable that is set to nothing says nothing.
     args.join.retain(|host| !host.is_empty());
     args.connect.retain(|address| !address.is_empty());
     args.join_token = args.join_token.filter(|token| !token.is_empty());
     let mut stop = stop::Signals::new()?;
     let ingress = services::IngressSettings::read(&args)?;
+    let certificate = api_tls::GivenCertificate::read(&args)?;
     let issuer = services::issuer(&args)?;
     let dir = DataDir::new(args.data_dir());
     let held = dir.take()?;
@@ -282,7 +282,19 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
         // Set once, here.
         drop(peers.api.set(univrs_api::router(app.clone())));
     }
-    let api = tasks.spawn(univrs_api::serve(listener, app));
+    if certificate.is_none() && !app.loopback {
+        tracing::warn!(
+            "the API is not encrypted: who is on the way reads tokens; give --api-cert and --api-key, or put a proxy \
+             with a certificate before it"
+        );
+    }
+    let api = match certificate {
+        Some(certificate) => {
+            let listener = api_tls::ApiListener::new(listener, args.api, certificate)?;
+            tasks.spawn(univrs_api::serve(listener, app))
+        }
+        None => tasks.spawn(univrs_api::serve(listener, app)),
+    };
     machine.pack_self_if_absent(control, &tasks);
     tasks.spawn(shutdown.clone().run_until_cancelled_owned(memory::give_back()));
     if !univrs_api::has_dashboard() {

@@ -22,6 +22,8 @@ pub(crate) struct Daemon {
     pub(crate) port: u16,
     arguments: Vec<String>,
     environment: Environment,
+    /// Where its API is.
+    pub(crate) origin: String,
     http: reqwest::Client,
 }
 
@@ -111,18 +113,34 @@ impl Daemon {
         Self::start_at(DataDir::new(Some(path)), arguments, Environment::new()).await
     }
 
+    /// With an API that is encrypted; `http` trusts it.
+    pub(crate) async fn start_encrypted(arguments: &[&str], http: reqwest::Client) -> Self {
+        Self::begin(DataDir::new(None), arguments, Environment::new(), "https", http).await
+    }
+
     async fn start_at(dir: DataDir, arguments: &[&str], environment: Environment) -> Self {
+        Self::begin(dir, arguments, environment, "http", reqwest::Client::new()).await
+    }
+
+    async fn begin(
+        dir: DataDir,
+        arguments: &[&str],
+        environment: Environment,
+        scheme: &str,
+        http: reqwest::Client,
+    ) -> Self {
         let port = free_port();
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let child = spawn(&dir, port, &arguments, &environment);
-        let daemon = Self { child, dir, port, arguments, environment, http: reqwest::Client::new() };
+        let origin = format!("{scheme}://127.0.0.1:{port}");
+        let daemon = Self { child, dir, port, arguments, environment, origin, http };
         daemon.until_ready().await;
         daemon
     }
 
     /// Waits until the API answers and the node has registered, so that there is something to give.
     async fn until_ready(&self) {
-        let url = |path: &str| format!("http://127.0.0.1:{}{path}", self.port);
+        let url = |path: &str| format!("{}{path}", self.origin);
         self.until("the daemon is ready", async || {
             self.http.get(url("/readyz")).send().await.is_ok_and(|reply| reply.status() == StatusCode::OK)
         })
@@ -180,7 +198,7 @@ impl Daemon {
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("http://127.0.0.1:{}{path}", self.port))
+        self.http.request(method, format!("{}{path}", self.origin))
     }
 
     /// Sends a request; again while the store cannot be used, which a machine that stood still causes. The key makes

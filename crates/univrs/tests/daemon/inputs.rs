@@ -24,6 +24,17 @@ async fn wrong_workloads_are_refused_by_field() {
             "containers[0].resources.memory",
         ),
         (
+            r#"{"name":"web","containers":[{"name":"a","image":"w","resources":{"cpu":"10001"}}]}"#,
+            422,
+            "containers[0].resources.cpu",
+        ),
+        (
+            r#"{"name":"web","containers":[{"name":"a","image":"w","resources":{"memory":"99999999999Ti"}}]}"#,
+            400,
+            "containers[0].resources.memory",
+        ),
+        (r#"{"name":"web","image":"web","volumes":[{"name":"data","size":"0"}]}"#, 422, "volumes[0].size"),
+        (
             r#"{"name":"web","image":"web","kind":"cron","schedule":{"cron":"0 0 30 2 *"}}"#,
             422,
             "schedule.cron",
@@ -108,6 +119,41 @@ async fn writes_are_guarded_by_revision_and_key() {
     assert_eq!(daemon.send(patch(&etag)).await.status, StatusCode::OK);
     let stale = daemon.send(patch(&etag)).await;
     assert_eq!((stale.status.as_u16(), stale.body["code"].as_str()), (412, Some("stale")));
+}
+
+#[tokio::test]
+async fn nodes_are_guarded_as_workloads_are() {
+    let daemon = Daemon::start().await;
+    let old = daemon.get("/api/nodes/one").await.etag.unwrap();
+    let cordon = |etag: &str| {
+        daemon.request(Method::POST, "/api/nodes/one/cordon").header("if-match", etag.to_owned())
+    };
+    assert_eq!(daemon.send(cordon(&old)).await.status, StatusCode::OK);
+    for (method, path) in [
+        (Method::POST, "/api/nodes/one/uncordon"),
+        (Method::DELETE, "/api/nodes/one"),
+        (Method::PATCH, "/api/nodes/one"),
+    ] {
+        let stale = daemon.request(method.clone(), path).header("if-match", old.clone()).body("{}");
+        let stale = daemon.send(stale).await;
+        assert_eq!(
+            (stale.status.as_u16(), stale.body["code"].as_str()),
+            (412, Some("stale")),
+            "{method} {path}: {}",
+            stale.body
+        );
+    }
+    // The same drain asked for again is the same drain, also when it has ended.
+    let drain = |deadline: &str| {
+        let path = format!("/api/nodes/one/drain?deadline={deadline}");
+        daemon.request(Method::POST, &path).header("idempotency-key", "drain")
+    };
+    let first = daemon.send(drain("1m")).await.body["operation"]["id"].clone();
+    let path = format!("/api/operations/{}", first.as_str().unwrap());
+    daemon.until("it has ended", async || daemon.get(&path).await.body["status"] == "succeeded").await;
+    assert_eq!(daemon.send(drain("1m")).await.body["operation"]["id"], first);
+    let other = daemon.send(drain("2m")).await;
+    assert_eq!((other.status.as_u16(), other.body["code"].as_str()), (409, Some("idempotency_key_reused")));
 }
 
 #[tokio::test]

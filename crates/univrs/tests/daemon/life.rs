@@ -109,6 +109,44 @@ async fn state_that_vanished_is_a_loss_and_not_a_beginning() {
     assert!(text.contains("is not there") && text.contains("backup"), "{text}");
 }
 
+/// Starts a daemon that cannot start on this directory, and answers what it says.
+fn refused(dir: &std::path::Path) -> String {
+    let output = univrs()
+        .args(["up", "--runtime", "simulated", "--api", &format!("127.0.0.1:{}", free_port()), "--data-dir"])
+        .arg(dir)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn a_directory_of_a_newer_version_or_another_cluster_is_left_alone() {
+    let (mut one, mut other) = (Daemon::start().await, Daemon::start().await);
+    one.stop();
+    other.stop();
+    let identity = one.dir.path().join("node.json");
+    let written = std::fs::read_to_string(&identity).unwrap();
+    let newer = written.replace(r#""format": 1"#, r#""format": 2"#);
+    assert_ne!(newer, written);
+    std::fs::write(&identity, &newer).unwrap();
+    let said = refused(one.dir.path());
+    assert!(said.contains("has format 2") && said.contains("hint: start the version"), "{said}");
+    assert_eq!(std::fs::read_to_string(&identity).unwrap(), newer, "it is left as it was");
+    std::fs::write(&identity, written).unwrap();
+
+    let store = |daemon: &Daemon| daemon.dir.path().join("store");
+    std::fs::rename(store(&one), one.dir.path().join("aside")).unwrap();
+    std::fs::rename(store(&other), store(&one)).unwrap();
+    let said = refused(one.dir.path());
+    assert!(said.contains("belongs to cluster") && said.contains("hint: bring back"), "{said}");
+
+    // With its own state it goes on as if nothing had been.
+    std::fs::rename(store(&one), store(&other)).unwrap();
+    std::fs::rename(one.dir.path().join("aside"), store(&one)).unwrap();
+    one.crash_and_restart().await;
+}
+
 #[tokio::test]
 async fn who_waits_for_room_gets_it_when_others_leave() {
     let daemon = Daemon::start().await;

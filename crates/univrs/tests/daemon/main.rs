@@ -16,11 +16,14 @@ mod disk;
 mod docker;
 #[path = "../../../adapters/runtime/tests/runtime/dockerd.rs"]
 mod dockerd;
+mod encrypted;
 mod faults;
 mod harness;
 mod inputs;
 mod life;
+mod logs;
 mod mcp;
+mod metrics;
 mod operations;
 mod plans;
 #[path = "../cluster/ports.rs"]
@@ -28,5 +31,6 @@ mod ports;
 mod preempting;
 mod resources;
 mod secrets;
+mod sockets;
 mod volumes;
 mod watching;

@@ -139,14 +139,29 @@ async fn every_write_can_be_planned_and_changes_nothing() {
     // A node that is alive cannot be removed, planned or not.
     let removal = daemon.request(Method::DELETE, &format!("/api/nodes/{node}?dry_run=true"));
     assert_eq!(daemon.send(removal).await.status, StatusCode::CONFLICT);
-    // Images are this machine's, not the store's: what cannot be planned is refused, never done.
-    let pull = daemon.post("/api/images/pull?dry_run=true", r#"{"reference":"x:1"}"#).await;
-    assert_eq!(
-        (pull.status, &pull.body["code"]),
-        (StatusCode::BAD_REQUEST, &json!("not_plannable")),
-        "{}",
-        pull.body
-    );
+    // Images are this machine's, not the store's: their plans are for looking only, and nothing is done.
+    let archive = daemon.request(Method::POST, "/api/images/import?dry_run=true").body("no archive");
+    let archive = daemon.send(archive).await;
+    assert_eq!((archive.status, &archive.body["status"]), (StatusCode::OK, &json!("show_only")));
+    for (path, body) in [("pull", r#"{"reference":"x:1"}"#), ("self", r#"{"tag":"x:1"}"#)] {
+        let plan = daemon.post(&format!("/api/images/{path}?dry_run=true"), body).await;
+        assert_eq!(
+            (plan.status, &plan.body["status"]),
+            (StatusCode::OK, &json!("show_only")),
+            "{}",
+            plan.body
+        );
+        let change = &plan.body["changes"][0];
+        assert_eq!((&change["action"], &change["name"]), (&json!("create"), &json!("x:1")), "{change}");
+    }
+    let program = daemon.request(Method::POST, "/api/cluster/programs?dry_run=true").body("no program");
+    assert_eq!(daemon.send(program).await.body["status"], "show_only");
+    let absent = daemon.request(Method::DELETE, "/api/images?reference=x:1&dry_run=true");
+    assert_eq!(daemon.send(absent).await.status, StatusCode::NOT_FOUND);
+    let push = daemon.post("/api/images/push?dry_run=true", r#"{"reference":"x:1"}"#).await;
+    assert_eq!((push.status, &push.body["code"]), (StatusCode::NOT_FOUND, &json!("image_not_found")));
+    let images = daemon.get("/api/images").await.body["items"].to_string();
+    assert!(!images.contains("x:1"), "{images}");
     assert_eq!(pictures(&daemon, &node).await, before);
 }
 
@@ -179,6 +194,8 @@ async fn a_plan_is_applied_over_rest_once() {
     let foreign = daemon.request(Method::POST, &path).header("x-univrs-mode", "admin").body(body.clone());
     let foreign = daemon.send(foreign).await;
     assert_eq!((foreign.status, &foreign.body["code"]), (StatusCode::CONFLICT, &json!("plan_foreign")));
+    let dry = daemon.post(&format!("{path}?dry_run=true"), &body).await;
+    assert_eq!(dry.status, StatusCode::BAD_REQUEST, "a plan says itself what would come of it");
     let done = daemon.post(&path, &body).await;
     assert_eq!((done.status, &done.body["status"]), (StatusCode::OK, &json!("applied")));
     daemon.until_status("web", "running").await;

@@ -104,6 +104,10 @@ async fn programs_change_node_by_node_while_workloads_answer() {
     let file = |name: &str| dir.path().join(name);
     stamped(&file("now"), env!("CARGO_PKG_VERSION"), 1);
     stamped(&file("next"), "9.8.7-next", 1);
+    for words in [&["--version"][..], &["version", "--client", "-o", "name"]] {
+        let told = Command::new(file("next")).args(words).output().unwrap();
+        assert!(String::from_utf8_lossy(&told.stdout).contains("9.8.7-next"), "{told:?}");
+    }
     stamped(&file("old"), "0.0.1-old", 0);
     broken(&file("broken"));
     let lab = Lab::up_of(file("now"), 4, "aws:us-east-1,azure:eastus,gcp:us-central1", "oci", &[]).await;

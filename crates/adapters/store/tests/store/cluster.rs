@@ -256,11 +256,20 @@ async fn members_change_at_run_time() {
     assert_eq!(first.raise_feature_level(1).await.unwrap(), 1);
     assert!(matches!(first.raise_feature_level(2).await, Err(Error::FeatureLevel { needed: 2, current: 1 })));
 
+    let before = first.figures();
+    assert_eq!((before.leads, before.members, before.voters, second.figures().leads), (true, 3, 3, false));
     first.transfer_leader(MemberId(2)).await.unwrap();
     put(first, "still", "works").await;
     eventually("the new leader knows", async || second.status().await.unwrap().leader == Some(MemberId(2)))
         .await;
     second.remove(MemberId(1)).await.unwrap();
+    eventually("the figures follow", async || {
+        let now = second.figures();
+        (now.leads, now.members, now.voters) == (true, 2, 2)
+            && now.term > before.term
+            && !first.figures().leads
+    })
+    .await;
     put(third, "two", "left").await;
     let status = second.status().await.unwrap();
     assert_eq!((status.members.len(), status.cluster_id), (2, CLUSTER));

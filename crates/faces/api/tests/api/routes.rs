@@ -92,6 +92,32 @@ async fn who_may_only_look_changes_nothing() {
 }
 
 #[tokio::test]
+async fn every_write_can_be_planned_and_a_plan_moves_no_image() {
+    let face = Face::start().await;
+    let document = serde_json::to_value(univrs_api::openapi()).unwrap();
+    for (method, path, action) in routes() {
+        // A plan is carried out and decided about, topologies are only read, and a piece of an image is nothing by itself.
+        let piece = path.starts_with("/api/images/blobs/") || path == "/api/images/manifest";
+        if method == Method::GET || action.ends_with("_read") || path.starts_with("/api/plans") || piece {
+            continue;
+        }
+        let operation = &document["paths"][&path][method.as_str().to_lowercase()];
+        let mut names = operation["parameters"].as_array().into_iter().flatten().map(|one| &one["name"]);
+        assert!(names.any(|name| name == "dry_run"), "{method} {path} cannot be planned");
+        let filled = filled(&path);
+        let mark = if filled.contains('?') { '&' } else { '?' };
+        let before = face.images.writes();
+        let asked = format!("{filled}{mark}dry_run=true");
+        let answer = face.on_the_machine(method.clone(), &asked, body(&method, &path)).await;
+        assert!(!answer.status.is_server_error(), "{method} {path} {}", answer.body);
+        if answer.status.is_success() {
+            assert!(answer.body["plan_id"].is_string(), "{method} {path} {}", answer.body);
+        }
+        assert_eq!(face.images.writes(), before, "{method} {path} did it");
+    }
+}
+
+#[tokio::test]
 async fn the_bodies_above_are_those_that_the_routes_take() {
     let face = Face::start().await;
     face.make_token("default", json!({"name": "look"})).await;

@@ -124,6 +124,26 @@ async fn removal_needs_yes_or_the_name() {
 }
 
 #[tokio::test]
+async fn a_dry_run_of_any_change_shows_its_plan_and_asks_nobody() {
+    let fake = Fake::start().await;
+    fake.on_json("GET /api/workloads/web", workload(json!({})));
+    let removal = json!({"plan_id": "pl_1", "changes": [{"action": "delete", "kind": "workload", "name": "web",
+        "before": {"name": "web"}, "after": null}], "blast_radius": {"starts": 0, "stops": 3}});
+    fake.on_json("DELETE /api/workloads/web?dry_run", removal.clone());
+    let ran = fake.univrs("workload rm web --dry-run").await;
+    assert_eq!(ran.code(), 0, "{}", ran.err);
+    assert!(ran.out.starts_with("- workload web\n"), "{}", ran.out);
+    let ran = fake.univrs("workload rm web --dry-run -o json").await;
+    assert_eq!((ran.code(), ran.out), (0, format!("{removal}\n")));
+    // A plan that names nothing says itself what it is about.
+    let summary = "takes in the images of an archive";
+    fake.on_json("POST /api/images/pull?dry_run", json!({"changes": [], "summary": summary}));
+    let ran = fake.univrs("image pull web:1 --dry-run").await;
+    assert_eq!((ran.code(), ran.out), (0, format!("{summary}\n")));
+    assert!(fake.writes().is_empty());
+}
+
+#[tokio::test]
 async fn every_removal_is_confirmed() {
     let fake = Fake::start().await;
     for line in ["node rm a", "image rm a"] {

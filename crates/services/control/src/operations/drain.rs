@@ -7,17 +7,17 @@ use serde_json::{Map, Value, json};
 use univrs_model::Timestamp;
 use univrs_model::caller::Caller;
 use univrs_model::event::{Event, EventKind, Severity};
-use univrs_model::ids::{NodeId, OperationId};
+use univrs_model::ids::NodeId;
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::node::{Node, NodePolicy};
-use univrs_model::operation::{Operation, OperationStatus, Step, StepStatus};
+use univrs_model::operation::Operation;
 use univrs_ports::clock::Clock;
 use univrs_ports::store::{StateStore, Txn, TxnOutcome};
 
 use crate::error::Error;
 use crate::mirror::Mirror;
-use crate::operations::{OperationKind, StepError};
+use crate::operations::{OperationKind, StepError, begin};
 use crate::record::{put, unchanged};
 use crate::state::State;
 
@@ -38,27 +38,11 @@ pub(super) fn operation(
     if let Some(deadline) = deadline {
         parameters.insert("deadline".into(), json!(deadline));
     }
-    let step = |name: &str, stage: &str, progress| Step {
-        name: name.to_owned(),
-        stage: stage.to_owned(),
-        progress,
-        status: StepStatus::Waiting,
-        attempts: 0,
-        error: None,
-    };
-    Operation {
-        id: OperationId::from_bits(rand::random()),
-        org: caller.org.clone(),
-        kind: KIND.to_owned(),
-        subject: node.name.to_string(),
-        status: OperationStatus::Running,
-        parameters,
-        steps: vec![step("keep new instances away", "cordon", 0), step("wait until it is empty", "move", 20)],
-        cancel_requested: false,
-        error: None,
-        created_at: now,
-        updated_at: now,
-    }
+    let steps = vec![
+        begin::waiting("keep new instances away", "cordon", 0),
+        begin::waiting("wait until it is empty", "move", 20),
+    ];
+    begin::operation(caller, KIND, node.name.to_string(), parameters, steps, now)
 }
 
 /// Drains nodes.

@@ -124,26 +124,9 @@ impl Control {
         let now = self.clock.now();
         let deadline = deadline.and_then(|span| now.checked_add(span.duration()).ok());
         let operation = drain::operation(caller, &node, deadline, now);
-        let at = keys::operation(&operation.org, &operation.id);
-        let outcome = self
-            .commit(Write {
-                caller: caller.clone(),
-                allowed_by,
-                action: Action::NodeWrite,
-                object: format!("node/{}", node.name),
-                summary: format!("began to drain node {}", node.name),
-                guards: vec![unchanged(at.clone(), None)?],
-                ops: vec![put(at, &operation)?],
-                event: None,
-            })
-            .await?;
-        match outcome {
-            TxnOutcome::Committed { revision } => {
-                self.mirror.at_least(revision).await;
-                Ok(OperationView { revision: revision.0, ..shown(&operation) })
-            }
-            TxnOutcome::GuardFailed { .. } => Err(Error::Contended { kind: "node", name: wanted.to_owned() }),
-        }
+        let object = format!("node/{}", node.name);
+        let summary = format!("began to drain node {}", node.name);
+        self.begin_on_nodes(caller, allowed_by, object, summary, &operation).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! step does, how its effect is seen and how it is taken back. Steps are idempotent, so any control node may go on
 //! where another was stopped.
 
+mod begin;
 mod drain;
 mod faces;
 mod runner;
@@ -12,6 +13,7 @@ mod upgrade;
 use async_trait::async_trait;
 use univrs_model::operation::Operation;
 
+pub(crate) use begin::{operation, waiting};
 pub(crate) use drain::KIND as DRAIN;
 pub use drain::NodeDrain;
 pub use faces::view;

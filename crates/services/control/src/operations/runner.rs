@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use univrs_model::Timestamp;
 use univrs_model::event::{Event, EventKind, Severity};
 use univrs_model::ids::OperationId;
@@ -104,11 +105,18 @@ impl OperationRunner {
             self.taken.insert(record.id.clone());
             let (parts, kind, operation) =
                 (self.parts.clone(), Arc::clone(kind), Operation::clone(&record.value));
-            under_way.spawn(async move {
+            let span = tracing::info_span!(
+                "operation",
+                id = %record.id,
+                kind = record.kind,
+                subject = record.subject
+            );
+            let driving = async move {
                 let id = operation.id.clone();
                 parts.drive(kind, operation).await;
                 id
-            });
+            };
+            under_way.spawn(driving.instrument(span));
         }
     }
 }
@@ -125,7 +133,10 @@ impl Parts {
                 }
                 Ok(_) => return,
                 Err(error) => {
-                    tracing::warn!(operation = %operation.id, error = &error as &dyn std::error::Error, "cannot move an operation; trying again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot move an operation; trying again"
+                    );
                     tokio::time::sleep(RETRY).await;
                     result = self.advance(&operation, |operation| operation).await;
                 }
@@ -140,8 +151,7 @@ impl Parts {
             Next::Finish(_) => {
                 let now = self.clock.now();
                 let ended = self.advance(operation, |operation| finish(operation, now)).await?;
-                self.announce(&ended).await?;
-                tracing::info!(operation = %ended.id, kind = ended.kind, subject = ended.subject, status = ?ended.status, "ended");
+                tracing::info!(status = ?ended.status, "ended");
                 Ok(ended)
             }
             Next::Wait { until } => {
@@ -177,32 +187,13 @@ impl Parts {
         }
     }
 
-    /// Leaves an event that the operation has ended.
-    async fn announce(&self, ended: &Operation) -> Result<(), Error> {
-        let succeeded = ended.status == OperationStatus::Succeeded;
-        let status = format!("{:?}", ended.status).to_lowercase();
-        let why = ended.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-        let event = Event {
-            at: ended.updated_at,
-            kind: EventKind::OperationEnded,
-            severity: if succeeded { Severity::Info } else { Severity::Warning },
-            workload: None,
-            instance: None,
-            node: None,
-            message: format!("{} of {} ended {status}{why}", ended.kind.replace('_', " "), ended.subject),
-        };
-        // Random, because any number of operations may end in the same microsecond.
-        let at = keys::event(&ended.org, ended.updated_at, rand::random::<u32>().into());
-        self.store.txn(Txn { request: None, guards: Vec::new(), ops: vec![put(at, &event)?] }).await?;
-        Ok(())
-    }
-
     async fn tell(&self, operation: &Operation, event: SagaEvent) -> Result<Operation, Error> {
         let now = self.clock.now();
         self.advance(operation, |operation| apply(operation, event.clone(), now)).await
     }
 
-    /// Applies `change` to what the store has now, again until no one was faster.
+    /// Applies `change` to what the store has now, again until no one was faster. An operation that ends by it leaves
+    /// its event in the same transaction, so there is one for every end.
     async fn advance(
         &self,
         operation: &Operation,
@@ -220,8 +211,13 @@ impl Parts {
                 return Ok(changed);
             }
             let guards = vec![unchanged(at.clone(), Some(known.revision))?];
-            let txn = Txn { request: None, guards, ops: vec![put(at.clone(), &changed)?] };
-            match self.store.txn(txn).await? {
+            let mut ops = vec![put(at.clone(), &changed)?];
+            if known.status == OperationStatus::Running && changed.status != OperationStatus::Running {
+                // Random, because any number of operations may end in the same microsecond.
+                let event_at = keys::event(&changed.org, changed.updated_at, rand::random::<u32>().into());
+                ops.push(put(event_at, &ended_event(&changed))?);
+            }
+            match self.store.txn(Txn { request: None, guards, ops }).await? {
                 TxnOutcome::Committed { .. } => return Ok(changed),
                 TxnOutcome::GuardFailed { .. } => {}
             }
@@ -245,6 +241,21 @@ impl Parts {
         if asked.await.is_err() {
             std::future::pending().await
         }
+    }
+}
+
+fn ended_event(ended: &Operation) -> Event {
+    let succeeded = ended.status == OperationStatus::Succeeded;
+    let status = format!("{:?}", ended.status).to_lowercase();
+    let why = ended.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+    Event {
+        at: ended.updated_at,
+        kind: EventKind::OperationEnded,
+        severity: if succeeded { Severity::Info } else { Severity::Warning },
+        workload: None,
+        instance: None,
+        node: None,
+        message: format!("{} of {} ended {status}{why}", ended.kind.replace('_', " "), ended.subject),
     }
 }
 

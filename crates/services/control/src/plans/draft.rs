@@ -1,5 +1,6 @@
 //! From a write that is about to be committed to the plan that stands for it.
 
+use univrs_authz::Action;
 use univrs_model::caller::Caller;
 use univrs_model::ids::PlanId;
 use univrs_model::keys;
@@ -9,11 +10,12 @@ use univrs_model::resource::{Deployment, Resource};
 use univrs_ports::store::{Consistency, Guard, Key, Op, Revision, StoredValue, Txn, TxnOutcome};
 use univrs_watch::price::{Quote, quote};
 
+use crate::audit::owner;
 use crate::error::Error;
 use crate::handle::{Control, Write};
 use crate::plans::effect::{Effect, changes_of};
 use crate::plans::record::{self, PlannedOp, PlannedWrite};
-use crate::plans::{ChangeAction, LIFETIME, Plan, PlanStatus};
+use crate::plans::{Change, ChangeAction, LIFETIME, Plan, PlanStatus};
 use crate::record::{put, unchanged};
 use crate::resources::tier_of;
 
@@ -38,6 +40,35 @@ impl Control {
                 Ok(planned.plan)
             }
         }
+    }
+
+    /// The plan of a write that has its effect outside the state, such as at a registry, to look at: it is not kept, and
+    /// only the write itself can carry it out.
+    ///
+    /// # Errors
+    /// When the caller may not do the write.
+    pub fn show(
+        &self,
+        caller: &Caller,
+        action: Action,
+        object: &str,
+        summary: String,
+        changes: Vec<Change>,
+    ) -> Result<Plan, Error> {
+        let allowed_by = self.allow(caller, action, object)?;
+        let write = Write {
+            allowed_by,
+            action,
+            object: object.to_owned(),
+            summary,
+            ..Write::nothing(caller.clone())
+        };
+        let mut planned = self.planned_write(&write, Vec::new(), Vec::new());
+        planned.owner = owner(action, caller);
+        planned.plan.changes = changes;
+        planned.plan.status = PlanStatus::ShowOnly;
+        planned.plan.digest = planned.digest(&caller.org);
+        Ok(planned.plan)
     }
 
     /// Keeps a write as a plan. Guards that do not hold are answered as a commit would answer them.

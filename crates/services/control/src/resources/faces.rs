@@ -21,7 +21,7 @@ use super::kinds::{self, Kind};
 use super::view::{TemplateView, template, view};
 use super::{admit, find, reference, upkeep};
 use crate::error::Error;
-use crate::handle::{Control, Write, WriteOptions};
+use crate::handle::{Control, Write, WriteOptions, check_revision};
 use crate::operations;
 use crate::record::{Record, put, unchanged};
 use crate::state::{OrgName, State};
@@ -430,9 +430,14 @@ impl Control {
         status: ResourceStatus,
     ) -> Result<Begun, Error> {
         let state = self.mirror.state();
+        if let Some(subject) = resources.first() {
+            check_revision("resource", subject.name.as_str(), self.conditions.if_revision, subject.revision)?;
+        }
         let operation_at = keys::operation(&operation.org, &operation.id);
         let mut guards = vec![unchanged(operation_at.clone(), None)?];
         let mut ops = vec![put(operation_at, &operation)?];
+        let idempotency = self.conditions.idempotency.as_ref();
+        self.remember(&caller.org, idempotency, operation.id.as_str(), &mut guards, &mut ops)?;
         let mut subject_after = None;
         for (place, record) in resources.iter().enumerate() {
             if let Some(under_way) = running(&state, record) {
@@ -496,6 +501,17 @@ impl Control {
                 Err(Error::Contended { kind: "resource", name: subject })
             }
         }
+    }
+
+    /// The change of a resource that an earlier request with the same key began, if there was one.
+    ///
+    /// # Errors
+    /// When the key stood for another request, or what it began is gone.
+    pub async fn begun_before(&self, caller: &Caller) -> Result<Option<Begun>, Error> {
+        let Some(operation) = self.operation_begun_before(caller).await? else { return Ok(None) };
+        let state = self.mirror.state();
+        let record = find(&state, caller, &operation.operation.subject)?;
+        Ok(Some(Begun { operation, resource: view(&state, &record) }))
     }
 
     fn begun(&self, caller: &Caller, name: &str) -> Result<Begun, Error> {

@@ -9,10 +9,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use univrs_authz::Authorizer;
 use univrs_control::{
-    Control, Error, Inbox, Mirror, OperationRunner, ResourceUpkeep, Resources, RestoreSpec, ScaleSpec,
-    WriteOptions, resource_kinds,
+    Control, Error, Idempotency, Inbox, Mirror, OperationRunner, ResourceUpkeep, Resources, RestoreSpec,
+    ScaleSpec, WriteOptions, resource_kinds,
 };
 use univrs_model::caller::{Caller, Grant};
+use univrs_model::event::EventKind;
 use univrs_model::ids::NodeId;
 use univrs_model::keys;
 use univrs_model::name::Name;
@@ -197,6 +198,11 @@ async fn crash_while(create: bool, writes: u64) -> bool {
     first.crash().await;
     let second = ControlNode::start(&store, &provider).await;
     assert_eq!(second.ended(&id).await, OperationStatus::Succeeded, "after {writes} writes");
+    let events = second.control.list_events(&Caller::local_admin(), None, 1000).await.unwrap().items;
+    let (kind, doing) =
+        (EventKind::OperationEnded, if create { "resource create" } else { "resource delete" });
+    let ends = events.iter().filter(|view| view.event.kind == kind && view.event.message.starts_with(doing));
+    assert_eq!(ends.count(), 1, "an end is told once, after {writes} writes");
     let (things, untagged) = provider.things();
     assert_eq!(untagged, Vec::<String>::new());
     assert_eq!(provider.made(), 1, "something was made twice after {writes} writes");
@@ -264,6 +270,30 @@ async fn removing_stops_what_is_under_way_and_happens_once() {
     assert_eq!(node.ended(&ids[0]).await, OperationStatus::Succeeded);
     assert_eq!(node.ended(&made.operation.operation.id).await, OperationStatus::Cancelled);
     nothing_is_left(&node, &provider);
+}
+
+#[tokio::test]
+async fn a_request_that_is_repeated_begins_one_change() {
+    let (store, provider) = world(Script::default());
+    let node = ControlNode::start(&store, &provider).await;
+    let admin = Caller::local_admin();
+    node.create().await.unwrap();
+    node.active().await;
+    node.settle().await;
+    let keyed = |fingerprint: &str| {
+        let idempotency = Idempotency { key: "once".to_owned(), fingerprint: fingerprint.to_owned() };
+        node.control.under(WriteOptions { if_revision: None, idempotency: Some(idempotency) })
+    };
+    assert!(keyed("a").begun_before(&admin).await.unwrap().is_none());
+    let begun = keyed("a").rotate_resource(&admin, "db").await.unwrap().operation.operation.id;
+    assert_eq!(node.ended(&begun).await, OperationStatus::Succeeded);
+    let again = keyed("a").begun_before(&admin).await.unwrap().unwrap();
+    assert_eq!(again.operation.operation.id, begun, "what the first request began is answered again");
+    let other = keyed("b").begun_before(&admin).await;
+    assert!(matches!(other, Err(Error::KeyReused { .. })), "{other:?}");
+    let old = node.control.under(WriteOptions { if_revision: Some(1), idempotency: None });
+    let stale = old.rotate_resource(&admin, "db").await;
+    assert!(matches!(stale, Err(Error::Stale { .. })), "{stale:?}");
 }
 
 #[tokio::test]

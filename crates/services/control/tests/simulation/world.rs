@@ -263,7 +263,7 @@ impl World {
             policy.cordoned = policy.draining;
             policy
         };
-        drop(self.control.change_node(&Caller::local_admin(), &name, None, change).await);
+        drop(self.control.change_node(&Caller::local_admin(), &name, change).await);
     }
 
     /// All is whole again: everything must become as wanted, and stay so.
@@ -288,7 +288,7 @@ impl World {
                 (policy.draining, policy.cordoned) = (false, false);
                 policy
             };
-            drop(self.control.change_node(&Caller::local_admin(), &host.name, None, back).await);
+            drop(self.control.change_node(&Caller::local_admin(), &host.name, back).await);
         }
         let deadline = tokio::time::Instant::now() + CONVERGENCE;
         let (mut missing, mut calm) = (Vec::new(), 0);

@@ -5,19 +5,18 @@ use std::collections::BTreeMap;
 use univrs_authz::Action;
 use univrs_model::caller::Caller;
 use univrs_model::field::FieldError;
-use univrs_model::ids::{NodeId, OperationId};
-use univrs_model::keys;
-use univrs_model::operation::{Operation, OperationStatus, OperationView, Step, StepStatus};
+use univrs_model::ids::NodeId;
+use univrs_model::operation::{Operation, OperationStatus, OperationView};
 use univrs_ports::images::Archive;
 use univrs_ports::programs::{Program, ProgramError};
-use univrs_ports::store::{MemberId, Role, TxnOutcome};
+use univrs_ports::store::{MemberId, Role};
 
 use crate::error::Error;
-use crate::handle::{Control, Write};
-use crate::operations::faces::{shown, view};
+use crate::handle::Control;
+use crate::operations::begin::{operation, waiting};
+use crate::operations::faces::view;
 use crate::operations::upgrade::order::{Seat, waves};
 use crate::operations::upgrade::{KIND, Mover, Parameters};
-use crate::record::{put, unchanged};
 
 /// How long a node has to show that it works with the program, where nobody said, in seconds.
 const SECONDS: u64 = 120;
@@ -138,71 +137,33 @@ impl Control {
         }
         let raise = !spec.keep_level && program.feature_level > status.feature_level;
         let parameters = parameters(&program, &spec, source, seats, &running);
-        let operation = self.operation(caller, &parameters, raise)?;
+        let operation = self.upgrade_operation(caller, &parameters, raise)?;
         let order: Vec<String> = parameters.waves.iter().map(|wave| named(wave)).collect();
-        let at = keys::operation(&operation.org, &operation.id);
-        let outcome = self
-            .commit(Write {
-                caller: caller.clone(),
-                allowed_by,
-                action: Action::NodeWrite,
-                object: "node".to_owned(),
-                summary: format!(
-                    "began to upgrade to {}, in this order: {}",
-                    program.version,
-                    order.join("; ")
-                ),
-                guards: vec![unchanged(at.clone(), None)?],
-                ops: vec![put(at, &operation)?],
-                event: None,
-            })
-            .await?;
-        match outcome {
-            TxnOutcome::Committed { revision } => {
-                self.mirror.at_least(revision).await;
-                Ok(OperationView { revision: revision.0, ..shown(&operation) })
-            }
-            TxnOutcome::GuardFailed { .. } => {
-                Err(Error::Contended { kind: "operation", name: operation.id.to_string() })
-            }
-        }
+        let summary = format!("began to upgrade to {}, in this order: {}", program.version, order.join("; "));
+        self.begin_on_nodes(caller, allowed_by, "node".to_owned(), summary, &operation).await
     }
 
-    fn operation(&self, caller: &Caller, parameters: &Parameters, raise: bool) -> Result<Operation, Error> {
+    fn upgrade_operation(
+        &self,
+        caller: &Caller,
+        parameters: &Parameters,
+        raise: bool,
+    ) -> Result<Operation, Error> {
         let now = self.clock.now();
-        let step = |name: String, stage: String, progress: usize| Step {
-            name,
-            stage,
-            progress: u8::try_from(progress).unwrap_or(99),
-            status: StepStatus::Waiting,
-            attempts: 0,
-            error: None,
-        };
         let count = parameters.waves.len().max(1);
-        let mut steps = vec![step("give the program to every node".to_owned(), "fetch".to_owned(), 0)];
+        let mut steps = vec![waiting("give the program to every node", "fetch", 0)];
         steps.extend(parameters.waves.iter().enumerate().map(|(index, wave)| {
-            step(format!("change the program of {}", named(wave)), named(wave), 10 + index * 85 / count)
+            let progress = u8::try_from(10 + index * 85 / count).unwrap_or(95);
+            waiting(format!("change the program of {}", named(wave)), named(wave), progress)
         }));
         if raise {
-            steps.push(step("raise the feature level".to_owned(), "raise".to_owned(), 97));
+            steps.push(waiting("raise the feature level", "raise", 97));
         }
         let words = serde_json::to_value(parameters).unwrap_or_default();
         let serde_json::Value::Object(words) = words else {
             return Err(refuse("the upgrade cannot be written down", "report this"));
         };
-        Ok(Operation {
-            id: OperationId::from_bits(rand::random()),
-            org: caller.org.clone(),
-            kind: KIND.to_owned(),
-            subject: parameters.version.clone(),
-            status: OperationStatus::Running,
-            parameters: words,
-            steps,
-            cancel_requested: false,
-            error: None,
-            created_at: now,
-            updated_at: now,
-        })
+        Ok(operation(caller, KIND, parameters.version.clone(), words, steps, now))
     }
 }
 

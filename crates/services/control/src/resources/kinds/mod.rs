@@ -18,8 +18,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use univrs_model::Timestamp;
 use univrs_model::caller::Caller;
-use univrs_model::ids::OperationId;
-use univrs_model::operation::{Operation, OperationStatus, Step, StepStatus};
+use univrs_model::operation::Operation;
 use univrs_model::resource::{Resource, ResourceStatus};
 use univrs_model::workload::WorkloadSpec;
 use univrs_ports::provider::{Order, Provider, ProviderError, Standing};
@@ -27,7 +26,7 @@ use univrs_ports::provider::{Order, Provider, ProviderError, Standing};
 use super::reference;
 use crate::error::Error;
 use crate::handle::Control;
-use crate::operations::{OperationKind, StepError};
+use crate::operations::{self, OperationKind, StepError};
 use crate::record::Record;
 use crate::state::OrgName;
 
@@ -91,27 +90,9 @@ pub(super) fn operation(
     now: Timestamp,
 ) -> Operation {
     parameters.insert("id".into(), json!(resource.id));
-    let step = |told: &Told| Step {
-        name: told.0.to_owned(),
-        stage: told.1.to_owned(),
-        progress: told.2,
-        status: StepStatus::Waiting,
-        attempts: 0,
-        error: None,
-    };
-    Operation {
-        id: OperationId::from_bits(rand::random()),
-        org: caller.org.clone(),
-        kind: kind.name().to_owned(),
-        subject: resource.name.to_string(),
-        status: OperationStatus::Running,
-        parameters,
-        steps: kind.steps().iter().map(step).collect(),
-        cancel_requested: false,
-        error: None,
-        created_at: now,
-        updated_at: now,
-    }
+    let steps =
+        kind.steps().iter().map(|&(name, stage, progress)| operations::waiting(name, stage, progress));
+    operations::operation(caller, kind.name(), resource.name.to_string(), parameters, steps.collect(), now)
 }
 
 /// All kinds, for the runner of operations.
