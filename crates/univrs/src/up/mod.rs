@@ -210,6 +210,8 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
         tasks.spawn(
             univrs_control::ResourceWatcher::new(control.clone()).run(leading.clone(), shutdown.clone()),
         );
+        let meter = univrs_control::ResourceMeter::new(control.clone(), identity.node.clone());
+        tasks.spawn(meter.run(leading.clone(), shutdown.clone()));
         let watching = Watching::new(control.clone(), Arc::clone(&notifier));
         tasks.spawn(watching.run(leading.clone(), shutdown.clone()));
         tasks.spawn(

@@ -331,6 +331,10 @@ async fn a_real_database_is_backed_up_damaged_and_restored() {
     assert!(refused["error"].as_str().unwrap().contains("is damaged"), "{refused}");
     until_it_says(&daemon, "select n from t", "7").await;
 
+    // Queries through the pooler are counted, as processor time and the rest are.
+    let look = async || daemon.get("/api/resources/db").await.body["usage"].clone();
+    daemon.until_seen("what it uses is measured", look, |usage| usage["requests"].as_u64() > Some(0)).await;
+
     let removed = change(&daemon, Method::DELETE, "/api/resources/db", Value::Null).await;
     assert_eq!(removed["status"], "succeeded", "{removed}");
     nothing_is_left(&daemon).await;
@@ -354,12 +358,10 @@ impl Docked {
         Self { daemon, engine }
     }
 
-    fn sql(&self, connection: &str, statement: &str) -> Result<String, String> {
-        query_with(self.engine.beside("psql"), connection, statement)
-    }
-
-    async fn connection(&self) -> String {
-        self.connection_of("db").await
+    async fn sql(&self, connection: &str, statement: &str) -> Result<String, String> {
+        let (psql, connection) = (self.engine.beside("psql"), connection.to_owned());
+        let statement = statement.to_owned();
+        tokio::task::spawn_blocking(move || query_with(psql, &connection, &statement)).await.unwrap()
     }
 
     async fn connection_of(&self, resource: &str) -> String {
@@ -368,23 +370,89 @@ impl Docked {
     }
 
     /// Waits until a query is answered so.
-    async fn until_it_says(&self, what: &str, statement: &str, expected: &str) {
-        let connection = self.connection().await;
-        let says = async || self.sql(&connection, statement) == Ok(expected.to_owned());
-        self.daemon.until(what, says).await;
+    async fn until_it_says(&self, resource: &str, what: &str, statement: &str, expected: &str) {
+        let connection = self.connection_of(resource).await;
+        let says = async || self.sql(&connection, statement).await;
+        let what = format!("{resource}: {what}");
+        self.daemon.until_seen(&what, says, |said| said.as_deref() == Ok(expected)).await.unwrap();
     }
 
-    fn docker(&self, arguments: &[&str]) -> String {
-        let host = format!("unix://{}", self.engine.socket().display());
-        let done = Command::new("docker").args(["-H", &host]).args(arguments).output().unwrap();
+    async fn docker(&self, arguments: &[&str]) -> String {
+        let mut docker = Command::new("docker");
+        docker.args(["-H", &format!("unix://{}", self.engine.socket().display())]).args(arguments);
+        let done = tokio::task::spawn_blocking(move || docker.output().unwrap()).await.unwrap();
         String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    }
+
+    /// Kills the first process of a container. Not by Docker, which would take it for a wish that it stays so.
+    async fn kill(&self, container: &str) {
+        let look = async || self.docker(&["inspect", "-f", "{{.State.Pid}}", container]).await;
+        // Zero while it is being started, which would mean this very process.
+        let pid = |text: &String| text.parse::<i32>().ok().filter(|pid| *pid > 1);
+        let text = self.daemon.until_seen("it runs", look, |text| pid(text).is_some()).await;
+        let pid = nix::unistd::Pid::from_raw(pid(&text).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+
+    /// A `postgres-small`: made, used through the pooler's port of the host.
+    async fn made(&self, provider: &str, name: &str) {
+        let parameters = json!({"storage": "1Gi", "memory": "512Mi", "cpu": "1"});
+        let wanted = json!({
+            "name": name, "template": "postgres-small", "provider": provider, "parameters": parameters,
+        });
+        let began = std::time::Instant::now();
+        let made = change(&self.daemon, Method::POST, "/api/resources", wanted).await;
+        assert_eq!(made["status"], "succeeded", "{made}");
+        let active = began.elapsed().as_secs_f64();
+        self.until_it_says(name, "it answers", "select 1", "1").await;
+        let answered = began.elapsed().as_secs_f64();
+        eprintln!("{provider}: request to ACTIVE {active:.1} s, to SELECT 1 {answered:.1} s");
+        let fill =
+            "create table if not exists t (n int); delete from t; insert into t values (7); select n from t";
+        self.until_it_says(name, "it takes rows", fill, "7").await;
+    }
+
+    /// Parts of it are killed, and it comes back with its rows.
+    async fn survives(&self, name: &str, containers: &[&str]) {
+        for container in containers {
+            self.kill(container).await;
+            self.until_it_says(name, "its rows are there again", "select n from t", "7").await;
+            let what = format!("{name} is active again");
+            self.daemon.until(&what, async || status(&self.daemon, name).await == "ACTIVE").await;
+        }
+    }
+
+    /// Backed up, restored, given new credentials, measured, and removed.
+    async fn ends(&self, name: &str) {
+        let daemon = &self.daemon;
+        let of = |what: &str| format!("/api/resources/{name}{what}");
+        let saved = change(daemon, Method::POST, &of("/backups"), json!({})).await;
+        assert_eq!(saved["status"], "succeeded", "{saved}");
+        self.until_it_says(name, "it is changed", "update t set n = 8 returning n", "8").await;
+        let restored = change(daemon, Method::POST, &of("/restore"), json!({})).await;
+        assert_eq!(restored["status"], "succeeded", "{restored}");
+        self.until_it_says(name, "it holds what was saved", "select n from t", "7").await;
+
+        let old = self.connection_of(name).await;
+        let rotated = change(daemon, Method::POST, &of("/rotate"), json!({})).await;
+        assert_eq!(rotated["status"], "succeeded", "{rotated}");
+        self.until_it_says(name, "the new credentials are good", "select n from t", "7").await;
+        assert_ne!(self.connection_of(name).await, old);
+        daemon.until("the old credentials end", async || self.sql(&old, "select 1").await.is_err()).await;
+
+        let look = async || daemon.get(&of("")).await.body["usage"].clone();
+        let counts = |usage: &Value| ["memory", "requests"].iter().all(|what| !usage[*what].is_null());
+        let usage = daemon.until_seen("what it uses is measured", look, counts).await;
+        assert!(usage["requests"].as_u64() > Some(0) && usage["network_out"].as_u64() > Some(0), "{usage}");
+        let removed = change(daemon, Method::DELETE, &of(""), Value::Null).await;
+        assert_eq!(removed["status"], "succeeded", "{removed}");
     }
 }
 
-/// The same life with the provider `docker`: made, used through the pooler's port of the host, killed, backed up,
-/// restored, rotated, mended and removed with all it held.
+/// The same life in an engine, with the provider `docker` and with `swarm`: made, used through the pooler's port of the
+/// host, its database and what holds its network killed, backed up, restored, rotated, and removed with all it held.
 #[tokio::test]
-async fn a_real_database_lives_in_docker_and_goes_without_a_trace() {
+async fn real_databases_live_in_docker_and_in_a_swarm_and_go_without_a_trace() {
     if let Some(obstacle) = obstacle().or_else(dockerd::obstacle) {
         eprintln!("NOT RUN: {obstacle}");
         return;
@@ -395,112 +463,99 @@ async fn a_real_database_lives_in_docker_and_goes_without_a_trace() {
     daemon.until_seen("the engine is known", look, |docker| docker["available"] == true).await;
     let swarm = daemon.get("/api/providers/swarm").await.body;
     assert!(swarm["message"].as_str().unwrap().contains("docker swarm init"), "{swarm}");
+    docked.docker(&["swarm", "init", "--advertise-addr", "127.0.0.1"]).await;
 
-    // The first is made while the images are copied into the engine, the second when they are there.
-    for (name, images) in [("first", "copied on the way"), ("db", "there")] {
-        let wanted = json!({
-            "name": name, "template": "postgres-small", "provider": "docker", "parameters": {"storage": "1Gi"},
-        });
-        let began = std::time::Instant::now();
-        let made = change(daemon, Method::POST, "/api/resources", wanted).await;
-        assert_eq!(made["status"], "succeeded", "{made}");
-        let active = began.elapsed().as_secs_f64();
-        let connection = docked.connection_of(name).await;
-        daemon.until("it answers", async || docked.sql(&connection, "select 1") == Ok("1".into())).await;
-        let answered = began.elapsed().as_secs_f64();
-        eprintln!("docker, images {images}: request to ACTIVE {active:.1} s, to SELECT 1 {answered:.1} s");
-    }
-    let removed = change(daemon, Method::DELETE, "/api/resources/first", Value::Null).await;
-    assert_eq!(removed["status"], "succeeded", "{removed}");
-    let connection = docked.connection().await;
-    docked.until_it_says("it answers", "select 1", "1").await;
-    let filled = docked.sql(&connection, "create table t (n int); insert into t values (7); select n from t");
-    assert_eq!(filled, Ok("7".into()));
+    let in_docker = async {
+        docked.made("docker", "db").await;
+        // What Docker shows of the containers holds no password.
+        let known = daemon.get("/api/resources/db/credentials").await.body;
+        let password = known["password"].as_str().unwrap();
+        let names = docked.docker(&["ps", "-a", "--format", "{{.Names}}"]).await;
+        let arguments: Vec<&str> = std::iter::once("inspect").chain(names.lines()).collect();
+        let shown = docked.docker(&arguments).await;
+        assert!(shown.contains("univrs.default.db.0.postgres") && !shown.contains(password));
+        docked.survives("db", &["univrs.default.db.0.postgres", "univrs.default.db.0"]).await;
+        docked.ends("db").await;
+    };
+    let in_a_swarm = async {
+        docked.made("swarm", "hive").await;
+        let task = ["ps", "-q", "--filter", "label=com.docker.swarm.task"];
+        let holder = docked.docker(&task).await;
+        docked.survives("hive", &["univrs-swarm.default.hive.1.postgres", &holder]).await;
+        docked.ends("hive").await;
+    };
+    tokio::join!(in_docker, in_a_swarm);
 
-    // What Docker shows of the containers holds no password.
-    let known = daemon.get("/api/resources/db/credentials").await.body;
-    let password = known["password"].as_str().unwrap();
-    let look = async || docked.docker(&["ps", "-a", "--format", "{{.Names}}"]);
-    let names = daemon.until_seen("nothing but it is there", look, |names| names.lines().count() == 3).await;
-    let arguments: Vec<&str> = std::iter::once("inspect").chain(names.lines()).collect();
-    let shown = docked.docker(&arguments);
-    assert!(shown.contains("univrs.default.db.0.postgres") && !shown.contains(password));
-
-    // Killed from outside, and what holds its network as well.
-    for container in ["univrs.default.db.0.postgres", "univrs.default.db.0"] {
-        // Zero while it is being started, which would mean this very process.
-        let look =
-            async || docked.docker(&["inspect", "-f", "{{.State.Pid}}", container]).parse().unwrap_or(0);
-        let pid = daemon.until_seen("it runs", look, |pid: &i32| *pid > 1).await;
-        let pid = nix::unistd::Pid::from_raw(pid);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
-        docked.until_it_says("its rows are there again", "select n from t", "7").await;
-        daemon.until("it is active again", async || status(daemon, "db").await == "ACTIVE").await;
-    }
-
-    let saved = change(daemon, Method::POST, "/api/resources/db/backups", json!({})).await;
-    assert_eq!(saved["status"], "succeeded", "{saved}");
-    docked.until_it_says("it is changed", "update t set n = 8 returning n", "8").await;
-    let restored = change(daemon, Method::POST, "/api/resources/db/restore", json!({})).await;
-    assert_eq!(restored["status"], "succeeded", "{restored}");
-    docked.until_it_says("it holds what was saved", "select n from t", "7").await;
-
-    let rotated = change(daemon, Method::POST, "/api/resources/db/rotate", json!({})).await;
-    assert_eq!(rotated["status"], "succeeded", "{rotated}");
-    docked.until_it_says("the new credentials are good", "select n from t", "7").await;
-    assert_ne!(docked.connection().await, connection);
-    daemon.until("the old credentials end", async || docked.sql(&connection, "select 1").is_err()).await;
-
-    let removed = change(daemon, Method::DELETE, "/api/resources/db", Value::Null).await;
-    assert_eq!(removed["status"], "succeeded", "{removed}");
-    nothing_is_left(daemon).await;
-    for path in ["/containers/json?all=1", "/volumes", "/networks"] {
-        let answer = docked.engine.get(path).unwrap();
-        assert!(!answer.contains("dev.univrs.") && !answer.contains("Mountpoint"), "{path}: {answer}");
-    }
-}
-
-/// A group in a swarm: PostgreSQL and its pooler share a network that a service holds.
-#[tokio::test]
-async fn a_real_database_lives_in_a_swarm_and_goes_without_a_trace() {
-    if let Some(obstacle) = obstacle().or_else(dockerd::obstacle) {
-        eprintln!("NOT RUN: {obstacle}");
-        return;
-    }
-    let docked = Docked::start().await;
-    let daemon = &docked.daemon;
-    docked.docker(&["swarm", "init", "--advertise-addr", "127.0.0.1"]);
-    let wanted = json!({
-        "name": "db", "template": "postgres-small", "provider": "swarm",
-        "parameters": {"storage": "1Gi", "memory": "512Mi", "cpu": "1"},
-    });
-    let made = change(daemon, Method::POST, "/api/resources", wanted).await;
-    assert_eq!(made["status"], "succeeded", "{made}");
-    docked
-        .until_it_says(
-            "it takes rows",
-            "create table if not exists t (n int); delete from t; insert into t values (7); select n from t",
-            "7",
-        )
-        .await;
-
-    // Killed from outside: the database, and what holds its network.
-    let holder = docked.docker(&["ps", "-q", "--filter", "label=com.docker.swarm.task"]);
-    for container in ["univrs-swarm.default.db.1.postgres", &holder] {
-        // Not by Docker, which would take it for a wish that it stays so.
-        let pid = docked.docker(&["inspect", "-f", "{{.State.Pid}}", container]).parse().unwrap();
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
-        docked.until_it_says("its rows are there again", "select n from t", "7").await;
-        daemon.until("it is active again", async || status(daemon, "db").await == "ACTIVE").await;
-    }
-
-    let removed = change(daemon, Method::DELETE, "/api/resources/db", Value::Null).await;
-    assert_eq!(removed["status"], "succeeded", "{removed}");
     nothing_is_left(daemon).await;
     for path in ["/containers/json?all=1", "/volumes", "/networks", "/services", "/secrets"] {
         let answer = docked.engine.get(path).unwrap();
         assert!(!answer.contains("dev.univrs.") && !answer.contains("Mountpoint"), "{path}: {answer}");
     }
+    let places = std::fs::read_dir(daemon.dir.path().join("engine-volumes"));
+    assert_eq!(places.map_or(0, Iterator::count), 0, "volumes are left");
+}
+
+/// Three services of a compose file on this cluster: they wait for each other as it says and find each other by name.
+const COMPOSE: &str = r#"
+services:
+  store:
+    image: univrs/redis:7
+    entrypoint: ["/bin/sh", "-c"]
+    command: ["sleep 1; echo stored >/data/index.html; exec busybox httpd -f -p 8080 -h /data"]
+    healthcheck: { test: ["CMD", "/usr/bin/busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/"], interval: 500ms, retries: 50, start_period: 60s }
+    volumes: ["data:/data"]
+    stop_grace_period: 1s
+  fill_once:
+    image: univrs/redis:7
+    entrypoint: ["/bin/sh", "-c", "busybox wget -q -O /dev/null http://store:8080/"]
+    depends_on: { store: { condition: service_healthy } }
+  front:
+    image: univrs/redis:7
+    entrypoint: ["/bin/sh", "-c"]
+    command: ["mkdir -p /tmp/w; { busybox wget -q -O - http://store:8080/; wc -c </run/secrets/key; } >/tmp/w/index.html; exec busybox httpd -f -p 8081 -h /tmp/w"]
+    depends_on: { fill_once: { condition: service_completed_successfully } }
+    ports: ["8000:8081"]
+    secrets: [key]
+    stop_grace_period: 1s
+volumes: { data: {} }
+secrets: { key: { file: ./key } }
+"#;
+
+#[tokio::test]
+async fn a_compose_file_lives_on_the_cluster_twice_and_goes_without_a_trace() {
+    let redis = (!images().join("redis.tar").exists()).then(|| "the images are not built (make images)".to_owned());
+    if let Some(obstacle) = obstacle().or(redis) {
+        eprintln!("NOT RUN: {obstacle}");
+        return;
+    }
+    let images = images();
+    let daemon = Daemon::start_with(&["--runtime", "oci", "--image-dir", images.to_str().unwrap()]).await;
+    for name in ["one", "two"] {
+        let parameters = json!({"file": COMPOSE, "cpu": "200m", "memory": "64Mi", "storage": "64Mi"});
+        let wanted = json!({"name": name, "template": "compose", "provider": "mesh", "parameters": parameters});
+        let made = change(&daemon, Method::POST, "/api/resources", wanted).await;
+        assert_eq!(made["status"], "succeeded", "{made}");
+    }
+    for name in ["one", "two"] {
+        let known = daemon.get(&format!("/api/resources/{name}")).await.body;
+        assert!(known["differences"]["changed"].as_array().is_some_and(|all| !all.is_empty()), "{known}");
+        let endpoint = known["endpoints"]["front-8081"].as_str().unwrap_or_else(|| panic!("{known}")).to_owned();
+        let look = async || match reqwest::get(format!("http://{endpoint}/")).await {
+            Ok(reply) => reply.text().await.unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
+        let served = |text: &String| text.starts_with("stored\n") && text.len() > "stored\n".len();
+        let text = daemon.until_seen("it serves what its parts made", look, served).await;
+        let credentials = daemon.get(&format!("/api/resources/{name}/credentials")).await.body;
+        let key = credentials["secret.key"].as_str().unwrap_or_else(|| panic!("{credentials}"));
+        assert_eq!(text.lines().nth(1).map(str::trim), Some(key.len().to_string().as_str()));
+        assert!(!known.to_string().contains(key));
+    }
+    for name in ["one", "two"] {
+        let removed = change(&daemon, Method::DELETE, &format!("/api/resources/{name}"), Value::Null).await;
+        assert_eq!(removed["status"], "succeeded", "{removed}");
+    }
+    nothing_is_left(&daemon).await;
 }
 
 #[tokio::test]

@@ -249,6 +249,30 @@ async fn an_answer_with_an_error_after_having_acted_makes_nothing_twice() {
     assert_eq!(provider.made(), 1);
 }
 
+/// A backup of what lapses while it is made is made by another try; one of what serves fails with what the job said.
+#[tokio::test]
+async fn a_job_that_fails_because_nothing_serves_is_tried_again() {
+    for (outcome, ends) in
+        [(Outcome::Lapses, OperationStatus::Succeeded), (Outcome::Works, OperationStatus::Undone)]
+    {
+        // The word fails the job in the second turn only.
+        let failing_job = if outcome == Outcome::Works { "univrs-backup" } else { "" }.to_owned();
+        let (store, provider) =
+            world(Script { outcomes: [Outcome::Works, outcome].into(), failing_job, ..Script::default() });
+        let node = ControlNode::start(&store, &provider).await;
+        let caller = Caller::local_admin();
+        let spec = json!({"name": "db", "template": "saved", "provider": "simulated"});
+        let spec = serde_json::from_value(spec).unwrap();
+        node.control.create_resource(&caller, &spec, &WriteOptions::default()).await.unwrap();
+        node.active().await;
+        node.settle().await;
+        let begun = node.control.back_up_resource(&caller, "db").await.unwrap();
+        assert_eq!(node.ended(&begun.operation.operation.id).await, ends, "{outcome:?}");
+        let backups = node.control.get_resource(&caller, "db").unwrap().backups.len();
+        assert_eq!(backups, usize::from(ends == OperationStatus::Succeeded));
+    }
+}
+
 #[tokio::test]
 async fn removing_stops_what_is_under_way_and_happens_once() {
     let (store, provider) = world(Script { until_serving: Duration::from_secs(600), ..Script::default() });
