@@ -135,7 +135,7 @@ pub struct Measured {
     /// Bytes on disk at the last look.
     #[serde(default)]
     pub storage: u64,
-    /// The provider that measured it, where that is not the node itself; the instance is then the whole resource.
+    /// The provider that measured it, or [`INGRESS`], where that is not the agent; the instance is then the whole resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The fullest of its volumes, where the provider measured it.
@@ -188,6 +188,9 @@ impl Measured {
         .collect()
     }
 }
+
+/// Who measured requests that the ingress of a node passed on, see [`Measured::by`].
+pub const INGRESS: &str = "ingress";
 
 /// What a part of a resource writes into its log when it counts requests, before a document such as `{"requests": 12}`.
 const COUNTERS: &str = "univrs-counters ";

@@ -65,7 +65,7 @@ pub use plans::{BlastRadius, Change, ChangeAction, Plan, PlanRefusal, PlanStatus
 pub use reach::{ContainerLogs, Selection};
 pub use reconcile::Reconciler;
 pub use resources::{
-    Begun, Credentials, MeshProvider, ResourceMeter, ResourceUpkeep, ResourceWatcher, Resources, RestoreSpec, ScaleSpec,
+    Begun, CountedRequests, Credentials, MeshProvider, ResourceMeter, ResourceUpkeep, ResourceWatcher, Resources, RestoreSpec, ScaleSpec,
     TakenPorts, TemplateView, resource_kinds,
 };
 pub use silence::{Ask, ask_the_silent};

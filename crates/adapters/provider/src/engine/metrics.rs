@@ -27,7 +27,7 @@ pub(crate) async fn of(
     for thing in running {
         let seen = engine.docker().inspect_container(&thing.id, None::<InspectContainerOptions>).await;
         let seen = unless(&[NOT_FOUND], seen).map_err(failed(engine, "look at a container"))?;
-        let started = seen.and_then(|seen| seen.state?.started_at?.parse().ok());
+        let started: Option<jiff::Timestamp> = seen.and_then(|seen| seen.state?.started_at?.parse().ok());
         // What has just ended is seen the next time, or never again.
         let (Some(since), Some(stats)) = (started, stats(engine, &thing.id).await?) else { continue };
         let requests = if thing.label(REQUESTS_LABEL).is_empty() {
@@ -59,7 +59,8 @@ pub(crate) fn counts(spec: &univrs_model::workload::WorkloadSpec, container: &st
 async fn stats(engine: &Engine, id: &str) -> Result<Option<ContainerStatsResponse>, ProviderError> {
     // At once: without this the engine measures for a second or two.
     let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
-    let said = engine.docker().stats(id, Some(options)).next().await.transpose();
+    let mut said = std::pin::pin!(engine.docker().stats(id, Some(options)));
+    let said = said.next().await.transpose();
     unless(&[NOT_FOUND, CONFLICT], said).map(Option::flatten).map_err(failed(engine, "measure a container"))
 }
 

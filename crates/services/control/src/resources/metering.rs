@@ -1,5 +1,5 @@
-//! The loop that measures resources which nodes do not: it asks their providers, and writes down what they say as nodes
-//! do, so that usage, alerts and quotas see no difference.
+//! The loops that measure of resources what agents do not: what their providers say, and the requests that the ingress of
+//! a node passed on. It is written down as agents write theirs, so that usage, alerts and quotas see no difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,13 +10,16 @@ use tokio_util::sync::CancellationToken;
 use univrs_model::ids::{InstanceId, NodeId, ResourceId};
 use univrs_model::keys;
 use univrs_model::resource::{Resource, ResourceStatus};
-use univrs_model::usage::{Measured, VolumeMeasured};
+use univrs_model::Timestamp;
+use univrs_model::usage::{INGRESS, Measured, Reading, VolumeMeasured};
 use univrs_ports::provider::ResourceUse;
 use univrs_ports::store::Txn;
 use univrs_watch::alerts::percent;
 use univrs_watch::meter::{Look, look};
 
 use super::reference;
+use crate::state::WorkloadKey;
+use crate::view::label as routed_as;
 use crate::error::Error;
 use crate::handle::Control;
 use crate::record::put;
@@ -26,17 +29,33 @@ const LOOK: Duration = Duration::from_secs(10);
 /// How often what they said is written down, in looks: once a minute.
 const TELL: u32 = 6;
 
-/// Measures what providers run.
+/// Says how many requests each workload got so far, by the name that it has in routes.
+pub type CountedRequests = Box<dyn Fn() -> Vec<(String, u64)> + Send + Sync>;
+
+/// Measures what providers run, or what an ingress passes on.
 pub struct ResourceMeter {
     control: Control,
     node: NodeId,
     look: Duration,
+    source: Source,
+}
+
+/// Who is asked.
+enum Source {
+    Providers,
+    Ingress { since: Timestamp, counted: CountedRequests },
 }
 
 impl ResourceMeter {
-    /// A loop that reads and writes through `control`, on `node`.
+    /// A loop that asks providers; it reads and writes through `control`, on `node`.
     pub fn new(control: Control, node: NodeId) -> Self {
-        Self { control, node, look: LOOK }
+        Self { control, node, look: LOOK, source: Source::Providers }
+    }
+
+    /// A loop that asks the ingress of `node`.
+    pub fn of_ingress(control: Control, node: NodeId, counted: CountedRequests) -> Self {
+        let since = control.clock.now();
+        Self { control, node, look: LOOK, source: Source::Ingress { since, counted } }
     }
 
     /// The same, looking so often.
@@ -45,7 +64,7 @@ impl ResourceMeter {
         Self { look, ..self }
     }
 
-    /// Runs until `shutdown`; measures while `leading`, so that one member does.
+    /// Runs until `shutdown`; measures while `leading`, so that one member asks the providers.
     pub async fn run(self, leading: watch::Receiver<bool>, shutdown: CancellationToken) {
         let mut due = tokio::time::interval(self.look);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -73,23 +92,33 @@ impl ResourceMeter {
     /// What this node has measured of windows that are not over.
     fn before(&self) -> BTreeMap<ResourceId, Measured> {
         let state = self.control.mirror.state();
-        let own = state.measured_by(&self.node).filter(|one| one.by.is_some() && !one.closed);
+        let ingress = matches!(self.source, Source::Ingress { .. });
+        let is_own = |one: &Measured| one.by.as_deref().is_some_and(|by| (by == INGRESS) == ingress);
+        let own = state.measured_by(&self.node).filter(|one| is_own(one) && !one.closed);
         own.map(|one| (one.resource.clone(), Measured::clone(one))).collect()
     }
 
-    /// Asks providers. Answers what is over.
+    /// Asks who is to be asked. Answers what is over.
     async fn look(&self, open: &mut BTreeMap<ResourceId, Measured>) -> Vec<Measured> {
         let state = self.control.mirror.state();
         let mut over = Vec::new();
+        let counted: BTreeMap<String, u64> = match &self.source {
+            Source::Providers => BTreeMap::new(),
+            Source::Ingress { counted, .. } => counted().into_iter().collect(),
+        };
         for resource in state.resources.values() {
             if matches!(resource.status, ResourceStatus::Failed | ResourceStatus::Deleted) {
                 continue;
             }
-            let Some(used) = self.ask(resource).await else { continue };
+            let (used, by) = match &self.source {
+                Source::Providers => (self.ask(resource).await, resource.provider.as_str()),
+                Source::Ingress { since, .. } => (passed_on(resource, &counted, *since), INGRESS),
+            };
+            let Some(used) = used else { continue };
             let now = self.control.clock.now();
-            let Some(instance) = instance_of(&resource.id) else { continue };
+            let Some(instance) = self.instance_of(&resource.id) else { continue };
             let begun = || Measured {
-                by: Some(resource.provider.clone()),
+                by: Some(by.to_owned()),
                 ..Measured::begun(instance, resource.id.clone(), resource.org.clone(), now)
             };
             let measured = open.entry(resource.id.clone()).or_insert_with(begun);
@@ -103,6 +132,16 @@ impl ResourceMeter {
         let gone = gone.iter().filter_map(|id| open.remove(id));
         over.extend(gone.map(|gone| Measured { closed: true, readings: BTreeMap::new(), ..gone }));
         over
+    }
+
+    /// The whole of a resource as an instance: its name under the other kind of id, with the node's where each has its own.
+    fn instance_of(&self, resource: &ResourceId) -> Option<InstanceId> {
+        let (_, name) = resource.as_str().split_once('_')?;
+        let node = match self.source {
+            Source::Providers => "",
+            Source::Ingress { .. } => self.node.as_str().split_once('_')?.1,
+        };
+        format!("in_{name}{node}").parse().ok()
     }
 
     /// What a resource uses; nothing where nodes measure it, nothing of it runs, or its provider does not say.
@@ -139,10 +178,17 @@ impl ResourceMeter {
     }
 }
 
-/// The whole of a resource as an instance: the same name under the other kind of id.
-fn instance_of(resource: &ResourceId) -> Option<InstanceId> {
-    let (_, name) = resource.as_str().split_once('_')?;
-    format!("in_{name}").parse().ok()
+/// What an ingress passed on to the workloads of a resource, if there is a route to any.
+fn passed_on(resource: &Resource, counted: &BTreeMap<String, u64>, since: Timestamp) -> Option<ResourceUse> {
+    let mut readings = BTreeMap::new();
+    for spec in &resource.deployment.workloads {
+        let at = WorkloadKey { org: resource.org.clone(), name: spec.name.clone() };
+        let Some(requests) = counted.get(&routed_as(&at)) else { continue };
+        let reading =
+            Reading { since, cpu_micros: 0, network_in: 0, network_out: 0, requests: Some(*requests) };
+        readings.insert(spec.name.to_string(), reading);
+    }
+    (!readings.is_empty()).then(|| ResourceUse { readings, ..ResourceUse::default() })
 }
 
 /// The fullest of the volumes that have a bound.
@@ -150,18 +196,4 @@ fn fullest(used: &ResourceUse) -> Option<VolumeMeasured> {
     let bounded = used.volumes.values().filter_map(|seen| Some((seen.used, seen.capacity?)));
     let (used, capacity) = bounded.max_by_key(|(used, capacity)| percent(*used, *capacity))?;
     Some(VolumeMeasured { resource: None, used, capacity: Some(capacity) })
-}
-
-#[cfg(test)]
-mod tests {
-    use univrs_model::ids::ResourceId;
-
-    use super::instance_of;
-
-    #[test]
-    fn a_resource_has_an_instance_of_its_own() {
-        let (one, two) = (ResourceId::from_bits(1), ResourceId::from_bits(2));
-        assert!(instance_of(&one).is_some() && instance_of(&one) != instance_of(&two));
-        assert_eq!(instance_of(&one), instance_of(&one));
-    }
 }

@@ -49,7 +49,7 @@ pub use credentials::Credentials;
 pub use faces::{Begun, ScaleSpec};
 pub use kinds::resource_kinds;
 pub use mesh::{MeshProvider, TakenPorts};
-pub use metering::ResourceMeter;
+pub use metering::{CountedRequests, ResourceMeter};
 pub use upkeep::ResourceUpkeep;
 pub use view::{TemplateView, view as view_of};
 pub use watch::ResourceWatcher;

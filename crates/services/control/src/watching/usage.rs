@@ -7,7 +7,7 @@ use univrs_model::ids::{NodeId, ResourceId};
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::resource::{Resource, ResourceStatus};
-use univrs_model::usage::{Allocation, Amounts, Measured, UsageEntry};
+use univrs_model::usage::{Allocation, Amounts, INGRESS, Measured, UsageEntry};
 use univrs_ports::store::{Consistency, Page, Prefix};
 use univrs_watch::meter::{allocated, boundary};
 
@@ -56,6 +56,7 @@ impl Watching {
                     template: known.map(|known| known.template.clone()).unwrap_or_default(),
                     tier: tier(&state, &record.org),
                     source: match &record.by {
+                        Some(by) if by == INGRESS => format!("nodes/{node}/ingress"),
                         Some(provider) => format!("providers/{provider}"),
                         None => format!("nodes/{node}/instances/{}", record.instance),
                     },

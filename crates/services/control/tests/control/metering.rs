@@ -65,3 +65,24 @@ async fn what_a_provider_measures_is_shown_and_written_down() {
     stop.cancel();
     running.await.unwrap();
 }
+
+#[tokio::test]
+async fn requests_that_an_ingress_passed_on_are_its_resources() {
+    let (store, provider) = world(Script::default());
+    let node = ControlNode::start(&store, &provider).await;
+    node.create().await.unwrap();
+    node.active().await;
+    let (_leads, leading) = watch::channel(true);
+    let stop = CancellationToken::new();
+    let counted = || vec![("db".to_owned(), 5), ("other".to_owned(), 50), ("db.acme".to_owned(), 500)];
+    let meter = ResourceMeter::of_ingress(node.control.clone(), NodeId::from_bits(1), Box::new(counted));
+    let running = tokio::spawn(meter.every(Duration::from_millis(20)).run(leading, stop.clone()));
+    node.until("its requests were counted", |view| {
+        view.and_then(|view| view.usage).is_some_and(|usage| usage.requests == Some(5))
+    })
+    .await;
+    let state = node.control.mirror().state();
+    assert!(state.measured.values().all(|one| one.by.as_deref() == Some("ingress")));
+    stop.cancel();
+    running.await.unwrap();
+}

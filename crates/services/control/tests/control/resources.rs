@@ -345,6 +345,29 @@ async fn what_is_refused_makes_nothing() {
     assert!(node.control.mirror().state().operations.is_empty());
 }
 
+/// Where all ports of hosts are taken nothing is made, and it is said what to do.
+#[tokio::test]
+async fn without_a_free_port_nothing_is_made() {
+    let (store, provider) = world(Script::default());
+    let owner = serde_json::to_vec(&univrs_model::ids::ResourceId::from_bits(9)).unwrap();
+    let all: Vec<u16> = (univrs_model::resource::FIRST_PORT..=univrs_model::resource::LAST_PORT).collect();
+    for some in all.chunks(500) {
+        let ops = some.iter().map(|port| univrs_ports::store::Op::Put {
+            key: Key::new(keys::resource_port(*port)).unwrap(),
+            value: owner.clone().into(),
+            lease: None,
+        });
+        store.txn(Txn { request: None, guards: Vec::new(), ops: ops.collect() }).await.unwrap();
+    }
+    let node = ControlNode::start(&store, &provider).await;
+    let begun = node.create().await.unwrap();
+    assert_eq!(node.ended(&begun.operation.operation.id).await, OperationStatus::Undone);
+    let view = node.control.get_resource(&Caller::local_admin(), "db").unwrap();
+    assert_eq!(view.status, ResourceStatus::Failed);
+    assert!(view.message.contains("from 19001 to 29000 are taken; remove"), "{}", view.message);
+    assert_eq!(provider.things().0, Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn a_quota_holds_for_what_is_made_and_what_grows() {
     let (store, provider) = world(Script::default());
