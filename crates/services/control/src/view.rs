@@ -265,7 +265,6 @@ pub fn served_certificates(state: &State) -> BTreeMap<String, SecretVersion> {
 }
 
 /// A workload's name where those of several organisations meet: as in its address, without the default organisation.
-/// The name of a workload in routes: with its organisation, unless that is the default one.
 pub(crate) fn label(key: &WorkloadKey) -> String {
     if key.org == Name::default_org() { key.name.to_string() } else { format!("{}.{}", key.name, key.org) }
 }

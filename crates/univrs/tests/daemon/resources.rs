@@ -255,8 +255,18 @@ async fn a_real_database_is_backed_up_damaged_and_restored() {
         return;
     }
     let _alone = PORTS_OF_THE_MACHINE.lock().await;
-    let images = images();
-    let daemon = Daemon::start_with(&["--runtime", "oci", "--image-dir", images.to_str().unwrap()]).await;
+    let (images, folder) = (images(), tempfile::tempdir().unwrap());
+    // As the template was when there was an older PostgreSQL, where two are to be had.
+    let (template, now) = (folder.path().join("postgres-small.toml"), include_str!("../../../../templates/postgres-small.toml"));
+    let two_versions = images.join("postgres-older.tar").exists();
+    if two_versions {
+        std::fs::write(&template, now.replace("univrs/postgres:15", "univrs/postgres:15-older")).unwrap();
+    } else {
+        eprintln!("NOT RUN: an upgrade between two versions; apt knows one PostgreSQL 15 only");
+    }
+    let (images, folder) = (images.to_str().unwrap(), folder.path().to_str().unwrap());
+    let arguments = ["--runtime", "oci", "--image-dir", images, "--template-dir", folder];
+    let mut daemon = Daemon::start_with(&arguments).await;
     let made = settled(&daemon, &create(&daemon, "db", "postgres-small").await).await;
     assert_eq!(made["status"], "succeeded", "{made}");
     until_it_says(&daemon, "select 1", "1").await;
@@ -306,16 +316,23 @@ async fn a_real_database_is_backed_up_damaged_and_restored() {
     assert_eq!(restored["status"], "succeeded", "{restored}");
     until_it_says(&daemon, "select n from t", "7").await;
 
-    // Upgraded: backed up before, another server over the same data. No two minor versions are in one Debian, so it is the
-    // same image under the same name.
-    let begun_at = "select pg_postmaster_start_time()";
+    // Upgraded: backed up before, another server over the same data.
+    if two_versions {
+        std::fs::write(&template, now).unwrap();
+        daemon.crash_and_restart().await;
+        daemon.until("it is active again", async || status(&daemon, "db").await == "ACTIVE").await;
+    }
+    let begun_at = "select pg_postmaster_start_time() || ' ' || current_setting('server_version_num')";
     let asked = async || sql(&daemon, "db", begun_at).await;
     let before = daemon.until_seen(begun_at, asked, Result::is_ok).await;
     let upgraded = change(&daemon, Method::POST, "/api/resources/db/upgrade", json!({})).await;
     assert_eq!(upgraded["status"], "succeeded", "{upgraded}");
     until_it_says(&daemon, "select n from t", "7").await;
     let after = daemon.until_seen(begun_at, asked, |said| said.is_ok() && *said != before).await;
-    assert!(after.is_ok(), "{after:?}");
+    let number = |said: &Result<String, String>| said.as_ref().unwrap().rsplit(' ').next().unwrap().to_owned();
+    let (older, newer) = (number(&before), number(&after));
+    eprintln!("upgraded from {older} to {newer}");
+    assert_eq!(newer > older, two_versions, "{older} to {newer}");
     let backups = daemon.get("/api/resources/db/backups").await.body["items"].as_array().unwrap().len();
     assert_eq!(backups, 2);
 
