@@ -28,9 +28,9 @@ async fn the_docker_provider_conforms_keeps_organisations_apart_and_makes_nothin
     let said = provider.describe().await;
     assert!(said.available && said.room.is_some(), "{said:?}");
     // Beside each other, for most of it is waiting.
-    let subject = subject();
+    let suite = subject();
     tokio::join!(
-        check(&provider, &subject),
+        check(&provider, &suite),
         keeps_apart(&provider),
         measures_and_bounds(&provider, true),
         publishes_ports(&world, &provider),

@@ -25,9 +25,9 @@ async fn the_swarm_provider_conforms_and_keeps_organisations_apart() {
     let said = provider.describe().await;
     assert!(said.available && said.room.is_some(), "{said:?}");
     // Beside each other, for most of it is waiting.
-    let subject = subject();
+    let suite = subject();
     tokio::join!(
-        check(&provider, &subject),
+        check(&provider, &suite),
         keeps_apart(&world, &provider),
         measures_and_bounds(&provider, false),
         shares_a_network(&world, &provider),
