@@ -360,7 +360,13 @@ mod tests {
     #[test]
     fn the_last_count_that_was_said_is_the_count() {
         let said = |text: &str| requests_in(text.lines());
-        assert_eq!(said("ready\nunivrs-counters {\"requests\": 3}\nnoise\nunivrs-counters {\"requests\": 7}\nend"), Some(7));
-        assert_eq!(said("univrs-counters {\"requests\": -1}\nunivrs-counters\nunivrs-facts {\"requests\": 2}"), None);
+        assert_eq!(
+            said("ready\nunivrs-counters {\"requests\": 3}\nnoise\nunivrs-counters {\"requests\": 7}\nend"),
+            Some(7)
+        );
+        assert_eq!(
+            said("univrs-counters {\"requests\": -1}\nunivrs-counters\nunivrs-facts {\"requests\": 2}"),
+            None
+        );
     }
 }

@@ -243,7 +243,8 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
     }
     if let Some(counted) = counted {
         let of_ingress = Arc::clone(&counted);
-        let counts = move || of_ingress.workloads().into_iter().map(|one| (one.workload, one.requests)).collect();
+        let counts =
+            move || of_ingress.workloads().into_iter().map(|one| (one.workload, one.requests)).collect();
         let meter = univrs_control::ResourceMeter::of_ingress(
             control.clone(),
             identity.node.clone(),

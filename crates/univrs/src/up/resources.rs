@@ -65,10 +65,7 @@ fn engine(args: &UpArgs, dir: &DataDir, identity: &Identity, machine: &Machine) 
         secrets: dir.secrets(&identity.node),
         open_secrets: univrs_runtime::memory::open,
         host,
-        places: Places::new(
-            dir.engine_volumes(),
-            Arc::new(SizedVolumes::new(dir.engine_volumes())),
-        ),
+        places: Places::new(dir.engine_volumes(), Arc::new(SizedVolumes::new(dir.engine_volumes()))),
         obstacle: misnamed.or(powerless),
     }
 }

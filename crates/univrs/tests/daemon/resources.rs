@@ -257,7 +257,10 @@ async fn a_real_database_is_backed_up_damaged_and_restored() {
     let _alone = PORTS_OF_THE_MACHINE.lock().await;
     let (images, folder) = (images(), tempfile::tempdir().unwrap());
     // As the template was when there was an older PostgreSQL, where two are to be had.
-    let (template, now) = (folder.path().join("postgres-small.toml"), include_str!("../../../../templates/postgres-small.toml"));
+    let (template, now) = (
+        folder.path().join("postgres-small.toml"),
+        include_str!("../../../../templates/postgres-small.toml"),
+    );
     let two_versions = images.join("postgres-older.tar").exists();
     if two_versions {
         std::fs::write(&template, now.replace("univrs/postgres:15", "univrs/postgres:15-older")).unwrap();
@@ -329,7 +332,8 @@ async fn a_real_database_is_backed_up_damaged_and_restored() {
     assert_eq!(upgraded["status"], "succeeded", "{upgraded}");
     until_it_says(&daemon, "select n from t", "7").await;
     let after = daemon.until_seen(begun_at, asked, |said| said.is_ok() && *said != before).await;
-    let number = |said: &Result<String, String>| said.as_ref().unwrap().rsplit(' ').next().unwrap().to_owned();
+    let number =
+        |said: &Result<String, String>| said.as_ref().unwrap().rsplit(' ').next().unwrap().to_owned();
     let (older, newer) = (number(&before), number(&after));
     eprintln!("upgraded from {older} to {newer}");
     assert_eq!(newer > older, two_versions, "{older} to {newer}");
@@ -540,7 +544,8 @@ secrets: { key: { file: ./key } }
 
 #[tokio::test]
 async fn a_compose_file_lives_on_the_cluster_twice_and_goes_without_a_trace() {
-    let redis = (!images().join("redis.tar").exists()).then(|| "the images are not built (make images)".to_owned());
+    let redis =
+        (!images().join("redis.tar").exists()).then(|| "the images are not built (make images)".to_owned());
     if let Some(obstacle) = obstacle().or(redis) {
         eprintln!("NOT RUN: {obstacle}");
         return;
@@ -549,14 +554,16 @@ async fn a_compose_file_lives_on_the_cluster_twice_and_goes_without_a_trace() {
     let daemon = Daemon::start_with(&["--runtime", "oci", "--image-dir", images.to_str().unwrap()]).await;
     for name in ["one", "two"] {
         let parameters = json!({"file": COMPOSE, "cpu": "200m", "memory": "64Mi", "storage": "64Mi"});
-        let wanted = json!({"name": name, "template": "compose", "provider": "mesh", "parameters": parameters});
+        let wanted =
+            json!({"name": name, "template": "compose", "provider": "mesh", "parameters": parameters});
         let made = change(&daemon, Method::POST, "/api/resources", wanted).await;
         assert_eq!(made["status"], "succeeded", "{made}");
     }
     for name in ["one", "two"] {
         let known = daemon.get(&format!("/api/resources/{name}")).await.body;
         assert!(known["differences"]["changed"].as_array().is_some_and(|all| !all.is_empty()), "{known}");
-        let endpoint = known["endpoints"]["front-8081"].as_str().unwrap_or_else(|| panic!("{known}")).to_owned();
+        let endpoint =
+            known["endpoints"]["front-8081"].as_str().unwrap_or_else(|| panic!("{known}")).to_owned();
         let look = async || match reqwest::get(format!("http://{endpoint}/")).await {
             Ok(reply) => reply.text().await.unwrap_or_default(),
             Err(error) => error.to_string(),

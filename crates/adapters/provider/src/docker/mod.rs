@@ -19,8 +19,8 @@ use univrs_ports::provider::{
     JobOutcome, Order, Provider, ProviderError, ProviderView, ResourceRef, ResourceUse, Standing,
 };
 
-pub use crate::engine::{EngineOptions, Places};
 use crate::engine::ground::{Ground, possible, replicas};
+pub use crate::engine::{EngineOptions, Places};
 use crate::engine::{joined, labels, metrics, secret_files, things};
 
 /// Its id.

@@ -51,7 +51,10 @@ pub(crate) async fn of(
 }
 
 /// The label of a container that counts requests, if the workload says that it is this one.
-pub(crate) fn counts(spec: &univrs_model::workload::WorkloadSpec, container: &str) -> Option<(String, String)> {
+pub(crate) fn counts(
+    spec: &univrs_model::workload::WorkloadSpec,
+    container: &str,
+) -> Option<(String, String)> {
     let counter = spec.labels.get(REQUESTS_LABEL)?;
     (counter == container).then(|| (REQUESTS_LABEL.to_owned(), counter.clone()))
 }

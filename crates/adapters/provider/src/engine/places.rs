@@ -30,9 +30,10 @@ pub struct Places {
 impl Places {
     /// Places below `root`, which is that of `volumes`.
     pub fn new(root: PathBuf, volumes: Arc<dyn Volumes>) -> Self {
-        // The engine is a program of the machine: it sees the mounts that its first process sees.
-        let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
-        let shared = of("self").is_some() && of("self") == of("1");
+        // The engine is a program of the machine: it sees the mounts that its first process sees. Where nobody may look at
+        // that one, this is no part of the machine that was set apart.
+        let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt"));
+        let shared = of("1").map_or(true, |first| of("self").is_ok_and(|own| own == first));
         Self { root, volumes, shared }
     }
 

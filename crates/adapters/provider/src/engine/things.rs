@@ -271,7 +271,13 @@ pub(crate) struct WantedVolume<'a> {
 }
 
 impl<'a> WantedVolume<'a> {
-    pub(crate) fn new(spec: &WorkloadSpec, volume: &Name, name: &'a str, labels: Labels, user: &'a User) -> Self {
+    pub(crate) fn new(
+        spec: &WorkloadSpec,
+        volume: &Name,
+        name: &'a str,
+        labels: Labels,
+        user: &'a User,
+    ) -> Self {
         let known = spec.volumes.iter().find(|known| known.name == *volume);
         Self { name, size: known.and_then(|known| known.limit.or(known.size)), labels, user }
     }

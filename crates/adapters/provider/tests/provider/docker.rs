@@ -284,8 +284,7 @@ pub(crate) async fn survives_loss<P: Provider>(
     broken: impl FnOnce(EngineOptions) -> P,
 ) -> bool {
     let wanted = in_org(order(&subject(), 101 + number as u128, "once"), &format!("loss{number}"));
-    let proxy =
-        Proxy::start(world.path(&format!("{number}.sock")), &world.engine.socket(), number, loss);
+    let proxy = Proxy::start(world.path(&format!("{number}.sock")), &world.engine.socket(), number, loss);
     let broken = broken(world.options_through(proxy.socket.clone()));
     let mut made = broken.deploy(&wanted).await;
     for _ in 0..TRIES {

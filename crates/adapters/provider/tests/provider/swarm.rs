@@ -35,7 +35,9 @@ async fn the_swarm_provider_conforms_and_keeps_organisations_apart() {
     );
     assert_eq!(world.left(), Vec::<String>::new());
     // At every change the answer is lost once, and the process with it: another one goes on.
-    let lost = async |number: usize| survives_loss(&world, &provider, number, Loss::Answer, SwarmProvider::new).await;
+    let lost = async |number: usize| {
+        survives_loss(&world, &provider, number, Loss::Answer, SwarmProvider::new).await
+    };
     at_every_change(5, lost).await;
     assert_eq!(world.left(), Vec::<String>::new());
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use univrs_model::Timestamp;
 use univrs_model::ids::{InstanceId, NodeId, ResourceId};
 use univrs_model::keys;
 use univrs_model::resource::{Resource, ResourceStatus};
-use univrs_model::Timestamp;
 use univrs_model::usage::{INGRESS, Measured, Reading, VolumeMeasured};
 use univrs_ports::provider::ResourceUse;
 use univrs_ports::store::Txn;
@@ -18,11 +18,11 @@ use univrs_watch::alerts::percent;
 use univrs_watch::meter::{Look, look};
 
 use super::reference;
-use crate::state::WorkloadKey;
-use crate::view::label as routed_as;
 use crate::error::Error;
 use crate::handle::Control;
 use crate::record::put;
+use crate::state::WorkloadKey;
+use crate::view::label as routed_as;
 
 /// How often providers are asked, and how long one may take to answer.
 const LOOK: Duration = Duration::from_secs(10);

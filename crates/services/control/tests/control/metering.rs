@@ -42,7 +42,8 @@ async fn what_a_provider_measures_is_shown_and_written_down() {
 
     let (_leads, leading) = watch::channel(true);
     let stop = CancellationToken::new();
-    let meter = ResourceMeter::new(node.control.clone(), NodeId::from_bits(1)).every(Duration::from_millis(20));
+    let meter =
+        ResourceMeter::new(node.control.clone(), NodeId::from_bits(1)).every(Duration::from_millis(20));
     let running = tokio::spawn(meter.run(leading, stop.clone()));
     node.until("it was measured", |view| view.is_some_and(|view| view.usage.is_some())).await;
     let usage = node.control.get_resource(&Caller::local_admin(), "db").unwrap().usage.unwrap();

@@ -257,8 +257,9 @@ async fn a_job_that_fails_because_nothing_serves_is_tried_again() {
     {
         // The word fails the job in the second turn only.
         let failing_job = if outcome == Outcome::Works { "univrs-backup" } else { "" }.to_owned();
-        let (store, provider) =
-            world(Script { outcomes: [Outcome::Works, outcome].into(), failing_job, ..Script::default() });
+        let outcomes = [Outcome::Works, outcome].into();
+        let until_serving = Duration::from_millis(20);
+        let (store, provider) = world(Script { outcomes, failing_job, until_serving, ..Script::default() });
         let node = ControlNode::start(&store, &provider).await;
         let caller = Caller::local_admin();
         let spec = json!({"name": "db", "template": "saved", "provider": "simulated"});

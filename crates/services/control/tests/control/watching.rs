@@ -244,12 +244,7 @@ async fn usage_is_taken_once_by_two_that_lead_and_costs_what_the_tier_says() {
     let second = world.statement_of(2).await;
     let used = amounts(&second);
     assert_eq!(
-        (
-            used[&Meter::CpuUsed],
-            used[&Meter::MemoryUsed],
-            used[&Meter::NetworkOut],
-            used[&Meter::Requests]
-        ),
+        (used[&Meter::CpuUsed], used[&Meter::MemoryUsed], used[&Meter::NetworkOut], used[&Meter::Requests]),
         (5000, 3, 1_000_000, 40)
     );
     // 1,000,000 bytes × 20.
