@@ -65,14 +65,13 @@ pub(crate) async fn remove(dir: &DataDir, identity: &Identity) -> Result<(), Fai
     }
     if is_root {
         // What they hold stays; only the mounts and their loop devices go.
-        // Containers of an engine that use theirs keep them until they end.
-        for path in [dir.volumes(), dir.engine_volumes()] {
-            univrs_runtime::volumes::release(&path).map_err(|source| Failure::File {
-                doing: "unmount volumes in",
-                path,
-                source,
-            })?;
-        }
+        // Those of resources in an engine stay as they are: containers there start again without this node.
+        let path = dir.volumes();
+        univrs_runtime::volumes::release(&path).map_err(|source| Failure::File {
+            doing: "unmount volumes in",
+            path,
+            source,
+        })?;
     }
     for leftover in [dir.instances(), dir.run_dir(&identity.node)] {
         match std::fs::remove_dir_all(&leftover) {
