@@ -50,6 +50,10 @@ watching() { # 10,000 resources: share of a core, and how long a status call tak
   cargo bench --quiet --package univrs-control --bench watching >"$out/watching.txt" || return 1
   grep -q 'resources watched' "$out/watching.txt"
 }
+resources() { # databases from a template
+  command -v psql >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-client >/dev/null
+  scripts/images.sh >&2 && scripts/bench/resources.sh "$target/release/univrs" "$out"
+}
 part placements placements
 # In a network namespace of its own: packet filters of this machine slow loopback down, and not both sides alike.
 store() { unshare --net sh -c 'ip link set lo up && exec "$@"' - scripts/bench/store.sh "$target/release/examples" "$out"; }
@@ -59,6 +63,7 @@ part idle scripts/bench/idle.sh "$target/release/univrs" "$out"
 part cluster scripts/bench/cluster.sh "$target/release/univrs" "$out"
 part api scripts/bench/api.sh "$target/release/univrs" "$out"
 part watching watching
+part resources resources
 part faces scripts/bench/faces.sh "$target/release/univrs" "$out"
 
 scripts/bench/table.sh "$out"

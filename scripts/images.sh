@@ -125,15 +125,20 @@ pack() { # name, tag, directory, config as JSON without architecture and layers
 build() { # name
   local name=$1 begun=$SECONDS
   # What a definition sets: tag, packages, config, and the function `finish` that is given the directory; the packages
-  # of Go programs, if it has any.
+  # of Go programs, if it has any; what it is based on; why it cannot be built here, if so.
   unset -f finish
-  local programs=
+  local programs='' based_on='' lacks=''
   # shellcheck source=/dev/null
   source "$definitions/$name/image.sh"
+  if [ -n "$lacks" ]; then
+    echo "$tag: NOT BUILT: $lacks"
+    rm -f "$out/$name.tar" "$out/.cache/$name.stamp"
+    return
+  fi
   local wanted stamp
   # shellcheck disable=SC2086
   wanted=$(resolve busybox-static $packages)
-  stamp=$( (echo "$wanted"; echo "$programs $go_version"; echo "$SOURCE_DATE_EPOCH"; cat "$root/scripts/images.sh"; find "$definitions/$name" -type f -print0 | sort -z | xargs -0 cat) | sha256sum)
+  stamp=$( (echo "$wanted"; echo "$programs $go_version"; echo "$SOURCE_DATE_EPOCH"; cat "$root/scripts/images.sh"; find "$definitions/$name" ${based_on:+"$definitions/$based_on"} -type f -print0 | sort -z | xargs -0 cat) | sha256sum)
   if [ -f "$out/$name.tar" ] && [ "$(cat "$out/.cache/$name.stamp" 2>/dev/null)" = "$stamp" ]; then
     echo "$tag: unchanged"
     return

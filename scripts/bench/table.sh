@@ -63,6 +63,10 @@ while IFS=$'\t' read -r measure unit value most; do
   line "$measure, $unit" "$value" "" "" "$most" "" "$value" "$most" down
 done < <(lines faces . | jq -r '[.measure, .unit, .value, .most] | @tsv')
 
+while IFS=$'\t' read -r measure unit value most; do
+  line "$measure, $unit" "$value" "" "" "$most" "" "${most:+$value}" "$most" down
+done < <(lines resources . | jq -r '[.measure, .unit, .value, .most // ""] | @tsv')
+
 cluster() { value cluster ".measure == \"$1\" and .percentile == $2"; }
 line "node killed until the replacement passes elsewhere, ms p99" "$(cluster "node killed until the replacement passes" 99)" "" "" 10000 5000 "$(cluster "node killed until the replacement passes" 99)" 10000 down
 line "leader killed until the first write, ms p99" "$(cluster "leader killed until the first write" 99)" "" "" 2000 1000 "$(cluster "leader killed until the first write" 99)" 2000 down

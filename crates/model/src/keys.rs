@@ -40,7 +40,7 @@
 //! | `org/<org>/alert/<id>` | [`crate::alert::Alert`] | control; faces silence it |
 //! | `org/<org>/alert-settings/all` | [`crate::alert::AlertSettings`] | faces |
 //! | `org/<org>/delivery/<notice>.<channel>` | [`crate::alert::Delivery`] | control |
-//! | `measured/<node>/<window>-<instance>` | [`crate::usage::Measured`] | that node; control takes closed ones into the log |
+//! | `measured/<node>/<window>-<instance>` | [`crate::usage::Measured`] | that node, and control on it for what its providers measure; control takes closed ones into the log |
 //! | `measured-volumes/<node>` | [`crate::usage::VolumesMeasured`] | that node |
 //! | `resource-port/<port>` | the id of the resource that has this port of every host | control |
 

@@ -13,6 +13,7 @@ use crate::ids::{OperationId, ResourceId};
 use crate::name::Name;
 use crate::quantity::{Bytes, Cpu};
 use crate::span::Span;
+use crate::usage::ResourceUsage;
 use crate::workload::{CronSchedule, WorkloadSpec};
 
 /// The first port of hosts that resources are given.
@@ -28,6 +29,8 @@ pub const OPERATION_LABEL: &str = "dev.univrs.operation";
 pub const RELEASE_LABEL: &str = "dev.univrs.release";
 /// Label of workloads that find each other by short names: what comes before these in the workloads' own names.
 pub const GROUP_LABEL: &str = "dev.univrs.group";
+/// Label of workloads that count requests: the container whose log says how many, see [`crate::usage::requests_in`].
+pub const REQUESTS_LABEL: &str = "dev.univrs.requests";
 
 /// What a user asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -336,6 +339,9 @@ pub struct ResourceView {
     /// How it differs from what the file it was made from would be elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub differences: Option<Differences>,
+    /// What it uses, as was last seen; absent until that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ResourceUsage>,
 }
 
 /// How much an organisation's resources may use together. What is absent is not bounded.

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::Timestamp;
 use crate::ids::{InstanceId, NodeId, ResourceId};
 use crate::name::Name;
+use crate::quantity::{Bytes, Cpu};
 use crate::resource::Amount;
 
 /// The length of a window of measurements, in seconds.
@@ -35,11 +36,13 @@ pub enum Meter {
     NetworkIn,
     /// Bytes that went out over the network, to everywhere.
     NetworkOut,
+    /// Requests that it answered, where something in it counts them.
+    Requests,
 }
 
 impl Meter {
     /// Every meter.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CpuLimit,
         Self::MemoryLimit,
         Self::StorageLimit,
@@ -48,6 +51,7 @@ impl Meter {
         Self::StorageUsed,
         Self::NetworkIn,
         Self::NetworkOut,
+        Self::Requests,
     ];
 
     /// Its name, such as `cpu_limit`.
@@ -61,6 +65,7 @@ impl Meter {
             Self::StorageUsed => "storage_used",
             Self::NetworkIn => "network_in",
             Self::NetworkOut => "network_out",
+            Self::Requests => "requests",
         }
     }
 
@@ -70,6 +75,7 @@ impl Meter {
             Self::CpuLimit | Self::CpuUsed => "millicore-seconds",
             Self::MemoryLimit | Self::StorageLimit | Self::MemoryUsed | Self::StorageUsed => "MiB-seconds",
             Self::NetworkIn | Self::NetworkOut => "bytes",
+            Self::Requests => "requests",
         }
     }
 }
@@ -88,10 +94,13 @@ pub struct Reading {
     pub network_in: u64,
     /// Bytes that went out.
     pub network_out: u64,
+    /// Requests, where they are counted and the count was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
 }
 
-/// What one instance of a resource used within one window, as its node measured it. Written by that node alone, again
-/// and again until the window is over.
+/// What one instance of a resource used within one window, as its node measured it; or a whole resource, as its provider
+/// on that node did. Written by that node alone, again and again until the window is over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
     /// The instance.
@@ -120,12 +129,48 @@ pub struct Measured {
     pub memory: u64,
     /// Thousandths of a core in use between the last two looks.
     pub cpu_millicores: u64,
+    /// Requests, where they are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
+    /// Bytes on disk at the last look.
+    #[serde(default)]
+    pub storage: u64,
+    /// The provider that measured it, or [`INGRESS`], where that is not the agent; the instance is then the whole resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The fullest of its volumes, where the provider measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fullest: Option<VolumeMeasured>,
     /// The last readings, of containers and of the network, to go on from.
     #[serde(default)]
     pub readings: BTreeMap<String, Reading>,
 }
 
 impl Measured {
+    /// Nothing yet of an instance that is first looked at now.
+    pub fn begun(instance: InstanceId, resource: ResourceId, org: Name, now: Timestamp) -> Self {
+        Self {
+            instance,
+            resource,
+            org,
+            window: window_of(now),
+            through: now,
+            closed: false,
+            cpu_micros: 0,
+            memory_byte_millis: 0,
+            storage_byte_millis: 0,
+            network_in: 0,
+            network_out: 0,
+            memory: 0,
+            cpu_millicores: 0,
+            requests: None,
+            storage: 0,
+            by: None,
+            fullest: None,
+            readings: BTreeMap::new(),
+        }
+    }
+
     /// What was used, in the units of the meters; fractions of a unit are left out, once for each window.
     pub fn amounts(&self) -> Amounts {
         let whole = |value: u128| u64::try_from(value).unwrap_or(u64::MAX);
@@ -136,11 +181,49 @@ impl Measured {
             (Meter::StorageUsed, whole(self.storage_byte_millis / MIB_SECOND)),
             (Meter::NetworkIn, self.network_in),
             (Meter::NetworkOut, self.network_out),
+            (Meter::Requests, self.requests.unwrap_or(0)),
         ]
         .into_iter()
         .filter(|(_, amount)| *amount > 0)
         .collect()
     }
+}
+
+/// Who measured requests that the ingress of a node passed on, see [`Measured::by`].
+pub const INGRESS: &str = "ingress";
+
+/// What a part of a resource writes into its log when it counts requests, before a document such as `{"requests": 12}`.
+const COUNTERS: &str = "univrs-counters ";
+
+/// How many requests the lines of a log say there were, if they do: the last that says so counts.
+pub fn requests_in<'a>(lines: impl IntoIterator<Item = &'a str>) -> Option<u64> {
+    let said = lines.into_iter().filter_map(|line| {
+        let counters: serde_json::Value = serde_json::from_str(line.trim().strip_prefix(COUNTERS)?).ok()?;
+        counters.get("requests")?.as_u64()
+    });
+    said.last()
+}
+
+/// What a resource uses, as was last seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResourceUsage {
+    /// When that was.
+    pub at: Timestamp,
+    /// Processor time.
+    pub cpu: Cpu,
+    /// Memory.
+    pub memory: Bytes,
+    /// Disk.
+    pub storage: Bytes,
+    /// From when on the following are counted.
+    pub since: Timestamp,
+    /// Bytes that came in.
+    pub network_in: u64,
+    /// Bytes that went out.
+    pub network_out: u64,
+    /// Requests; absent where nothing counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
 }
 
 /// How full a volume is, as its node last saw it.
@@ -268,4 +351,22 @@ pub fn measured_place(window: Timestamp, instance: &InstanceId) -> String {
 /// The source of what a node measured, for people.
 pub fn source_of(node: &NodeId, instance: &InstanceId) -> String {
     format!("{node}/{instance}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::requests_in;
+
+    #[test]
+    fn the_last_count_that_was_said_is_the_count() {
+        let said = |text: &str| requests_in(text.lines());
+        assert_eq!(
+            said("ready\nunivrs-counters {\"requests\": 3}\nnoise\nunivrs-counters {\"requests\": 7}\nend"),
+            Some(7)
+        );
+        assert_eq!(
+            said("univrs-counters {\"requests\": -1}\nunivrs-counters\nunivrs-facts {\"requests\": 2}"),
+            None
+        );
+    }
 }

@@ -20,7 +20,10 @@ use univrs_model::ids::{OperationId, ResourceId};
 use univrs_model::name::Name;
 use univrs_model::resource::Amount;
 use univrs_model::secret::SecretValue;
+use univrs_model::usage::Reading;
 use univrs_model::workload::WorkloadSpec;
+
+use crate::volumes::VolumeUse;
 
 /// Why a provider did not do what it was asked. Never says anything of secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,6 +111,17 @@ pub struct JobOutcome {
     pub last_lines: Vec<String>,
 }
 
+/// What a resource uses, as its provider sees it at one instant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResourceUse {
+    /// The counters of its parts, by a name of each that stays.
+    pub readings: BTreeMap<String, Reading>,
+    /// Bytes of memory in use.
+    pub memory: u64,
+    /// How full its volumes are, by their names with the provider.
+    pub volumes: BTreeMap<String, VolumeUse>,
+}
+
 /// What a provider says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ProviderView {
@@ -190,6 +204,22 @@ pub trait Provider: Send + Sync + 'static {
     /// When it could not be run; that it failed is an outcome.
     async fn run_job(&self, order: &Order) -> Result<JobOutcome, ProviderError>;
 
+    /// Backs the resource up: runs the order's job, unless the provider has a better way.
+    ///
+    /// # Errors
+    /// As [`Provider::run_job`].
+    async fn backup(&self, order: &Order) -> Result<JobOutcome, ProviderError> {
+        self.run_job(order).await
+    }
+
+    /// Puts a backup into a resource: runs the order's job, unless the provider has a better way.
+    ///
+    /// # Errors
+    /// As [`Provider::run_job`].
+    async fn restore(&self, order: &Order) -> Result<JobOutcome, ProviderError> {
+        self.run_job(order).await
+    }
+
     /// Removes everything that carries the resource's id, volumes and what they hold included. Returns when it is gone.
     ///
     /// # Errors
@@ -201,6 +231,14 @@ pub trait Provider: Send + Sync + 'static {
     /// # Errors
     /// When they cannot be read.
     async fn logs(&self, resource: &ResourceRef, lines: usize) -> Result<Vec<String>, ProviderError>;
+
+    /// What it uses now. Absent when nothing of it runs, and where the nodes of the cluster measure it themselves.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    async fn metrics(&self, _resource: &ResourceRef) -> Result<Option<ResourceUse>, ProviderError> {
+        Ok(None)
+    }
 
     /// Names of everything that carries the resource's id.
     ///

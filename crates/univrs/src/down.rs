@@ -65,6 +65,7 @@ pub(crate) async fn remove(dir: &DataDir, identity: &Identity) -> Result<(), Fai
     }
     if is_root {
         // What they hold stays; only the mounts and their loop devices go.
+        // Those of resources in an engine stay as they are: containers there start again without this node.
         let path = dir.volumes();
         univrs_runtime::volumes::release(&path).map_err(|source| Failure::File {
             doing: "unmount volumes in",

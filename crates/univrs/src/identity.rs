@@ -113,6 +113,11 @@ impl DataDir {
         self.root.join("volumes")
     }
 
+    /// Volumes of resources in a Docker Engine: they outlive the node.
+    pub(crate) fn engine_volumes(&self) -> PathBuf {
+        self.root.join("engine-volumes")
+    }
+
     /// The state as it was before a recovery.
     pub(crate) fn store_before(&self, at: Timestamp) -> PathBuf {
         self.root.join(format!("store-before-recovery-{}", at.as_second()))

@@ -11,8 +11,11 @@ use univrs_model::name::Name;
 use univrs_model::resource::RESOURCE_LABEL;
 use univrs_model::workload::{WorkloadKind, WorkloadSpec};
 use univrs_ports::provider::{
-    JobOutcome, Order, Provider, ProviderError, ProviderView, ResourceRef, Standing,
+    JobOutcome, Order, Provider, ProviderError, ProviderView, ResourceRef, ResourceUse, Standing,
 };
+
+/// How long what lapsed does not serve.
+const LAPSE: Duration = Duration::from_secs(3600);
 
 /// How a simulated world behaves.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +28,8 @@ pub struct Script {
     pub outcomes: VecDeque<Outcome>,
     /// The word in the arguments of a job that lets it fail.
     pub failing_job: String,
+    /// What each resource that is there uses; not measured when absent.
+    pub uses: Option<ResourceUse>,
 }
 
 /// What comes of a call that changes something.
@@ -38,6 +43,8 @@ pub enum Outcome {
     FailsAfter,
     /// It fails for good.
     Refuses,
+    /// Nothing of the world serves from now on, and a job fails by that.
+    Lapses,
 }
 
 #[derive(Debug)]
@@ -53,6 +60,8 @@ struct World {
     outcomes: VecDeque<Outcome>,
     /// How often each thing was made.
     made: u64,
+    /// Set while a job fails because nothing serves.
+    lapsing: bool,
 }
 
 /// A provider in memory.
@@ -102,6 +111,15 @@ impl SimulatedProvider {
                 Err(ProviderError::temporary(
                     "the simulated provider answered with an error after having acted",
                 ))
+            }
+            Outcome::Lapses => {
+                for thing in world.things.values_mut() {
+                    thing.since = Instant::now() + LAPSE;
+                }
+                world.lapsing = true;
+                let outcome = work(&mut world);
+                world.lapsing = false;
+                outcome
             }
             Outcome::Refuses => Err(ProviderError::lasting("the simulated provider refuses")),
         }
@@ -179,7 +197,8 @@ impl Provider for SimulatedProvider {
             .collect();
         let failing = &self.script.failing_job;
         let fails = !failing.is_empty() && words.contains(failing);
-        self.act(|_| {
+        self.act(|world| {
+            let fails = fails || world.lapsing;
             let said = if words.iter().any(|word| word == "univrs-backup") {
                 r#"{"bytes": 0, "sha256": "simulated"}"#
             } else {
@@ -203,6 +222,11 @@ impl Provider for SimulatedProvider {
 
     async fn logs(&self, _resource: &ResourceRef, _lines: usize) -> Result<Vec<String>, ProviderError> {
         Ok(vec!["simulated: nothing runs".to_owned()])
+    }
+
+    async fn metrics(&self, resource: &ResourceRef) -> Result<Option<ResourceUse>, ProviderError> {
+        let there = self.world().things.values().any(|thing| thing.owner == resource.id);
+        Ok(self.script.uses.clone().filter(|_| there))
     }
 
     async fn owned(&self, resource: &ResourceRef) -> Result<Vec<String>, ProviderError> {

@@ -25,18 +25,26 @@ pub struct Look {
 pub fn look(measured: &mut Measured, look: &Look) -> Option<Measured> {
     let millis = millis_between(measured.through, look.at);
     let mut cpu = 0;
-    for (name, now) in &look.readings {
+    let mut readings = look.readings.clone();
+    for (name, now) in &mut readings {
         let before = measured.readings.get(name).filter(|before| before.since == now.since);
         cpu += grown(before.map(|before| before.cpu_micros), now.cpu_micros);
         measured.network_in += grown(before.map(|before| before.network_in), now.network_in);
         measured.network_out += grown(before.map(|before| before.network_out), now.network_out);
+        // It is said now and then; until it is said again it is what it was.
+        let requests = before.and_then(|before| before.requests);
+        now.requests = now.requests.or(requests);
+        if let Some(all) = now.requests {
+            measured.requests = Some(measured.requests.unwrap_or(0) + grown(requests, all));
+        }
     }
     measured.cpu_micros += cpu;
     measured.memory_byte_millis += u128::from(look.memory) * u128::from(millis);
     measured.storage_byte_millis += u128::from(look.storage) * u128::from(millis);
     measured.memory = look.memory;
     measured.cpu_millicores = cpu.checked_div(millis).unwrap_or(0);
-    measured.readings.clone_from(&look.readings);
+    measured.storage = look.storage;
+    measured.readings = readings;
     measured.through = measured.through.max(look.at);
     let window = window_of(look.at);
     if window <= measured.window {
@@ -51,6 +59,7 @@ pub fn look(measured: &mut Measured, look: &Look) -> Option<Measured> {
         storage_byte_millis: 0,
         network_in: 0,
         network_out: 0,
+        requests: measured.requests.map(|_| 0),
         ..measured.clone()
     };
     let over = std::mem::replace(measured, next);

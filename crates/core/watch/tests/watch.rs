@@ -77,29 +77,31 @@ proptest! {
     #[test]
     fn meters_count_all_and_never_backwards(steps in prop::collection::vec((1_i64..2000, 0_u64..1 << 30, any::<bool>()), 1..60)) {
         let name = "container/app".to_owned();
-        let mut measured = Measured {
-            instance: InstanceId::from_bits(1), resource: ResourceId::from_bits(1), org: org(), window: at(0),
-            through: at(0), closed: false, cpu_micros: 0, memory_byte_millis: 0, storage_byte_millis: 0,
-            network_in: 0, network_out: 0, memory: 0, cpu_millicores: 0, readings: BTreeMap::new(),
-        };
+        let (instance, resource) = (InstanceId::from_bits(1), ResourceId::from_bits(1));
+        let mut measured = Measured::begun(instance, resource, org(), at(0));
         let (mut now, mut counter, mut since, mut grew) = (0, 0_u64, at(0), 0_u64);
-        let mut held = 0;
+        let (mut held, mut answered, mut told, mut last) = (0, 0, 0, 0);
         for (wait, growth, restarted) in steps {
             now += wait;
             if restarted {
-                (counter, since) = (0, at(now));
+                (counter, since, last) = (0, at(now), 0);
             }
             counter += growth;
             grew += growth;
-            let reading = Reading { since, cpu_micros: counter, network_in: counter, network_out: 0 };
+            // Requests are not said at every look, and what was not said is not lost.
+            let requests = (counter % 3 != 0).then_some(counter);
+            let reading = Reading { since, cpu_micros: counter, network_in: counter, network_out: 0, requests };
             let seen = Look { at: at(now), readings: [(name.clone(), reading)].into(), memory: 1, storage: 2 };
             if let Some(over) = look(&mut measured, &seen) {
                 prop_assert!(over.closed && over.window < measured.window);
                 prop_assert_eq!(measured.window, window_of(at(now)));
                 held += over.cpu_micros;
+                answered += over.requests.unwrap_or(0);
             }
+            told += requests.map_or(0, |all| all - std::mem::replace(&mut last, all));
         }
         prop_assert_eq!(held + measured.cpu_micros, grew);
+        prop_assert_eq!(answered + measured.requests.unwrap_or(0), told);
     }
 
     /// WAT-4: no alert comes or goes in less than its time, and a picture that is shown again changes nothing.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use univrs_client::{Accepted, Reply};
 use univrs_model::name::Name;
 use univrs_model::resource::{ResourceSpec, ResourceView};
+use univrs_model::usage::ResourceUsage;
 
 use crate::confirm;
 use crate::context::Context;
@@ -285,6 +286,7 @@ async fn shown(context: &mut Context<'_>, resource: &str) -> Result<Exit, Fault>
             "requests",
             format!("cpu {}, memory {}, storage {}", requests.cpu, requests.memory, requests.storage),
         ),
+        ("uses", view.usage.as_ref().map(uses).unwrap_or_default()),
         ("workloads", view.workloads.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")),
         ("backups", backups.join(", ")),
         ("facts", said.join(" ")),
@@ -293,6 +295,20 @@ async fn shown(context: &mut Context<'_>, resource: &str) -> Result<Exit, Fault>
     ];
     show::details(context, reply.body(), (view.id.as_str(), view.name.as_str()), &facts)?;
     Ok(Exit::Ok)
+}
+
+/// What a resource uses, and what it did since the hour began.
+fn uses(usage: &ResourceUsage) -> String {
+    let requests = usage.requests.map(|requests| format!(", {requests} requests")).unwrap_or_default();
+    format!(
+        "cpu {}, memory {}, storage {}; since {}: {} in, {} out{requests}",
+        usage.cpu,
+        size(usage.memory.get()),
+        size(usage.storage.get()),
+        usage.since,
+        size(usage.network_in),
+        size(usage.network_out),
+    )
 }
 
 fn table(views: &[ResourceView]) -> Table {

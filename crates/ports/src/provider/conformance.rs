@@ -143,10 +143,26 @@ pub async fn deploys_once(provider: &dyn Provider, subject: &Subject) {
     assert!(!format!("{owned:?}").contains(CANARY));
     let lines = done(provider.logs(&order.resource, 10).await);
     assert!(!format!("{lines:?}").contains(CANARY));
+    is_measured(provider, &order).await;
     done(provider.destroy(&order.resource).await);
     assert_eq!(done(provider.owned(&order.resource).await), Vec::<String>::new());
     assert_eq!(done(provider.status(&order.resource).await), Standing::Absent);
+    assert_eq!(done(provider.metrics(&order.resource).await), None);
     done(provider.destroy(&order.resource).await);
+}
+
+/// What runs is measured, its counters do not go back, and what is gone is not.
+async fn is_measured(provider: &dyn Provider, order: &Order) {
+    let Some(first) = done(provider.metrics(&order.resource).await) else { return };
+    assert!(!first.readings.is_empty(), "nothing of it is measured");
+    let second = done(provider.metrics(&order.resource).await).unwrap_or_default();
+    for (part, before) in &first.readings {
+        let after = second.readings.get(part).filter(|after| after.since == before.since);
+        let grows = after.is_some_and(|after| {
+            (after.cpu_micros, after.network_in) >= (before.cpu_micros, before.network_in)
+        });
+        assert!(grows, "{part} counted backwards: {before:?}, {after:?}");
+    }
 }
 
 /// PRO-3.

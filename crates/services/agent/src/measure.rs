@@ -13,13 +13,13 @@ use univrs_model::Timestamp;
 use univrs_model::ids::{InstanceId, NodeId, ResourceId};
 use univrs_model::instance::InstanceOrder;
 use univrs_model::keys;
-use univrs_model::resource::RESOURCE_LABEL;
-use univrs_model::usage::{Measured, Measures, Reading, VolumeMeasured, VolumesMeasured, window_of};
+use univrs_model::resource::{REQUESTS_LABEL, RESOURCE_LABEL};
+use univrs_model::usage::{Measured, Measures, Reading, VolumeMeasured, VolumesMeasured, requests_in};
 use univrs_model::volume::{path, place};
 use univrs_ports::clock::Clock;
 use univrs_ports::control_plane::ControlPlane;
 use univrs_ports::network::Traffic;
-use univrs_ports::runtime::{ContainerId, ContainerPhase};
+use univrs_ports::runtime::{ContainerId, ContainerPhase, LogQuery};
 use univrs_watch::meter::{Look, look};
 
 use crate::agent::Machine;
@@ -32,6 +32,8 @@ const TELL: u32 = 6;
 const NETWORK: &str = "network";
 /// By how much a volume must change to be told before its turn: a fiftieth of it.
 const NOTEWORTHY: u64 = 50;
+/// In how many lines of a log a count of requests is looked for.
+const LINES: usize = 200;
 
 /// The loop that measures.
 pub(crate) struct Measuring {
@@ -130,6 +132,7 @@ impl Measuring {
                 cpu_micros: usage.cpu_micros,
                 network_in: 0,
                 network_out: 0,
+                requests: self.requests(order, &id).await,
             };
             readings.insert(format!("container/{}", id.container), reading);
         }
@@ -142,10 +145,23 @@ impl Measuring {
                 cpu_micros: 0,
                 network_in: traffic.received,
                 network_out: traffic.sent,
+                requests: None,
             };
             readings.insert(NETWORK.to_owned(), reading);
         }
         Some(Look { at: now, readings, memory, storage })
+    }
+
+    /// How many requests a container's log says there were, where the workload says that it counts them.
+    async fn requests(&self, order: &InstanceOrder, id: &ContainerId) -> Option<u64> {
+        if order.spec.labels.get(REQUESTS_LABEL)? != id.container.as_str() {
+            return None;
+        }
+        let query = LogQuery { tail: Some(LINES), ..LogQuery::default() };
+        let lines = self.machine.runtime.logs(id, query).await.ok()?;
+        let lines: Vec<String> =
+            lines.filter_map(async |line| line.ok().map(|line| line.text)).collect().await;
+        requests_in(lines.iter().map(String::as_str))
     }
 
     /// Looks at an instance's volumes; answers how much they hold together.
@@ -198,22 +214,8 @@ impl Measuring {
 }
 
 fn fresh(order: &InstanceOrder, resource: ResourceId, now: Timestamp) -> Measured {
-    Measured {
-        instance: order.assignment.id.clone(),
-        resource,
-        org: order.assignment.org.clone(),
-        window: window_of(now),
-        through: now,
-        closed: false,
-        cpu_micros: 0,
-        memory_byte_millis: 0,
-        storage_byte_millis: 0,
-        network_in: 0,
-        network_out: 0,
-        memory: 0,
-        cpu_millicores: 0,
-        readings: BTreeMap::new(),
-    }
+    let assignment = &order.assignment;
+    Measured::begun(assignment.id.clone(), resource, assignment.org.clone(), now)
 }
 
 /// Whether a volume came, went, or changed by more than a little.

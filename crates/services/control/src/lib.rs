@@ -65,8 +65,8 @@ pub use plans::{BlastRadius, Change, ChangeAction, Plan, PlanRefusal, PlanStatus
 pub use reach::{ContainerLogs, Selection};
 pub use reconcile::Reconciler;
 pub use resources::{
-    Begun, Credentials, MeshProvider, ResourceUpkeep, ResourceWatcher, Resources, RestoreSpec, ScaleSpec,
-    TakenPorts, TemplateView, resource_kinds,
+    Begun, CountedRequests, Credentials, MeshProvider, ResourceMeter, ResourceUpkeep, ResourceWatcher,
+    Resources, RestoreSpec, ScaleSpec, TakenPorts, TemplateView, resource_kinds,
 };
 pub use silence::{Ask, ask_the_silent};
 pub use state::{OrgName, State, Touched, WorkloadKey};

@@ -190,7 +190,7 @@ impl ControlPlane for LocalControlPlane {
 
     async fn measured_before(&self, node: &NodeId) -> Result<Vec<Measured>, ControlPlaneError> {
         let state = self.mirror.state();
-        let own = state.measured_by(node).filter(|measured| !measured.closed);
+        let own = state.measured_by(node).filter(|measured| !measured.closed && measured.by.is_none());
         Ok(own.map(|measured| Measured::clone(measured)).collect())
     }
 

@@ -265,7 +265,7 @@ pub fn served_certificates(state: &State) -> BTreeMap<String, SecretVersion> {
 }
 
 /// A workload's name where those of several organisations meet: as in its address, without the default organisation.
-fn label(key: &WorkloadKey) -> String {
+pub(crate) fn label(key: &WorkloadKey) -> String {
     if key.org == Name::default_org() { key.name.to_string() } else { format!("{}.{}", key.name, key.org) }
 }
 

@@ -210,6 +210,8 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
         tasks.spawn(
             univrs_control::ResourceWatcher::new(control.clone()).run(leading.clone(), shutdown.clone()),
         );
+        let meter = univrs_control::ResourceMeter::new(control.clone(), identity.node.clone());
+        tasks.spawn(meter.run(leading.clone(), shutdown.clone()));
         let watching = Watching::new(control.clone(), Arc::clone(&notifier));
         tasks.spawn(watching.run(leading.clone(), shutdown.clone()));
         tasks.spawn(
@@ -240,6 +242,17 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
         measured = measured.with(Box::new(metrics::OfStore(copy.clone())));
     }
     if let Some(counted) = counted {
+        let of_ingress = Arc::clone(&counted);
+        let counts =
+            move || of_ingress.workloads().into_iter().map(|one| (one.workload, one.requests)).collect();
+        let meter = univrs_control::ResourceMeter::of_ingress(
+            control.clone(),
+            identity.node.clone(),
+            Box::new(counts),
+        );
+        // Every node for itself.
+        let (_, always) = tokio::sync::watch::channel(true);
+        tasks.spawn(meter.run(always, shutdown.clone()));
         measured = measured.with(Box::new(metrics::OfIngress(counted)));
     }
     let metrics = Arc::new(measured);

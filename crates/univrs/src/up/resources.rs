@@ -7,9 +7,10 @@ use std::sync::Arc;
 use univrs_cli::UpArgs;
 use univrs_control::{Control, MeshProvider, Resources};
 use univrs_ports::provider::Provider;
-use univrs_provider::docker::{DockerProvider, EngineOptions};
+use univrs_provider::docker::{DockerProvider, EngineOptions, Places};
 use univrs_provider::swarm::SwarmProvider;
 use univrs_runtime::docker::DEFAULT_SOCKET;
+use univrs_runtime::volumes::SizedVolumes;
 use univrs_template::{Template, builtin};
 
 use crate::failure::Failure;
@@ -64,6 +65,7 @@ fn engine(args: &UpArgs, dir: &DataDir, identity: &Identity, machine: &Machine) 
         secrets: dir.secrets(&identity.node),
         open_secrets: univrs_runtime::memory::open,
         host,
+        places: Places::new(dir.engine_volumes(), Arc::new(SizedVolumes::new(dir.engine_volumes()))),
         obstacle: misnamed.or(powerless),
     }
 }

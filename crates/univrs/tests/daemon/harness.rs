@@ -260,6 +260,8 @@ impl Drop for Daemon {
         // Real containers outlive their daemon, but not their test.
         if !self.arguments.iter().any(|argument| argument == "simulated") {
             drop(univrs().args(["down", "--data-dir"]).arg(self.dir.path()).output());
+            // Volumes of an engine outlive the node; those of a test that failed do not.
+            crate::dockerd::unmount_below(self.dir.path());
         }
     }
 }

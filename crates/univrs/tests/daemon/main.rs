@@ -1,5 +1,5 @@
 //! The real binary over its public API. Most tests use the simulated runtime: no root, no kernel, no network but
-//! loopback. `bad_images`, `canary` and `docker` make real containers, `disk` mounts; without the rights or the
+//! loopback. `bad_images`, `canary`, `docker` and `engines` make real containers, `disk` mounts; without the rights or the
 //! programs for that these tests are left out and say so.
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +17,7 @@ mod docker;
 #[path = "../../../adapters/runtime/tests/runtime/dockerd.rs"]
 mod dockerd;
 mod encrypted;
+mod engines;
 mod faults;
 mod harness;
 mod inputs;

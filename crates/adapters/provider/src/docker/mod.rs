@@ -16,12 +16,12 @@ use univrs_docker::engine::Engine;
 use univrs_model::resource::Amount;
 use univrs_model::workload::WorkloadSpec;
 use univrs_ports::provider::{
-    JobOutcome, Order, Provider, ProviderError, ProviderView, ResourceRef, Standing,
+    JobOutcome, Order, Provider, ProviderError, ProviderView, ResourceRef, ResourceUse, Standing,
 };
 
-pub use crate::engine::EngineOptions;
 use crate::engine::ground::{Ground, possible, replicas};
-use crate::engine::{joined, labels, secret_files, things};
+pub use crate::engine::{EngineOptions, Places};
+use crate::engine::{joined, labels, metrics, secret_files, things};
 
 /// Its id.
 const ID: &str = "docker";
@@ -94,7 +94,7 @@ impl Provider for DockerProvider {
     async fn destroy(&self, resource: &ResourceRef) -> Result<(), ProviderError> {
         let engine = self.ground.link.engine().await?;
         things::remove_containers(&engine, ID, resource, |_| true).await?;
-        things::remove_volumes(&engine, ID, resource).await?;
+        things::remove_volumes(&engine, ID, resource, &self.ground.options.places).await?;
         secret_files::remove(&self.ground.options.files(), resource, None)?;
         {
             let _alone = self.ground.networks.write().await;
@@ -121,12 +121,19 @@ impl Provider for DockerProvider {
         Ok(all)
     }
 
+    async fn metrics(&self, resource: &ResourceRef) -> Result<Option<ResourceUse>, ProviderError> {
+        let engine = self.ground.link.engine().await?;
+        metrics::of(&engine, ID, resource, &self.ground.options.places).await
+    }
+
     async fn owned(&self, resource: &ResourceRef) -> Result<Vec<String>, ProviderError> {
         let engine = self.ground.link.engine().await?;
         let containers = things::containers(&engine, ID, resource).await?;
         let mut names: Vec<String> =
             containers.into_iter().map(|thing| format!("container/{}", thing.name)).collect();
         let volumes = things::volumes(&engine, ID, resource).await?;
+        let places = self.ground.options.places.names(resource);
+        let volumes: BTreeSet<String> = volumes.into_iter().chain(places).collect();
         names.extend(volumes.into_iter().map(|volume| format!("volume/{volume}")));
         let secrets = secret_files::of_resource(&self.ground.options.files(), resource);
         if secrets.exists() {

@@ -12,6 +12,7 @@ use univrs_ports::provider::{Order, ProviderError};
 use super::desired::Replica;
 use super::{DockerProvider, ID};
 use crate::engine::ground::replicas;
+use crate::engine::things::WantedVolume;
 use crate::engine::{joined, labels, secret_files, things};
 
 impl DockerProvider {
@@ -56,7 +57,8 @@ impl DockerProvider {
             let user = things::user_of(container, copy)?;
             for mount in &container.mounts {
                 let name = wanted.volume(mount.volume.as_str());
-                things::volume(engine, ID, resource, &name, wanted.labels(), &user).await?;
+                let volume = WantedVolume::new(wanted.spec, &mount.volume, &name, wanted.labels(), &user);
+                things::volume(engine, ID, resource, &self.ground.options.places, volume).await?;
             }
             let files = secret_files::write(
                 &secrets,

@@ -92,6 +92,7 @@ impl Joined<'_> {
         if tied {
             with.insert(labels::HOLDER.to_owned(), holder.to_owned());
         }
+        with.extend(super::metrics::counts(self.spec, container.name.as_str()));
         // Both are documents of ours.
         if let Some(check) = check.and_then(|check| serde_json::to_string(check).ok()) {
             with.insert(labels::CHECK.to_owned(), check);

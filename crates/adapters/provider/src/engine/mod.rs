@@ -1,13 +1,16 @@
 //! What the providers `docker` and `swarm` share: the engine that they ask (`link.rs`), names and labels (`labels.rs`),
 //! what is in it (`things.rs`), copies of images in it (`copies.rs`), files of secrets in memory (`secret_files.rs`), checks of health that the
 //! engine cannot make itself (`probe.rs`), ports that others have (`ports.rs`), containers that join the network of another
-//! (`joined.rs`), and what a provider holds while it changes something (`ground.rs`).
+//! (`joined.rs`), where volumes lie (`places.rs`), what all of it uses (`metrics.rs`), and what a provider holds while it
+//! changes something (`ground.rs`).
 
 pub(crate) mod copies;
 pub(crate) mod ground;
 pub(crate) mod joined;
 pub(crate) mod labels;
 pub(crate) mod link;
+pub(crate) mod metrics;
+pub(crate) mod places;
 pub(crate) mod ports;
 pub(crate) mod probe;
 pub(crate) mod secret_files;
@@ -18,6 +21,8 @@ use std::sync::Arc;
 
 use univrs_ports::images::ImageLibrary;
 use univrs_ports::provider::ProviderError;
+
+pub use places::Places;
 
 /// Where things are made.
 #[derive(Clone)]
@@ -32,6 +37,8 @@ pub struct EngineOptions {
     pub open_secrets: fn(&Path) -> std::io::Result<()>,
     /// The address of this machine that people reach its ports under.
     pub host: String,
+    /// Where volumes lie.
+    pub places: Places,
     /// Why nothing can be made here whatever the engine says, if so.
     pub obstacle: Option<String>,
 }

@@ -1,12 +1,12 @@
 //! What is in the engine, by its labels: made, found, and removed.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::models::{
     ContainerSummary, ContainerSummaryStateEnum, Network, NetworkCreateRequest, PortSummaryTypeEnum,
-    SystemInfo, VolumeCreateRequest,
+    SystemInfo, Volume, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
@@ -18,12 +18,13 @@ use univrs_docker::users::{self, User};
 use univrs_model::name::Name;
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_model::resource::Amount;
-use univrs_model::workload::ContainerSpec;
+use univrs_model::workload::{ContainerSpec, WorkloadSpec};
 use univrs_ports::provider::{ProviderError, ResourceRef, percent};
 
 use super::copies::Copy;
 use super::labels::{self, Labels};
 use super::link::failed;
+use super::places::Places;
 
 /// How long the engine may take to remove something that is being removed already.
 const REMOVAL: Duration = Duration::from_secs(30);
@@ -158,13 +159,14 @@ pub(crate) async fn remove_volumes(
     engine: &Engine,
     provider: &str,
     resource: &ResourceRef,
+    places: &Places,
 ) -> Result<(), ProviderError> {
     for name in volumes(engine, provider, resource).await? {
         let options = RemoveVolumeOptionsBuilder::new().force(true).build();
         let removed = engine.docker().remove_volume(&name, Some(options)).await;
         unless(&[NOT_FOUND], removed).map_err(failed(engine, "remove a volume"))?;
     }
-    Ok(())
+    places.remove(resource).await
 }
 
 /// Makes the organisation's network `name`, if there is none.
@@ -258,34 +260,71 @@ pub(crate) async fn has_containers(
     Ok(!left.map_err(failed(engine, "list containers"))?.is_empty())
 }
 
-/// Makes a volume, the property of `user` while it is empty; leaves one that is there.
+/// A volume that is wanted.
+pub(crate) struct WantedVolume<'a> {
+    pub(crate) name: &'a str,
+    /// Beyond which more is refused, where this machine can do that.
+    pub(crate) size: Option<Bytes>,
+    pub(crate) labels: Labels,
+    /// Whose it is while it is empty.
+    pub(crate) user: &'a User,
+}
+
+impl<'a> WantedVolume<'a> {
+    pub(crate) fn new(
+        spec: &WorkloadSpec,
+        volume: &Name,
+        name: &'a str,
+        labels: Labels,
+        user: &'a User,
+    ) -> Self {
+        let known = spec.volumes.iter().find(|known| known.name == *volume);
+        Self { name, size: known.and_then(|known| known.limit.or(known.size)), labels, user }
+    }
+}
+
+/// Makes a volume; what is there keeps what it holds, and where it lies.
 pub(crate) async fn volume(
     engine: &Engine,
     provider: &str,
     resource: &ResourceRef,
-    name: &str,
-    with: Labels,
-    user: &User,
+    places: &Places,
+    wanted: WantedVolume<'_>,
 ) -> Result<(), ProviderError> {
+    let (name, user) = (wanted.name, wanted.user);
     let found = unless(&[NOT_FOUND], engine.docker().inspect_volume(name).await)
         .map_err(failed(engine, "look at a volume"))?;
+    let bound = |volume: &Volume| volume.options.get("device").map(PathBuf::from);
+    // One that was made before volumes had places stays where the engine put it.
+    let engines_own = found.as_ref().is_some_and(|found| bound(found).is_none_or(|dir| !places.has(&dir)));
+    let foreign = found.as_ref().is_some_and(|found| !labels::is_of(provider, resource, &found.labels));
+    let dir = match engines_own || foreign {
+        true => None,
+        // Also of one that is there: it may have to be mounted again, or have grown.
+        false => Some(places.ensure(resource, name, wanted.size).await?),
+    };
     let volume = match found {
         Some(found) => found,
         None => {
+            let options = dir.iter().flat_map(|dir| {
+                [("type", "none".to_owned()), ("o", "bind".to_owned()), ("device", dir.display().to_string())]
+            });
             let request = VolumeCreateRequest {
                 name: Some(name.to_owned()),
                 driver: Some("local".to_owned()),
-                labels: Some(with),
+                driver_opts: Some(options.map(|(key, value)| (key.to_owned(), value)).collect()),
+                labels: Some(wanted.labels),
                 ..VolumeCreateRequest::default()
             };
             engine.docker().create_volume(request).await.map_err(failed(engine, "make a volume"))?
         }
     };
     labels::own(provider, resource, name, &volume.labels)?;
-    users::give_if_empty(Path::new(&volume.mountpoint), user).map_err(|error| {
+    let at = dir.as_deref().unwrap_or(Path::new(&volume.mountpoint));
+    users::give_if_empty(at, user).map_err(|error| {
         ProviderError::lasting(format!(
             "the volume {name} at {} cannot be given to its user: {error}; the engine has to run on this machine",
-            volume.mountpoint
+            at.display()
         ))
     })
 }

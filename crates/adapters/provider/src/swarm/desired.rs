@@ -18,6 +18,7 @@ use super::ID;
 use crate::engine::ground::replicas;
 use crate::engine::joined::{CAPABILITIES, health, is_job, nano_cpus, nanoseconds, services};
 use crate::engine::labels::{self, Labels};
+use crate::engine::metrics::counts;
 
 /// Changes when the same order is to make another service than before.
 const VERSION: u32 = 1;
@@ -203,7 +204,7 @@ impl Wanted<'_> {
         let own = [format!("UNIVRS_WORKLOAD={}", self.spec.name)];
         TaskSpecContainerSpec {
             image: Some(self.image.clone()),
-            labels: Some(with),
+            labels: Some(with.into_iter().chain(counts(self.spec, container.name.as_str())).collect()),
             command: (!container.command.is_empty()).then(|| container.command.clone()),
             args: (!container.args.is_empty()).then(|| container.args.clone()),
             hostname: Some(self.spec.name.to_string()),

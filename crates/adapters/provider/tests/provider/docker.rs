@@ -5,9 +5,11 @@ use std::process::Stdio;
 use std::sync::atomic::Ordering;
 
 use univrs_model::ids::OperationId;
+use univrs_model::resource::REQUESTS_LABEL;
 use univrs_ports::provider::conformance::{check, order};
 use univrs_ports::provider::{Order, Provider, ResourceRef, Standing};
-use univrs_provider::docker::DockerProvider;
+use univrs_ports::volumes::VolumeUse;
+use univrs_provider::docker::{DockerProvider, EngineOptions};
 
 use crate::proxy::{Loss, Proxy};
 use crate::world::{World, obstacle, shell, subject};
@@ -25,15 +27,24 @@ async fn the_docker_provider_conforms_keeps_organisations_apart_and_makes_nothin
     let provider = DockerProvider::new(world.options());
     let said = provider.describe().await;
     assert!(said.available && said.room.is_some(), "{said:?}");
-    check(&provider, &subject()).await;
+    // Beside each other, for most of it is waiting.
+    let suite = subject();
+    tokio::join!(
+        check(&provider, &suite),
+        keeps_apart(&provider),
+        measures_and_bounds(&provider, true),
+        publishes_ports(&world, &provider),
+        crate::compose::lives(&world, &provider),
+    );
     assert_eq!(world.left(), Vec::<String>::new());
-    keeps_apart(&provider).await;
-    assert_eq!(world.left(), Vec::<String>::new());
-    publishes_ports(&world, &provider).await;
-    crate::compose::lives(&world, &provider).await;
     comes_back(&mut world, &provider).await;
-    for loss in [Loss::Request, Loss::Answer] {
-        survives_losses(&world, loss).await;
+    for (loss, least) in [(Loss::Request, 3), (Loss::Answer, 8)] {
+        let lost = async |number: usize| {
+            // A request that is lost is as one that never was: every third will do.
+            let number = if loss == Loss::Request { number * 3 } else { number };
+            survives_loss(&world, &provider, number, loss, DockerProvider::new).await
+        };
+        at_every_change(least, lost).await;
     }
     assert_eq!(world.left(), Vec::<String>::new());
     world.engine.stop();
@@ -129,10 +140,40 @@ async fn keeps_apart(provider: &dyn Provider) {
     provider.destroy(&web.resource).await.unwrap();
 }
 
+/// A volume is full at its size and not before; how full, and what else is used, is measured.
+pub(crate) async fn measures_and_bounds(provider: &dyn Provider, requests: bool) {
+    let script = "busybox dd if=/dev/zero of=/data/fits bs=1M count=8 && ! busybox dd if=/dev/zero of=/data/more bs=1M count=40; \
+        echo \"full $?\"; trap 'exit 0' TERM; while :; do echo 'univrs-counters {\"requests\": 12}'; busybox sleep 0.2; done";
+    let mut wanted = order(&subject(), 85, "full");
+    let spec = &mut wanted.workloads[0];
+    spec.containers[0].command = shell(script).command;
+    if requests {
+        spec.labels.insert(REQUESTS_LABEL.to_owned(), "app".to_owned());
+    }
+    provider.deploy(&wanted).await.unwrap();
+    serves(provider, &wanted.resource).await;
+    let said = async || provider.logs(&wanted.resource, 200).await.unwrap();
+    for _ in 0..1200 {
+        if said().await.iter().any(|line| line.starts_with("full ")) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let lines = said().await;
+    assert!(lines.iter().any(|line| line == "full 0"), "{lines:?}");
+    let used = provider.metrics(&wanted.resource).await.unwrap().unwrap();
+    assert!(used.memory > 0 && used.readings.values().any(|reading| reading.cpu_micros > 0), "{used:?}");
+    let counted: Vec<u64> = used.readings.values().filter_map(|reading| reading.requests).collect();
+    assert_eq!(counted, if requests { vec![12] } else { Vec::new() });
+    let full = |seen: &VolumeUse| seen.capacity.is_some_and(|fits| seen.used * 100 > fits * 90);
+    assert!(used.volumes.len() == 1 && used.volumes.values().all(full), "{used:?}");
+    provider.destroy(&wanted.resource).await.unwrap();
+}
+
 /// A port of the host leads to the server; one that somebody else has is seen before it is given, and named when it is
 /// used.
 async fn publishes_ports(world: &World, provider: &dyn Provider) {
-    let mut web = server(81, "acme");
+    let mut web = server(81, "shop");
     web.workloads[0].containers[0].ports = serde_json::from_value(
         serde_json::json!([{"name": "web", "container_port": 8080, "host_port": 19001}]),
     )
@@ -216,47 +257,61 @@ async fn comes_back(world: &mut World, provider: &DockerProvider) {
     provider.destroy(&wanted.resource).await.unwrap();
 }
 
-/// At every change that is asked of the engine, the request or its answer is lost once, and the process with it: another
-/// one goes on and makes nothing twice, and nothing stays.
-async fn survives_losses(world: &World, loss: Loss) {
-    let whole = DockerProvider::new(world.options());
-    let once = order(&subject(), 100, "once");
-    whole.deploy(&once).await.unwrap();
-    let expected = whole.owned(&once.resource).await.unwrap();
-    whole.destroy(&once.resource).await.unwrap();
-    let mut number = 0;
-    loop {
-        let wanted = order(&subject(), 101 + number as u128, "once");
-        let proxy = Proxy::start(world.path("proxy.sock"), &world.engine.socket(), number, loss);
-        let broken = DockerProvider::new(world.options_through(proxy.socket.clone()));
-        let first = broken.deploy(&wanted).await;
-        let within_deploy = proxy.changes.load(Ordering::SeqCst) > number;
-        if within_deploy {
-            let mut made = first;
-            for _ in 0..TRIES {
-                if made.is_err() {
-                    made = whole.deploy(&wanted).await;
-                }
-            }
-            made.unwrap();
-        }
-        serves(&whole, &wanted.resource).await;
-        assert_eq!(whole.owned(&wanted.resource).await.unwrap(), expected, "{loss:?} {number}");
-        let removed = broken.destroy(&wanted.resource).await;
-        let hit = proxy.changes.load(Ordering::SeqCst) > number;
-        let mut gone = removed;
-        for _ in 0..TRIES {
-            if gone.is_err() {
-                gone = whole.destroy(&wanted.resource).await;
-            }
-        }
-        gone.unwrap();
-        assert_eq!(world.left(), Vec::<String>::new(), "{loss:?} {number}");
-        if !hit {
-            assert!(number >= 8, "only {number} changes were asked for");
+/// How many losses are tried beside each other.
+const AT_ONCE: usize = 4;
+/// More changes than a life of a resource asks for.
+const MANY: usize = 30;
+
+/// Loses something at change 0, 1, 2 and so on, until there is no such change; there are to be so many at least.
+pub(crate) async fn at_every_change(least: usize, lost: impl AsyncFn(usize) -> bool) {
+    for first in (0..MANY).step_by(AT_ONCE) {
+        let some = futures::future::join_all((first..first + AT_ONCE).map(|number| lost(number))).await;
+        if let Some(beyond) = some.iter().position(|hit| !hit) {
+            assert!(first + beyond >= least, "only {} changes were asked for", first + beyond);
             return;
         }
-        // A request that is lost is as one that never was: every third will do.
-        number += if loss == Loss::Answer { 1 } else { 3 };
     }
+    panic!("there are more changes than {MANY}");
+}
+
+/// At one change that is asked of the engine, the request or its answer is lost, and the process with it: another one goes
+/// on, makes nothing twice, and nothing stays. Answers whether there was such a change.
+pub(crate) async fn survives_loss<P: Provider>(
+    world: &World,
+    whole: &P,
+    number: usize,
+    loss: Loss,
+    broken: impl FnOnce(EngineOptions) -> P,
+) -> bool {
+    let wanted = in_org(order(&subject(), 101 + number as u128, "once"), &format!("loss{number}"));
+    let proxy = Proxy::start(world.path(&format!("{number}.sock")), &world.engine.socket(), number, loss);
+    let broken = broken(world.options_through(proxy.socket.clone()));
+    let mut made = broken.deploy(&wanted).await;
+    for _ in 0..TRIES {
+        if made.is_err() {
+            made = whole.deploy(&wanted).await;
+        }
+    }
+    made.unwrap();
+    serves(whole, &wanted.resource).await;
+    // What an order comes to when nothing is lost, as the suite of the port finds it.
+    let owned = whole.owned(&wanted.resource).await.unwrap();
+    whole.deploy(&wanted).await.unwrap();
+    assert_eq!(whole.owned(&wanted.resource).await.unwrap(), owned, "{loss:?} {number}");
+    let kinds: Vec<&str> = owned.iter().filter_map(|name| Some(name.split_once('/')?.0)).collect();
+    let once = if whole.id() == "docker" {
+        vec!["container", "container", "volume"]
+    } else {
+        vec!["service", "volume"]
+    };
+    assert_eq!(kinds, once, "{loss:?} {number}: {owned:?}");
+    let mut gone = broken.destroy(&wanted.resource).await;
+    for _ in 0..TRIES {
+        if gone.is_err() {
+            gone = whole.destroy(&wanted.resource).await;
+        }
+    }
+    gone.unwrap();
+    assert_eq!(whole.owned(&wanted.resource).await.unwrap(), Vec::<String>::new(), "{loss:?} {number}");
+    proxy.changes.load(Ordering::SeqCst) > number
 }

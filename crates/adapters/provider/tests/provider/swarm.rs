@@ -1,14 +1,14 @@
 //! The provider `swarm` over an engine of its own that manages a swarm of one.
 
-use std::sync::atomic::Ordering;
-
 use univrs_model::secret::SecretValue;
 use univrs_ports::provider::Provider as _;
-use univrs_ports::provider::conformance::{check, order};
+use univrs_ports::provider::conformance::check;
 use univrs_provider::swarm::SwarmProvider;
 
-use crate::docker::{TRIES, fetch, reaches, server, serves, try_in};
-use crate::proxy::{Loss, Proxy};
+use crate::docker::{
+    at_every_change, fetch, measures_and_bounds, reaches, server, serves, survives_loss, try_in,
+};
+use crate::proxy::Loss;
 use crate::world::{World, obstacle, shell, subject};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -24,17 +24,33 @@ async fn the_swarm_provider_conforms_and_keeps_organisations_apart() {
     world.begin_swarm();
     let said = provider.describe().await;
     assert!(said.available && said.room.is_some(), "{said:?}");
-    check(&provider, &subject()).await;
+    // Beside each other, for most of it is waiting.
+    let suite = subject();
+    tokio::join!(
+        check(&provider, &suite),
+        keeps_apart(&world, &provider),
+        measures_and_bounds(&provider, false),
+        shares_a_network(&world, &provider),
+        crate::compose::lives(&world, &provider),
+    );
     assert_eq!(world.left(), Vec::<String>::new());
+    // At every change the answer is lost once, and the process with it: another one goes on.
+    let lost = async |number: usize| {
+        survives_loss(&world, &provider, number, Loss::Answer, SwarmProvider::new).await
+    };
+    at_every_change(5, lost).await;
+    assert_eq!(world.left(), Vec::<String>::new());
+}
 
-    // Organisations are apart, and a port of the host leads to its service.
-    let mut web = server(71, "acme");
+/// Organisations are apart, and a port of the host leads to its service.
+async fn keeps_apart(world: &World, provider: &SwarmProvider) {
+    let mut web = server(71, "shop");
     web.workloads[0].containers[0].ports = serde_json::from_value(
         serde_json::json!([{"name": "web", "container_port": 8080, "host_port": 19001}]),
     )
     .unwrap();
     provider.deploy(&web).await.unwrap();
-    serves(&provider, &web.resource).await;
+    serves(provider, &web.resource).await;
     let mut client = world.engine.beside("busybox");
     client.args(["timeout", "5", "busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:19001/address"]);
     let mut reached = false;
@@ -47,45 +63,13 @@ async fn the_swarm_provider_conforms_and_keeps_organisations_apart() {
     }
     assert!(reached);
     assert!(provider.taken_ports().await.unwrap().contains(&19001));
-    let said = reaches(&provider, "acme", 72, "web.acme.internal").await;
+    let said = reaches(provider, "shop", 72, "web.shop.internal").await;
     let address = said.last().unwrap().split_whitespace().next().unwrap().to_owned();
-    for to in ["web.acme.internal", &address] {
-        let (reached, said) = try_in(&provider, "other", 74, &fetch(to)).await;
+    for to in ["web.shop.internal", &address] {
+        let (reached, said) = try_in(provider, "other", 74, &fetch(to)).await;
         assert!(!reached, "another organisation reached {to}: {said:?}");
     }
     provider.destroy(&web.resource).await.unwrap();
-    assert_eq!(world.left(), Vec::<String>::new());
-
-    shares_a_network(&world, &provider).await;
-    crate::compose::lives(&world, &provider).await;
-
-    // At every change the answer is lost once, and the process with it: another one goes on.
-    for number in 0.. {
-        let wanted = order(&subject(), 101 + number as u128, "once");
-        let proxy = Proxy::start(world.path("proxy.sock"), &world.engine.socket(), number, Loss::Answer);
-        let broken = SwarmProvider::new(world.options_through(proxy.socket.clone()));
-        let mut made = broken.deploy(&wanted).await;
-        for _ in 0..TRIES {
-            if made.is_err() {
-                made = provider.deploy(&wanted).await;
-            }
-        }
-        made.unwrap();
-        serves(&provider, &wanted.resource).await;
-        assert_eq!(provider.owned(&wanted.resource).await.unwrap().len(), 2, "lost answer {number}");
-        let mut gone = broken.destroy(&wanted.resource).await;
-        for _ in 0..TRIES {
-            if gone.is_err() {
-                gone = provider.destroy(&wanted.resource).await;
-            }
-        }
-        gone.unwrap();
-        assert_eq!(world.left(), Vec::<String>::new(), "lost answer {number}");
-        if proxy.changes.load(Ordering::SeqCst) <= number {
-            assert!(number >= 5, "only {number} changes were asked for");
-            break;
-        }
-    }
 }
 
 /// The containers of a workload share a network and its secrets; when the network is lost, the same order brings it back.
@@ -153,7 +137,6 @@ async fn shares_a_network(world: &World, provider: &SwarmProvider) {
     serves(provider, &group.resource).await;
     assert!(reached());
     provider.destroy(&group.resource).await.unwrap();
-    assert_eq!(world.left(), Vec::<String>::new());
 }
 
 /// Waits until it is so.

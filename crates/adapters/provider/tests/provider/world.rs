@@ -6,7 +6,8 @@ use std::sync::Arc;
 use univrs_image::{FileEntry, ImageStore, Options};
 use univrs_ports::images::ImageConfig;
 use univrs_ports::provider::conformance::{Program, Reader, SECRET_FILE, Subject};
-use univrs_provider::docker::EngineOptions;
+use univrs_provider::docker::{EngineOptions, Places};
+use univrs_runtime::volumes::SizedVolumes;
 
 use crate::dockerd::{self, Dockerd};
 
@@ -60,8 +61,14 @@ impl World {
             secrets,
             open_secrets: |_| Ok(()),
             host: "127.0.0.1".to_owned(),
+            places: Places::new(self.volumes(), Arc::new(SizedVolumes::new(self.volumes()))),
             obstacle: None,
         }
+    }
+
+    /// Where volumes lie.
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.dir.path().join("volumes")
     }
 
     /// Makes the engine the manager of a swarm of one.
@@ -98,8 +105,18 @@ impl World {
             }
         }
         let secrets = std::fs::read_dir(self.dir.path().join("secrets/resources")).into_iter().flatten();
-        left.extend(secrets.filter_map(Result::ok).map(|entry| entry.path().display().to_string()));
+        let volumes = std::fs::read_dir(self.volumes()).into_iter().flatten();
+        let entries = secrets.chain(volumes).filter_map(Result::ok);
+        left.extend(entries.map(|entry| entry.path().display().to_string()));
         left
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // What a test that failed left would stand in the way of removing the directory.
+        self.engine.stop();
+        drop(univrs_runtime::volumes::release(&self.volumes()));
     }
 }
 

@@ -117,6 +117,11 @@ mod tests {
             "{refused:?}"
         );
         assert_eq!(chosen(None, &[]), Err(Vec::new()));
+        // More than any disk has.
+        let wanted = Amount { storage: Bytes::mebibytes(500 << 10), ..amount(500) };
+        let disk = candidate("disk", Some(900), None, "", None);
+        let refused = choose(&wanted, None, &[disk]).unwrap_err();
+        assert!(refused[0].contains("storage 500Gi"), "{refused:?}");
     }
 
     proptest! {

@@ -18,7 +18,7 @@ use univrs_template::{Context, compile};
 use utoipa::ToSchema;
 
 use super::kinds::{self, Kind};
-use super::view::{TemplateView, template, view};
+use super::view::{TemplateView, template, view, with_usage};
 use super::{admit, find, reference, upkeep};
 use crate::error::Error;
 use crate::handle::{Control, Write, WriteOptions, check_revision};
@@ -96,7 +96,8 @@ impl Control {
         self.allow(caller, Action::ResourceRead, "resource")?;
         let state = self.mirror.state();
         let own = state.resources.iter().filter(|(at, _)| at.org == caller.org);
-        Ok((own.map(|(_, record)| view(&state, record)).collect(), state.revision))
+        let views = own.map(|(_, record)| view(&state, record)).collect();
+        Ok((with_usage(&state, views), state.revision))
     }
 
     /// One resource, by name, id or unique prefix of its id.
@@ -106,7 +107,9 @@ impl Control {
     pub fn get_resource(&self, caller: &Caller, wanted: &str) -> Result<ResourceView, Error> {
         self.allow(caller, Action::ResourceRead, &format!("resource/{wanted}"))?;
         let state = self.mirror.state();
-        Ok(view(&state, &find(&state, caller, wanted)?))
+        let view = view(&state, &find(&state, caller, wanted)?);
+        let gone = || Error::NotFound { kind: "resource", name: wanted.to_owned(), near: None };
+        with_usage(&state, vec![view]).pop().ok_or_else(gone)
     }
 
     /// The last lines that a resource wrote, of each of its parts.

@@ -1,7 +1,7 @@
 //! One-click resources: what faces do with them (`faces.rs`), what may be made (`admit.rs`) and by whom (`choose.rs`,
 //! `placed.rs`), their generated secrets (`generated.rs`), the long changes of them (`kinds/`), the provider that is this cluster itself (`mesh.rs`), the loop
 //! that says how they are doing (`watch.rs`), and the one that does what is due by itself (`due.rs` decides, `upkeep.rs`
-//! begins it, `facts.rs` reads what parts say of themselves).
+//! begins it, `facts.rs` reads what parts say of themselves, `metering.rs` what providers measure).
 //!
 //! A resource is one record. What it was compiled to lies in it, so that any control node can go on where another was
 //! stopped, and a template that has changed since changes nothing of what is there.
@@ -16,6 +16,7 @@ mod facts;
 mod generated;
 mod kinds;
 mod mesh;
+mod metering;
 mod placed;
 mod upgrades;
 mod upkeep;
@@ -48,6 +49,7 @@ pub use credentials::Credentials;
 pub use faces::{Begun, ScaleSpec};
 pub use kinds::resource_kinds;
 pub use mesh::{MeshProvider, TakenPorts};
+pub use metering::{CountedRequests, ResourceMeter};
 pub use upkeep::ResourceUpkeep;
 pub use view::{TemplateView, view as view_of};
 pub use watch::ResourceWatcher;

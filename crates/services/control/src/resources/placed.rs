@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use univrs_ports::provider::{
-    JobOutcome, Order, Provider, ProviderError, ProviderView, ResourceRef, Standing,
+    JobOutcome, Order, Provider, ProviderError, ProviderView, ResourceRef, ResourceUse, Standing,
 };
 
 /// A provider that does nothing elsewhere.
@@ -62,6 +62,18 @@ impl Provider for Placed {
 
     async fn run_job(&self, order: &Order) -> Result<JobOutcome, ProviderError> {
         self.here().await?.run_job(order).await
+    }
+
+    async fn backup(&self, order: &Order) -> Result<JobOutcome, ProviderError> {
+        self.here().await?.backup(order).await
+    }
+
+    async fn restore(&self, order: &Order) -> Result<JobOutcome, ProviderError> {
+        self.here().await?.restore(order).await
+    }
+
+    async fn metrics(&self, resource: &ResourceRef) -> Result<Option<ResourceUse>, ProviderError> {
+        self.here().await?.metrics(resource).await
     }
 
     async fn destroy(&self, resource: &ResourceRef) -> Result<(), ProviderError> {

@@ -1,9 +1,14 @@
 //! Resources and templates as people see them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use univrs_model::ids::ResourceId;
 use univrs_model::operation::OperationStatus;
+use univrs_model::quantity::{Bytes, Cpu};
 use univrs_model::resource::{Resource, ResourceStatus, ResourceView};
+use univrs_model::usage::{Measured, ResourceUsage};
 use univrs_template::Template;
 use utoipa::ToSchema;
 
@@ -65,5 +70,35 @@ pub fn view(state: &State, record: &Record<Resource>) -> ResourceView {
         rotated_at: record.rotated_at,
         facts: record.facts.clone(),
         differences: record.deployment.differences.clone(),
+        usage: None,
     }
+}
+
+/// The same with what they use.
+pub(super) fn with_usage(state: &State, views: Vec<ResourceView>) -> Vec<ResourceView> {
+    let mut measured: BTreeMap<&ResourceId, Vec<&Measured>> = BTreeMap::new();
+    for record in state.measured.values().filter(|record| !record.closed) {
+        measured.entry(&record.resource).or_default().push(record);
+    }
+    let with = |view: ResourceView| {
+        let usage = measured.get(&view.id).and_then(|parts| usage(parts));
+        ResourceView { usage, ..view }
+    };
+    views.into_iter().map(with).collect()
+}
+
+/// What the parts of a resource use together.
+fn usage(parts: &[&Measured]) -> Option<ResourceUsage> {
+    let sum = |of: fn(&Measured) -> u64| parts.iter().map(|part| of(part)).fold(0, u64::saturating_add);
+    let requests: Vec<u64> = parts.iter().filter_map(|part| part.requests).collect();
+    Some(ResourceUsage {
+        at: parts.iter().map(|part| part.through).max()?,
+        cpu: Cpu::millicores(sum(|part| part.cpu_millicores)),
+        memory: Bytes::new(sum(|part| part.memory)),
+        storage: Bytes::new(sum(|part| part.storage)),
+        since: parts.iter().map(|part| part.window).min()?,
+        network_in: sum(|part| part.network_in),
+        network_out: sum(|part| part.network_out),
+        requests: (!requests.is_empty()).then(|| requests.iter().sum()),
+    })
 }

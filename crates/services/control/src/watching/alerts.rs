@@ -174,12 +174,23 @@ fn fullest(state: &State) -> BTreeMap<ResourceId, (u64, u64)> {
         let meant =
             || state.volumes.get(at).and_then(|volume| volume.limit.or(volume.size)).map(|size| size.get());
         let (Some(resource), Some(fits)) = (&seen.resource, seen.capacity.or_else(meant)) else { continue };
-        let known = found.entry(resource.clone()).or_insert((seen.used, fits));
-        if percent(seen.used, fits) > percent(known.0, known.1) {
-            *known = (seen.used, fits);
+        fuller(&mut found, resource, (seen.used, fits));
+    }
+    // And of those that providers have.
+    for measured in state.measured.values().filter(|measured| !measured.closed) {
+        let full = measured.fullest.as_ref().and_then(|seen| Some((seen.used, seen.capacity?)));
+        if let Some(full) = full {
+            fuller(&mut found, &measured.resource, full);
         }
     }
     found
+}
+
+fn fuller(found: &mut BTreeMap<ResourceId, (u64, u64)>, resource: &ResourceId, seen: (u64, u64)) {
+    let known = found.entry(resource.clone()).or_insert(seen);
+    if percent(seen.0, seen.1) > percent(known.0, known.1) {
+        *known = seen;
+    }
 }
 
 /// How full the cluster is: what was set aside of what nodes that are alive have.

@@ -7,7 +7,7 @@ use univrs_model::ids::{NodeId, ResourceId};
 use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::resource::{Resource, ResourceStatus};
-use univrs_model::usage::{Allocation, Amounts, Measured, UsageEntry};
+use univrs_model::usage::{Allocation, Amounts, INGRESS, Measured, UsageEntry};
 use univrs_ports::store::{Consistency, Page, Prefix};
 use univrs_watch::meter::{allocated, boundary};
 
@@ -20,19 +20,24 @@ use crate::state::{OrgName, State};
 const KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(400 * 24);
 /// How often it is looked through for what is older.
 const PRUNE: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+/// After how long what a provider measured is over, when who measured it no longer leads.
+const FORGOTTEN: jiff::SignedDuration = jiff::SignedDuration::from_hours(2);
 /// How much of it goes at once.
 const AT_ONCE: usize = 500;
 
 impl Watching {
     /// Moves what is over from what nodes measured into the log: one step for each, so that it is there once.
     pub(super) async fn take_measured(&self) -> Result<(), Error> {
-        let state = self.control.mirror.state();
+        let (state, now) = (self.control.mirror.state(), self.control.clock.now());
         let over: Vec<_> = state
             .measured
             .iter()
             .filter_map(|(at, record)| Some((at, node_of(at)?, record)))
             // A node that was removed will not say that it is over.
-            .filter(|(_, node, record)| record.closed || !state.nodes.contains_key(node))
+            .filter(|(_, node, record)| {
+                let forgotten = record.by.is_some() && now.duration_since(record.through) > FORGOTTEN;
+                record.closed || forgotten || !state.nodes.contains_key(node)
+            })
             .collect();
         if over.is_empty() {
             return Ok(());
@@ -50,7 +55,11 @@ impl Watching {
                     name: known.map_or_else(|| nameless(&record.resource), |known| known.name.clone()),
                     template: known.map(|known| known.template.clone()).unwrap_or_default(),
                     tier: tier(&state, &record.org),
-                    source: format!("nodes/{node}/instances/{}", record.instance),
+                    source: match &record.by {
+                        Some(by) if by == INGRESS => format!("nodes/{node}/ingress"),
+                        Some(provider) => format!("providers/{provider}"),
+                        None => format!("nodes/{node}/instances/{}", record.instance),
+                    },
                     from: record.window,
                     to: record.through,
                     amounts,

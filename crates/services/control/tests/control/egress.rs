@@ -1,8 +1,6 @@
 //! What an organisation may send in a month: counted from the log and from what is still measured, refused with numbers,
 //! given back when more is allowed or the month is over.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 use univrs_control::WriteOptions;
 use univrs_model::caller::Caller;
@@ -12,7 +10,7 @@ use univrs_model::keys;
 use univrs_model::name::Name;
 use univrs_model::quantity::Bytes;
 use univrs_model::resource::{Quota, ResourceSpec};
-use univrs_model::usage::{Measured, window_of};
+use univrs_model::usage::Measured;
 
 use crate::watching::{World, at};
 
@@ -28,22 +26,13 @@ async fn who_has_sent_what_it_may_is_told_so_until_the_month_is_over() {
     };
     let measured = async |number: u128, closed: bool, network_out: u64| {
         let (node, instance) = (NodeId::from_bits(7), InstanceId::from_bits(number));
-        let measured = Measured {
-            instance: instance.clone(),
-            resource: resource.id.clone(),
-            org: resource.org.clone(),
-            window: window_of(at("2026-11-10T12:30:00Z")),
-            through: at("2026-11-10T12:40:00Z"),
-            closed,
-            cpu_micros: 0,
-            memory_byte_millis: 0,
-            storage_byte_millis: 0,
-            network_in: 0,
-            network_out,
-            memory: 0,
-            cpu_millicores: 0,
-            readings: BTreeMap::new(),
-        };
+        let begun = Measured::begun(
+            instance.clone(),
+            resource.id.clone(),
+            resource.org.clone(),
+            at("2026-11-10T12:30:00Z"),
+        );
+        let measured = Measured { through: at("2026-11-10T12:40:00Z"), closed, network_out, ..begun };
         world.put(keys::measured(&node, measured.window, &instance), &json!(measured)).await;
     };
     allow(1000).await;
@@ -69,21 +58,6 @@ async fn who_has_sent_what_it_may_is_told_so_until_the_month_is_over() {
     allow(2000).await;
     world.until("more is allowed", |state| state.egress_spent.is_empty()).await;
     allow(500).await;
-    for _ in 0..5 {
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        let state = world.control.mirror().state();
-        eprintln!(
-            "DBG {:?} {:?} measured {} now {:?}",
-            state.quotas.get(&org),
-            state.egress_spent,
-            state.measured.len(),
-            world.clock
-        );
-    }
-    for view in world.control.list_events(&admin, None, 100).await.unwrap().items {
-        eprintln!("DBG {:?}", view.event.message);
-    }
-    eprintln!("DBG {:?}", world.control.usage(&admin, None, None).await.unwrap());
     world.until("it is spent again", |state| state.egress_spent.contains_key(&org)).await;
     world.clock.set(at("2026-12-01T00:02:00Z"));
     world.until("another month has begun", |state| state.egress_spent.is_empty()).await;

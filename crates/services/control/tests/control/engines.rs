@@ -103,12 +103,11 @@ async fn crash(provider: &Arc<dyn Provider>, writes: u64) -> (bool, bool) {
     (died[0], died[1])
 }
 
-async fn crashes(world: &World, provider: Arc<dyn Provider>, every: usize) {
+async fn crashes(provider: Arc<dyn Provider>, every: usize) {
     let tries = stream::iter((0..26).step_by(every)).map(|writes| crash(&provider, writes));
     let died: Vec<(bool, bool)> = tries.buffer_unordered(AT_ONCE).collect().await;
     let count = |which: fn(&(bool, bool)) -> bool| died.iter().filter(|one| which(one)).count() * every;
     assert!(count(|one| one.0) >= 14 && count(|one| one.1) >= 8, "{died:?}");
-    assert_eq!(world.left(), Vec::<String>::new());
 }
 
 /// Looks, until `done`, for containers that carry no id. Answers how often it looked.
@@ -135,10 +134,13 @@ async fn a_crash_at_every_step_leaves_one_resource_or_none_in_a_real_engine() {
     let world = World::new().await;
     let done = std::sync::atomic::AtomicBool::new(false);
     let work = async {
-        crashes(&world, Arc::new(DockerProvider::new(world.options())), 1).await;
         world.begin_swarm();
-        // The swarm takes seconds to end each; the steps are the same.
-        crashes(&world, Arc::new(SwarmProvider::new(world.options())), 2).await;
+        tokio::join!(
+            crashes(Arc::new(DockerProvider::new(world.options())), 1),
+            // The swarm takes seconds to end each; the steps are the same.
+            crashes(Arc::new(SwarmProvider::new(world.options())), 2),
+        );
+        assert_eq!(world.left(), Vec::<String>::new());
         done.store(true, std::sync::atomic::Ordering::SeqCst);
     };
     let ((), looks) = tokio::join!(work, look_for_untagged(&world, &done));

@@ -10,6 +10,7 @@ mod engines;
 mod harness;
 mod late;
 mod mesh;
+mod metering;
 mod mortal;
 mod planning;
 mod resources;

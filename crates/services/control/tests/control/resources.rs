@@ -255,6 +255,31 @@ async fn an_answer_with_an_error_after_having_acted_makes_nothing_twice() {
     assert_eq!(provider.made(), 1);
 }
 
+/// A backup of what lapses while it is made is made by another try; one of what serves fails with what the job said.
+#[tokio::test]
+async fn a_job_that_fails_because_nothing_serves_is_tried_again() {
+    for (outcome, ends) in
+        [(Outcome::Lapses, OperationStatus::Succeeded), (Outcome::Works, OperationStatus::Undone)]
+    {
+        // The word fails the job in the second turn only.
+        let failing_job = if outcome == Outcome::Works { "univrs-backup" } else { "" }.to_owned();
+        let outcomes = [Outcome::Works, outcome].into();
+        let until_serving = Duration::from_millis(20);
+        let (store, provider) = world(Script { outcomes, failing_job, until_serving, ..Script::default() });
+        let node = ControlNode::start(&store, &provider).await;
+        let caller = Caller::local_admin();
+        let spec = json!({"name": "db", "template": "saved", "provider": "simulated"});
+        let spec = serde_json::from_value(spec).unwrap();
+        node.control.create_resource(&caller, &spec, &WriteOptions::default()).await.unwrap();
+        node.active().await;
+        node.settle().await;
+        let begun = node.control.back_up_resource(&caller, "db").await.unwrap();
+        assert_eq!(node.ended(&begun.operation.operation.id).await, ends, "{outcome:?}");
+        let backups = node.control.get_resource(&caller, "db").unwrap().backups.len();
+        assert_eq!(backups, usize::from(ends == OperationStatus::Succeeded));
+    }
+}
+
 #[tokio::test]
 async fn removing_stops_what_is_under_way_and_happens_once() {
     let (store, provider) = world(Script { until_serving: Duration::from_secs(600), ..Script::default() });
@@ -349,6 +374,29 @@ async fn what_is_refused_makes_nothing() {
     let refused = node.control.create_resource(&admin, &spec, &WriteOptions::default()).await.unwrap_err();
     assert!(refused.to_string().contains("no provider has room"), "{refused}");
     assert!(node.control.mirror().state().operations.is_empty());
+}
+
+/// Where all ports of hosts are taken nothing is made, and it is said what to do.
+#[tokio::test]
+async fn without_a_free_port_nothing_is_made() {
+    let (store, provider) = world(Script::default());
+    let owner = serde_json::to_vec(&univrs_model::ids::ResourceId::from_bits(9)).unwrap();
+    let all: Vec<u16> = (univrs_model::resource::FIRST_PORT..=univrs_model::resource::LAST_PORT).collect();
+    for some in all.chunks(500) {
+        let ops = some.iter().map(|port| univrs_ports::store::Op::Put {
+            key: Key::new(keys::resource_port(*port)).unwrap(),
+            value: owner.clone().into(),
+            lease: None,
+        });
+        store.txn(Txn { request: None, guards: Vec::new(), ops: ops.collect() }).await.unwrap();
+    }
+    let node = ControlNode::start(&store, &provider).await;
+    let begun = node.create().await.unwrap();
+    assert_eq!(node.ended(&begun.operation.operation.id).await, OperationStatus::Undone);
+    let view = node.control.get_resource(&Caller::local_admin(), "db").unwrap();
+    assert_eq!(view.status, ResourceStatus::Failed);
+    assert!(view.message.contains("from 19001 to 29000 are taken; remove"), "{}", view.message);
+    assert_eq!(provider.things().0, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use univrs_model::org::{Org, OrgChange};
 use univrs_model::resource::{Resource, ResourceSpec};
 use univrs_model::secret::SecretValue;
 use univrs_model::span::Span;
-use univrs_model::usage::{Measured, Meter, window_of};
+use univrs_model::usage::{Measured, Meter};
 use univrs_ports::clock::{Clock as _, ManualClock};
 use univrs_ports::notify::{Notifier, NotifyError};
 use univrs_ports::store::{Key, MemoryStore, Op, Prefix, StateStore, Txn};
@@ -223,29 +223,29 @@ async fn usage_is_taken_once_by_two_that_lead_and_costs_what_the_tier_says() {
 
     // What a node measured comes once, even when it is said again.
     let (node, instance) = (NodeId::from_bits(7), InstanceId::from_bits(8));
+    let begun = Measured::begun(
+        instance.clone(),
+        resource.id.clone(),
+        resource.org.clone(),
+        at("2026-11-10T12:30:00Z"),
+    );
     let measured = Measured {
-        instance: instance.clone(),
-        resource: resource.id.clone(),
-        org: resource.org.clone(),
-        window: window_of(at("2026-11-10T12:30:00Z")),
         through: at("2026-11-10T13:00:05Z"),
         closed: true,
         cpu_micros: 5_000_000,
         memory_byte_millis: 3 * 1024 * 1024 * 1000,
-        storage_byte_millis: 0,
         network_in: 11,
         network_out: 1_000_000,
-        memory: 0,
-        cpu_millicores: 0,
-        readings: BTreeMap::new(),
+        requests: Some(40),
+        ..begun
     };
     let place = keys::measured(&node, measured.window, &instance);
     world.put(place.clone(), &json!(measured)).await;
     let second = world.statement_of(2).await;
     let used = amounts(&second);
     assert_eq!(
-        (used[&Meter::CpuUsed], used[&Meter::MemoryUsed], used[&Meter::NetworkOut]),
-        (5000, 3, 1_000_000)
+        (used[&Meter::CpuUsed], used[&Meter::MemoryUsed], used[&Meter::NetworkOut], used[&Meter::Requests]),
+        (5000, 3, 1_000_000, 40)
     );
     // 1,000,000 bytes × 20.
     assert_eq!(second.exact, "0.008833491200");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use univrs_model::Timestamp;
 use univrs_model::operation::Operation;
 use univrs_model::resource::{Backup, Resource, ResourceStatus};
-use univrs_ports::provider::Order;
+use univrs_ports::provider::{Order, Standing};
 use univrs_template::JobValues;
 
 use super::{Kind, Parts, Told};
@@ -78,14 +78,15 @@ impl Jobs {
             workloads: vec![job],
             secrets,
         };
-        let outcome = self.parts.provider(&source)?.run_job(&order).await?;
+        let provider = self.parts.provider(&source)?;
+        let outcome = match self.kind {
+            Kind::Restore => provider.restore(&order).await?,
+            _ => provider.backup(&order).await?,
+        };
         let last = outcome.last_lines.last().cloned().unwrap_or_default();
         if !outcome.succeeded {
-            return Err(StepError::lasting(if last.is_empty() {
-                "the job failed and said nothing".to_owned()
-            } else {
-                last
-            }));
+            let said = if last.is_empty() { "the job failed and said nothing".to_owned() } else { last };
+            return Err(self.failed(operation, [&source, &target], said).await?);
         }
         if self.kind == Kind::Restore {
             return Ok(());
@@ -112,6 +113,29 @@ impl Jobs {
         };
         self.parts.control.change_resource(&source, None, change).await?;
         Ok(())
+    }
+
+    /// What becomes of a job that failed. Where one of the resources does not serve that may be why: another try comes when
+    /// what is gone of it was made again, which nobody else does while this operation is under way.
+    async fn failed(
+        &self,
+        operation: &Operation,
+        of: [&Record<Resource>; 2],
+        said: String,
+    ) -> Result<StepError, StepError> {
+        for resource in of {
+            let provider = self.parts.provider(resource)?;
+            let reason = match provider.status(&reference(resource)).await? {
+                Standing::Serving { .. } => continue,
+                Standing::Waiting { reason } | Standing::Failed { reason } => reason,
+                Standing::Absent => "nothing of it is there".to_owned(),
+            };
+            if provider.mends() {
+                provider.deploy(&self.parts.order(operation, resource)?).await?;
+            }
+            return Ok(StepError::temporary(format!("{said} ({} does not serve: {reason})", resource.name)));
+        }
+        Ok(StepError::lasting(said))
     }
 }
 
