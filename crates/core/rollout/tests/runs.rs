@@ -215,11 +215,12 @@ fn lost_nodes_are_judged_by_policy() {
     assert!(matches!(judge_loss(&instance, &keeps, Some(ended), false, at(60_000)), Loss::Wait(_)));
 }
 
-#[test]
-fn the_original_comes_back() {
+/// A workload of two whose first instance was away, was replaced, and is back after so many restarts; answers whether it
+/// stayed.
+fn the_original_stays(policy: &str, restarts: u32) -> bool {
     let mut world = World::new(
         spec(serde_json::json!({"name": "web", "image": "i", "replicas": 2,
-        "on_disconnect": {"on_reconnect": "keep_original"}})),
+        "on_disconnect": {"on_reconnect": policy}})),
         1,
     );
     world.calm(10);
@@ -239,10 +240,25 @@ fn the_original_comes_back() {
     }
     let back = world.instances.iter_mut().find(|i| i.assignment.id == original).unwrap();
     back.reachable = true;
+    back.observation.as_mut().unwrap().restarts = restarts;
     world.calm(10);
-    let back = world.instances.iter().find(|i| i.assignment.id == original).unwrap();
-    assert_eq!((back.assignment.desired, back.phase()), (Desired::Run, Phase::Running));
-    assert_eq!(world.not_ended(), 2);
+    assert_eq!(world.not_ended(), 2, "{policy}: there are as many as before");
+    let back = world.instances.iter().find(|i| i.assignment.id == original);
+    back.is_some_and(|back| back.assignment.desired == Desired::Run && back.phase() == Phase::Running)
+}
+
+#[test]
+fn policy_says_who_stays_when_the_original_comes_back() {
+    for (policy, restarts, stays) in [
+        ("keep_original", 0, true),
+        ("keep_original", 9, true),
+        ("keep_replacement", 0, false),
+        // The older one, unless it had to be restarted more often.
+        ("best_score", 0, true),
+        ("best_score", 9, false),
+    ] {
+        assert_eq!(the_original_stays(policy, restarts), stays, "{policy} after {restarts} restarts");
+    }
 }
 
 #[test]
