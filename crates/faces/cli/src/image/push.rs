@@ -65,6 +65,10 @@ impl PushArgs {
                 Some("use `univrs image import`"),
             ));
         };
+        if self.image != "-" {
+            let there = tokio::fs::metadata(&self.image).await;
+            there.map_err(|source| Fault::local(format!("open {}", self.image), source))?;
+        }
         let hint = "export it as a docker-archive (`docker save`) or an OCI layout";
         let file = files.open(&self.image, self.to.as_deref()).await;
         let file = file.map_err(|reason| Fault::failed(format!("{}: {reason}", self.image), Some(hint)))?;
