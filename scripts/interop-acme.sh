@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Certificates by ACME from Pebble, the test authority of Let's Encrypt, in a lab of three nodes: ordered, answered by a
+# Certificates by ACME from Pebble, the test authority of Let's Encrypt, in a lab of four nodes: ordered, answered by a
 # node that does not lead, served with SNI by every node, renewed, and still there when the leader is gone; what cannot be
 # certified says why. Ends with 3 where it cannot run.
 set -uo pipefail
@@ -56,15 +56,15 @@ cat >"$work/pebble.json" <<JSON
  "profiles": {"default": {"description": "lives for three minutes", "validityPeriod": 180}}}}
 JSON
 
-echo "== three nodes"
+echo "== four nodes, of which the fourth is no validator and opens no keys itself"
 raised=1
-"$bin" lab up --nodes 3 --clouds aws:us-east-1,azure:eastus,gcp:us-central1 || fail "the lab did not come up"
+"$bin" lab up --nodes 4 --clouds aws:us-east-1,azure:eastus,gcp:us-central1 || fail "the lab did not come up"
 status=$("$bin" lab status -o json)
 api=$(jq -r .api <<<"$status"); export UNIVRS_SERVER=$api
 mapfile -t addresses < <(jq -r '.nodes[].address' <<<"$status" | cut -d: -f1)
 last=${addresses[2]}
 router=/run/netns/univrs-$UNIVRS_LAB-router
-# The last node did not found the cluster, so it does not lead: it answers what the leader put into the state.
+# The third node did not found the cluster, so it does not lead: it answers what the leader put into the state.
 { cat /etc/hosts; echo "$last shop.example.test Docs.example.test"; echo "10.90.1.99 nowhere.example.test"; } >"$work/hosts"
 PEBBLE_VA_NOSLEEP=1 nsenter --net="$router" unshare --mount --propagation private sh -c \
   "mount --bind $work/hosts /etc/hosts && exec $pebble -config $work/pebble.json" >"$work/pebble.log" 2>&1 &

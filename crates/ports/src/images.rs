@@ -143,6 +143,22 @@ pub enum ImageError {
         /// What is wrong.
         reason: String,
     },
+    /// A piece of a blob does not follow what has come of it.
+    #[error("{received} bytes of {digest} have come; the next piece begins there")]
+    Offset {
+        /// The blob.
+        digest: String,
+        /// Bytes that have come.
+        received: u64,
+    },
+    /// Parts of an image that was sent are nowhere.
+    #[error("{} parts of image `{reference}` are missing: {}", missing.len(), missing.join(", "))]
+    Incomplete {
+        /// As given.
+        reference: String,
+        /// Their digests.
+        missing: Vec<String>,
+    },
     /// The local store failed.
     #[error("the image store at {} failed while {doing}", path.display())]
     Storage {
@@ -251,11 +267,56 @@ pub trait ImageLibrary: Images {
     /// See [`ImageError`].
     async fn export(&self, reference: &str, format: ArchiveFormat) -> Result<Archive, ImageError>;
 
+    /// Where a blob is, and how much of it has come.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    async fn blob_state(&self, digest: &str) -> Result<BlobState, ImageError>;
+
+    /// Takes in a piece of a blob of `size` bytes, from `offset` on; with the last piece the blob is checked.
+    ///
+    /// # Errors
+    /// See [`ImageError`]; what came before a failure stays, but where all came and is not what its digest promises.
+    async fn take_blob(
+        &self,
+        digest: &str,
+        offset: u64,
+        size: u64,
+        body: Archive,
+    ) -> Result<BlobState, ImageError>;
+
+    /// Makes an image of a manifest whose blobs are here or on other machines, and names it.
+    ///
+    /// # Errors
+    /// See [`ImageError`]; [`ImageError::Incomplete`] names what has to be sent first.
+    async fn take_manifest(&self, reference: &str, manifest: Vec<u8>) -> Result<ImageSummary, ImageError>;
+
     /// Packs the running program as an image that needs nothing else, under `reference`.
     ///
     /// # Errors
     /// See [`ImageError`].
     async fn pack_self(&self, reference: &str) -> Result<ImageSummary, ImageError>;
+}
+
+/// Where a blob is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlobPlace {
+    /// On this machine.
+    Here,
+    /// On another machine of the cluster, from which it is fetched.
+    Elsewhere,
+    /// Nowhere: it has to be sent.
+    Nowhere,
+}
+
+/// What is known of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobState {
+    /// Where it is.
+    pub place: BlobPlace,
+    /// Bytes of it that have come to this machine.
+    pub received: u64,
 }
 
 /// The bytes of an archive.
@@ -282,4 +343,7 @@ pub trait ImagePeers: Send + Sync + 'static {
     /// # Errors
     /// When the machine is not reached, or does not have it.
     async fn blob(&self, peer: &str, digest: &str) -> std::io::Result<Archive>;
+
+    /// A machine that says it has a blob; `None` when none does.
+    async fn holder(&self, digest: &str) -> Option<String>;
 }

@@ -9,6 +9,7 @@ mod cluster;
 mod down;
 mod failure;
 mod identity;
+mod image_file;
 mod logging;
 mod machine;
 mod membership;
@@ -19,7 +20,7 @@ mod up;
 use std::future::Future;
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use univrs_cli::Invocation;
 
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Restore(args)) => block_on(backup::restore(args)),
         Ok(Invocation::Client(command)) => {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(univrs_cli::run(*command)),
+                Ok(runtime) => runtime.block_on(univrs_cli::run(*command, Arc::new(image_file::Files))),
                 Err(error) => fail(&Failure::Tokio(error)),
             }
         }

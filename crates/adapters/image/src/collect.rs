@@ -51,7 +51,7 @@ impl ImageStore {
             all_known &= self.mark(root, &mut live)?;
         }
         let names: BTreeSet<&str> = live.iter().map(Digest::hex).collect();
-        let mut freed = self.sweep_folder(&disk.blobs(), &names)?;
+        let mut freed = self.sweep_folder(&disk.blobs(), &names)? + disk.sweep_sent()?;
         if all_known {
             let short: BTreeSet<&str> = names.iter().map(|name| &name[..32]).collect();
             freed += self.sweep_folder(&disk.layers(), &short)?;

@@ -6,6 +6,7 @@
 //! layers/<32 hex>/        unpacked layers by the start of their uncompressed digest; short, since overlay mount
 //!                         options have to hold the paths of all layers
 //! refs/<32 hex>.json      one file per reference
+//! sent/                   blobs that people send, until the manifest comes that names them; forgotten after a day
 //! tmp/                    things being made; whatever a dead process left here goes at the next open
 //! ```
 //! Content enters `blobs`, `layers` and `refs` only by rename of something complete, so a process may die at any point.

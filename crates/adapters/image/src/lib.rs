@@ -20,6 +20,7 @@ mod pull;
 mod push;
 mod reference;
 mod registry;
+mod sent;
 mod simulated;
 mod store;
 mod unpack;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use univrs_ports::images::{
-    Archive, ArchiveFormat, ImageError, ImageLibrary, ImageSummary, Images, PullPolicy,
+    Archive, ArchiveFormat, BlobState, ImageError, ImageLibrary, ImageSummary, Images, PullPolicy,
 };
 
 use crate::{ExportFormat, ImageStore};
@@ -47,6 +47,24 @@ impl ImageLibrary for ImageStore {
             }
         });
         Ok(Box::new(reader))
+    }
+
+    async fn blob_state(&self, digest: &str) -> Result<BlobState, ImageError> {
+        Self::blob_state(self, digest).await
+    }
+
+    async fn take_blob(
+        &self,
+        digest: &str,
+        offset: u64,
+        size: u64,
+        body: Archive,
+    ) -> Result<BlobState, ImageError> {
+        Self::take_blob(self, digest, offset, size, body).await
+    }
+
+    async fn take_manifest(&self, reference: &str, manifest: Vec<u8>) -> Result<ImageSummary, ImageError> {
+        Self::take_manifest(self, reference, manifest).await
     }
 
     async fn pack_self(&self, reference: &str) -> Result<ImageSummary, ImageError> {

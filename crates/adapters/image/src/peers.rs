@@ -28,7 +28,12 @@ pub(crate) struct FromPeers<'a> {
     have: Vec<String>,
 }
 
-impl FromPeers<'_> {
+impl<'a> FromPeers<'a> {
+    /// These machines, in this order.
+    pub(crate) fn new(peers: &'a dyn ImagePeers, have: Vec<String>) -> Self {
+        Self { peers, have }
+    }
+
     /// Receives a blob from the first machine that has all of it.
     pub(crate) async fn receive(
         &self,

@@ -141,7 +141,7 @@ impl ImageStore {
     }
 
     /// Fetches a blob unless it is here; answers whether it was fetched.
-    async fn download(
+    pub(crate) async fn download(
         &self,
         source: &Source<'_>,
         name: &Name,

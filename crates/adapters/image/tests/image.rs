@@ -14,6 +14,8 @@ mod packing;
 mod peers;
 #[path = "image/registry.rs"]
 mod registry;
+#[path = "image/sent.rs"]
+mod sent;
 #[path = "image/server.rs"]
 mod server;
 #[path = "image/stacking.rs"]

@@ -3,14 +3,16 @@
 //!
 //! A batch goes to openraft when this node leads, and to the leader otherwise. What certainly had no effect
 //! is tried again until the deadline; what may have had one is tried again only if its transaction carries
-//! a request id, which makes repetition safe (STORE-5).
+//! a request id, which makes repetition safe (STORE-5). Transactions that are forwarded get one here when they come
+//! without, so that callers at other nodes do not notice the death of a leader but by the time it takes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
-use univrs_ports::store::{Command, Error, MemberId, Response, Result, SUPPORTED_FEATURE_LEVEL};
+use univrs_ports::store::{Command, Error, MemberId, RequestId, Response, Result, SUPPORTED_FEATURE_LEVEL};
 
 use crate::message::{Answer, Question};
 use crate::network::AskError;
@@ -32,6 +34,9 @@ const MERGE: Duration = Duration::from_millis(5);
 const SLOW: Duration = Duration::from_millis(1);
 /// With more callers than this, the disk had better sync for one half while the processors work for the other.
 const FEW: usize = BATCH_COMMANDS / 2;
+/// Batches of up to this many are given request ids on their way to another member: so many answers of one client are
+/// remembered for all batches in flight. Larger ones come from those who fill a store, and send again what failed.
+const NAMED: usize = 64;
 /// Encoding adds this much per command at most, apart from keys and values.
 const COMMAND_OVERHEAD: usize = 64;
 
@@ -131,8 +136,31 @@ impl Gathering {
     }
 }
 
+/// Request ids for transactions that come without one.
+struct Names {
+    client: u128,
+    next: AtomicU64,
+}
+
+impl Names {
+    fn give(&self, batch: &mut [Waiting]) {
+        if batch.len() > NAMED {
+            return;
+        }
+        for waiting in batch {
+            if let Command::Txn(txn) = &mut waiting.command
+                && txn.request.is_none()
+            {
+                let sequence = self.next.fetch_add(1, Ordering::Relaxed);
+                txn.request = Some(RequestId { client: self.client, sequence });
+            }
+        }
+    }
+}
+
 async fn run(core: Arc<Core>, mut waiting: mpsc::Receiver<Waiting>) {
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
+    let names = Arc::new(Names { client: rand::random(), next: AtomicU64::new(0) });
     let mut held: Option<Waiting> = None;
     let mut before: Option<Sent> = None;
     loop {
@@ -163,9 +191,9 @@ async fn run(core: Arc<Core>, mut waiting: mpsc::Receiver<Waiting>) {
         held = gathering.held;
         let (done, answered) = oneshot::channel();
         before = Some(Sent { commands: batch.len(), at: Instant::now(), answered });
-        let core = Arc::clone(&core);
+        let (core, names) = (Arc::clone(&core), Arc::clone(&names));
         tokio::spawn(async move {
-            deliver(&core, batch).await;
+            deliver(&core, &names, batch).await;
             drop(permit);
             // The batcher may have ended.
             let _unheard = done.send(Instant::now());
@@ -178,10 +206,13 @@ fn cost(command: &Command) -> usize {
 }
 
 /// Sees a batch through to an answer for every caller.
-async fn deliver(core: &Core, mut batch: Vec<Waiting>) {
+async fn deliver(core: &Core, names: &Names, mut batch: Vec<Waiting>) {
     let deadline = Instant::now() + core.timeout;
     batch = refuse_unknown(core, batch);
     while !batch.is_empty() {
+        if !matches!(core.leader(), Leader::Here) {
+            names.give(&mut batch);
+        }
         let commands: Vec<&Command> = batch.iter().map(|waiting| &waiting.command).collect();
         let room = commands.iter().map(|command| cost(command)).sum();
         let outcome = match types::encode(commands, room) {
@@ -270,7 +301,7 @@ async fn attempt(
         Leader::Here => Ok(propose(core, proposal, deadline).await?.into_iter().map(Ok).collect()),
         Leader::At(leader, address) => {
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            match core.peers.ask(leader, &address, Question::Forward(proposal), left).await {
+            match core.ask_leader(leader, &address, Question::Forward(proposal), left).await {
                 Ok(Answer::Forwarded(answers)) if answers.len() == count => Ok(answers
                     .into_iter()
                     .map(|answer| answer.map_err(|r| r.into_error(core.cluster, leader)))

@@ -100,7 +100,7 @@ pub(crate) async fn keep_alive(core: &Core, lease: LeaseId) -> Result<LeaseGrant
         let kept = match leader_or_error(core) {
             Ok(None) => keep_alive_here(core, lease).await,
             Ok(Some((leader, address))) => {
-                match core.peers.ask(leader, &address, Question::KeepAlive(lease), core.timeout).await {
+                match core.ask_leader(leader, &address, Question::KeepAlive(lease), core.timeout).await {
                     Ok(Answer::KeptAlive(grant)) => Ok(grant),
                     Err(AskError::Refused(error)) => Err(error),
                     Ok(_) | Err(_) => Err(Error::NotLeader { leader: Some(leader) }),

@@ -50,6 +50,8 @@ pub(crate) enum AskError {
     Codec(#[from] postcard::Error),
     #[error("the answer does not fit the question")]
     Unfit,
+    #[error("the member no longer leads")]
+    Deposed,
 }
 
 impl AskError {
@@ -59,7 +61,10 @@ impl AskError {
             AskError::Transport(TransportError::Unreachable { .. }) => false,
             AskError::Refused(Error::Unavailable { may_have_committed, .. }) => *may_have_committed,
             AskError::Refused(_) => false,
-            AskError::Transport(TransportError::Lost { .. }) | AskError::Codec(_) | AskError::Unfit => true,
+            AskError::Transport(TransportError::Lost { .. })
+            | AskError::Codec(_)
+            | AskError::Unfit
+            | AskError::Deposed => true,
         }
     }
 }
@@ -100,9 +105,10 @@ pub(crate) struct Peer {
 impl Peer {
     async fn ask(&self, question: Question, timeout: Duration) -> Result<Answer, RPCError<Types>> {
         self.peers.ask(self.id, &self.address, question, timeout).await.map_err(|error| match error {
-            AskError::Transport(TransportError::Lost { .. }) | AskError::Codec(_) | AskError::Unfit => {
-                RPCError::Network(NetworkError::new(&error))
-            }
+            AskError::Transport(TransportError::Lost { .. })
+            | AskError::Codec(_)
+            | AskError::Unfit
+            | AskError::Deposed => RPCError::Network(NetworkError::new(&error)),
             AskError::Transport(TransportError::Unreachable { .. }) | AskError::Refused(_) => {
                 RPCError::Unreachable(Unreachable::new(&error))
             }
@@ -159,7 +165,7 @@ impl RaftNetworkV2<Types> for Peer {
         rpc: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        match self.ask(Question::Vote(rpc), option.soft_ttl()).await? {
+        match self.ask(Question::Vote(rpc), option.soft_ttl().max(FARTHEST)).await? {
             Answer::Vote(answer) => Ok(answer),
             _ => Err(unfit()),
         }
@@ -170,7 +176,7 @@ impl RaftNetworkV2<Types> for Peer {
         rpc: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        match self.ask(Question::PreVote(rpc), option.soft_ttl()).await? {
+        match self.ask(Question::PreVote(rpc), option.soft_ttl().max(FARTHEST)).await? {
             Answer::Vote(answer) => Ok(answer),
             _ => Err(unfit()),
         }

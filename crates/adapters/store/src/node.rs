@@ -8,6 +8,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::metrics::RaftMetrics;
 use openraft::{Raft, ReadPolicy};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use univrs_ports::store::{ClusterId, Error, MemberId, Result};
 
@@ -47,6 +48,8 @@ pub(crate) enum Leader {
 
 /// How long to wait before asking again who leads.
 pub(crate) const LEADER_PAUSE: Duration = Duration::from_millis(30);
+/// How often voters see to it that they are connected to each other.
+const CONNECTED: Duration = Duration::from_secs(2);
 
 impl Core {
     pub(crate) fn metrics(&self) -> RaftMetrics<Types> {
@@ -64,6 +67,54 @@ impl Core {
                 None => Leader::Unknown,
             },
             None => Leader::Unknown,
+        }
+    }
+
+    /// Asks the leader for as long as it leads. One that died without a word would be waited for to the end of the
+    /// patience, long after the others have chosen another.
+    pub(crate) async fn ask_leader(
+        &self,
+        leader: MemberId,
+        address: &str,
+        question: Question,
+        patience: Duration,
+    ) -> Result<Answer, AskError> {
+        tokio::select! {
+            biased;
+            answer = self.peers.ask(leader, address, question, patience) => answer,
+            () = self.until_deposed(leader) => Err(AskError::Deposed),
+        }
+    }
+
+    /// Returns when this node no longer takes that member for the leader.
+    async fn until_deposed(&self, leader: MemberId) {
+        let mut metrics = self.raft.server_metrics();
+        loop {
+            let leads = metrics.borrow_and_update().current_leader == Some(leader.0);
+            // An error is the end of the store, and then nobody leads.
+            if !leads || metrics.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Keeps a connection to every other voter: followers have nothing to say to each other until they elect, and an
+    /// election must not begin with the greetings of new connections, which take several round trips.
+    pub(crate) async fn stay_connected(&self) {
+        let mut tick = tokio::time::interval(CONNECTED);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.shutdown.run_until_cancelled(tick.tick()).await.is_some() {
+            let membership = Arc::clone(&self.raft.server_metrics().borrow_watched().membership_config);
+            let others: Vec<(MemberId, String)> = membership
+                .voter_ids()
+                .filter(|voter| *voter != self.member.0)
+                .filter_map(|voter| Some((MemberId(voter), membership.get_node(&voter)?.addr.clone())))
+                .collect();
+            let asked = others
+                .iter()
+                .map(|(voter, address)| self.peers.ask(*voter, address, Question::SupportedLevel, CONNECTED));
+            // Who does not answer is asked again; elections tell who is dead.
+            let _answers = self.shutdown.run_until_cancelled(futures::future::join_all(asked)).await;
         }
     }
 
@@ -97,7 +148,7 @@ impl Core {
                 let index = match self.leader() {
                     Leader::Here => self.read_index_here(ReadPolicy::ReadIndex).await,
                     Leader::At(leader, address) => {
-                        match self.peers.ask(leader, &address, Question::ReadIndex, self.timeout).await {
+                        match self.ask_leader(leader, &address, Question::ReadIndex, self.timeout).await {
                             Ok(Answer::ReadIndex(index)) => Ok(index),
                             Err(AskError::Refused(error)) => Err(error),
                             Ok(_) | Err(_) => Err(Error::NotLeader { leader: None }),

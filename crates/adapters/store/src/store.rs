@@ -57,7 +57,9 @@ pub struct Options {
     pub transport: Arc<dyn Transport>,
     /// How often the leader shows that it lives.
     pub heartbeat: Duration,
-    /// How long to wait for a sign of life before an election: between this and twice this.
+    /// A voter without a sign of life of the leader calls an election after two and a quarter to two and a half times this:
+    /// the leader's lease, and then a wait of its own that is drawn by lot, so that seldom two call at once. Votes must
+    /// come back within it, so that it is above the longest round trip.
     pub election_timeout: Duration,
     /// How long a request may take before it fails as unavailable.
     pub request_timeout: Duration,
@@ -87,7 +89,7 @@ impl Options {
             address: String::new(),
             transport: Arc::new(NoTransport),
             heartbeat: Duration::from_millis(100),
-            election_timeout: Duration::from_millis(500),
+            election_timeout: Duration::from_millis(400),
             request_timeout: Duration::from_secs(5),
             snapshot_bytes: 64 << 20,
             keep_log_bytes: 16 << 20,
@@ -104,8 +106,9 @@ impl Options {
         Config {
             cluster_name: cluster.to_string(),
             heartbeat_interval: millis(self.heartbeat),
+            // The lease is as long as the longest wait, and comes before it.
             election_timeout_min: election,
-            election_timeout_max: election * 2,
+            election_timeout_max: (election + election / 4).max(election + 1),
             enable_pre_vote: Some(true),
             // A leader that was killed must be elected anew. The library would let it go on in its old term, though
             // its followers may have acknowledged what it had not written yet: it would overwrite that, and read
@@ -183,6 +186,8 @@ impl RaftStore {
         tokio::spawn(leases::run(Arc::clone(&core), batcher.clone()));
         tokio::spawn(stop_when_told(Arc::clone(&core)));
         tokio::spawn(housekeeping(Arc::clone(&core), options.keep_log_bytes));
+        let connected = Arc::clone(&core);
+        tokio::spawn(async move { connected.stay_connected().await });
         let service = Arc::new(Service::new(Arc::clone(&core), directory.snapshots()));
         drop(directory);
         let last = Arc::new(LastHandle(core.shutdown.clone()));

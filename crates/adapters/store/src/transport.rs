@@ -87,6 +87,7 @@ impl Transport for NoTransport {
 pub struct Loopback {
     handlers: Arc<RwLock<HashMap<MemberId, Arc<dyn PeerHandler>>>>,
     cut_off: Arc<RwLock<HashSet<MemberId>>>,
+    silent: Arc<RwLock<HashSet<MemberId>>>,
 }
 
 impl Loopback {
@@ -105,14 +106,26 @@ impl Loopback {
         self.cut_off.write().unwrap_or_else(PoisonError::into_inner).insert(member);
     }
 
-    /// Ends [`Loopback::cut_off`].
+    /// Loses all frames to and from a member, as when its machine has no power: whoever asks waits to the end of its
+    /// patience.
+    pub fn silence(&self, member: MemberId) {
+        self.silent.write().unwrap_or_else(PoisonError::into_inner).insert(member);
+    }
+
+    /// Ends [`Loopback::cut_off`] and [`Loopback::silence`].
     pub fn heal(&self, member: MemberId) {
         self.cut_off.write().unwrap_or_else(PoisonError::into_inner).remove(&member);
+        self.silent.write().unwrap_or_else(PoisonError::into_inner).remove(&member);
     }
 
     fn is_cut(&self, from: MemberId, to: MemberId) -> bool {
         let cut_off = self.cut_off.read().unwrap_or_else(PoisonError::into_inner);
         cut_off.contains(&from) || cut_off.contains(&to)
+    }
+
+    fn is_silent(&self, from: MemberId, to: MemberId) -> bool {
+        let silent = self.silent.read().unwrap_or_else(PoisonError::into_inner);
+        silent.contains(&from) || silent.contains(&to)
     }
 }
 
@@ -136,6 +149,10 @@ impl Transport for LoopbackTransport {
             return Err(TransportError::Unreachable { to, address: address.to_owned(), source });
         };
         let lost = |source| TransportError::Lost { to, address: address.to_owned(), source };
+        if self.network.is_silent(self.from, to) {
+            tokio::time::sleep(timeout).await;
+            return Err(lost(timed_out()));
+        }
         let answer =
             tokio::time::timeout(timeout, handler.handle(frame)).await.map_err(|_| lost(timed_out()))?;
         if self.network.is_cut(self.from, to) {

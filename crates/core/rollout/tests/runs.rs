@@ -215,34 +215,58 @@ fn lost_nodes_are_judged_by_policy() {
     assert!(matches!(judge_loss(&instance, &keeps, Some(ended), false, at(60_000)), Loss::Wait(_)));
 }
 
-#[test]
-fn the_original_comes_back() {
+/// A workload of two whose first instance was away, was replaced, and is back after so many restarts; answers whether it
+/// stayed.
+fn the_original_stays(policy: &str, restarts: u32) -> bool {
     let mut world = World::new(
         spec(serde_json::json!({"name": "web", "image": "i", "replicas": 2,
-        "on_disconnect": {"on_reconnect": "keep_original"}})),
+        "on_disconnect": {"on_reconnect": policy}})),
         1,
     );
     world.calm(10);
     let original = world.instances[0].assignment.id.clone();
     world.instances[0].reachable = false;
+    // The lease of its node has run out: it is given up at once where nobody waits for it.
+    let web = world.workload.spec.as_ref().clone();
+    if let Loss::Lost(lost) = judge_loss(&world.instances[0], &web, Some(world.now), false, world.now) {
+        world.instances[0].assignment = *lost;
+    }
     let decision = world.plan();
     assert_eq!(decision.create.len(), 1, "it is replaced while it is away");
     world.chance = world::Chance(8);
     for _ in 0..6 {
         // Its node stays away: only the others live.
-        let away = world.instances.iter().position(|i| i.assignment.id == original).unwrap();
-        let kept = world.instances.remove(away);
+        let away = world.instances.iter().position(|i| i.assignment.id == original);
+        let kept = away.map(|away| world.instances.remove(away));
         world.live();
-        world.instances.insert(away, kept);
+        if let (Some(away), Some(kept)) = (away, kept) {
+            world.instances.insert(away, kept);
+        }
         world.wait(1000);
         world.plan();
     }
-    let back = world.instances.iter_mut().find(|i| i.assignment.id == original).unwrap();
-    back.reachable = true;
+    if let Some(back) = world.instances.iter_mut().find(|i| i.assignment.id == original) {
+        back.reachable = true;
+        back.observation.as_mut().unwrap().restarts = restarts;
+    }
     world.calm(10);
-    let back = world.instances.iter().find(|i| i.assignment.id == original).unwrap();
-    assert_eq!((back.assignment.desired, back.phase()), (Desired::Run, Phase::Running));
-    assert_eq!(world.not_ended(), 2);
+    assert_eq!(world.not_ended(), 2, "{policy}: there are as many as before");
+    let back = world.instances.iter().find(|i| i.assignment.id == original);
+    back.is_some_and(|back| back.assignment.desired == Desired::Run && back.phase() == Phase::Running)
+}
+
+#[test]
+fn policy_says_who_stays_when_the_original_comes_back() {
+    for (policy, restarts, stays) in [
+        ("keep_original", 0, true),
+        ("keep_original", 9, true),
+        ("keep_replacement", 0, false),
+        // The older one, unless it had to be restarted more often.
+        ("best_score", 0, true),
+        ("best_score", 9, false),
+    ] {
+        assert_eq!(the_original_stays(policy, restarts), stays, "{policy} after {restarts} restarts");
+    }
 }
 
 #[test]

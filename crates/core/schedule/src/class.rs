@@ -97,7 +97,7 @@ impl Class {
                     domain
                 }));
             }
-            let count = self.workload.filter(|_| spreads && node.present).map_or(0, |own| node.count_of(own));
+            let count = self.workload.filter(|_| spreads).map_or(0, |own| staying(node, own));
             if spreads {
                 self.counted[at] = count;
             }
@@ -134,7 +134,7 @@ impl Class {
         if let Some(own) = self.workload
             && !self.counted.is_empty()
         {
-            let count = node.count_of(own);
+            let count = staying(node, own);
             let before = std::mem::replace(&mut self.counted[at as usize], count);
             if count != before {
                 for (rule, domain) in self.groups[group as usize].domains.iter().enumerate() {
@@ -199,6 +199,12 @@ impl Class {
     pub(crate) fn group(&self, at: u32) -> &Group {
         &self.groups[self.group_of[at as usize].0 as usize]
     }
+}
+
+/// The instances of a workload on a node that count where it is spread: those of a node that is being drained are on
+/// their way, and what takes their place belongs where they were.
+fn staying(node: &NodeState, workload: u32) -> u32 {
+    if node.present && !node.info.draining { node.count_of(workload) } else { 0 }
 }
 
 impl Scheduler {

@@ -190,6 +190,29 @@ fn preferences() {
 }
 
 #[test]
+fn what_takes_the_place_of_what_leaves_a_node_stays_in_its_zone() {
+    for wanted in ["zone", "zone!"] {
+        let web = spec("web", "100m", serde_json::json!({"spread": [wanted]}));
+        // The other zone has more room, and so would be taken where both count alike.
+        let mut nodes = [node(1, "a", 4000), node(2, "a", 4000), node(3, "b", 8000), node(4, "b", 8000)];
+        let mut scheduler = Scheduler::new(1);
+        nodes.iter().for_each(|node| scheduler.upsert_node(node.clone()));
+        let placed = place(&mut scheduler, &web, 1, 4);
+        let mut zones: Vec<&str> = placed.split(' ').collect();
+        zones.sort_unstable();
+        assert_eq!(zones, ["n1", "n2", "n3", "n4"], "{wanted}");
+        nodes[1].draining = true;
+        scheduler.upsert_node(nodes[1].clone());
+        // What is on the second node runs until its replacement does.
+        assert_eq!(place(&mut scheduler, &web, 5, 1), "n1", "{wanted}");
+        assert!(scheduler.remove_instance(&InstanceId::from_bits(
+            1 + placed.split(' ').position(|at| at == "n2").unwrap() as u128
+        )));
+        assert_ne!(place(&mut scheduler, &web, 6, 1), "n2", "{wanted}");
+    }
+}
+
+#[test]
 fn those_who_keep_others_away_are_left_alone() {
     let nodes = [node(1, "a", 4000), node(2, "a", 4000)];
     let shy = (

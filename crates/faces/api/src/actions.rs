@@ -70,6 +70,11 @@ const ROUTES: &[(&str, &[(&str, Access)])] = &[
     ("/api/images/push", &[("POST", Needs(ImageWrite, "image"))]),
     ("/api/images/self", &[("POST", Needs(ImageWrite, "image"))]),
     ("/api/images/import", &[("POST", Needs(ImageWrite, "image"))]),
+    (
+        "/api/images/blobs/{digest}",
+        &[("GET", Needs(ImageRead, "image")), ("PUT", Needs(ImageWrite, "image"))],
+    ),
+    ("/api/images/manifest", &[("PUT", Needs(ImageWrite, "image"))]),
     ("/api/images/export", &[("GET", Needs(ImageRead, "image"))]),
     ("/api/orgs", &[("GET", Needs(OrgRead, "org")), ("POST", Needs(OrgWrite, "org"))]),
     ("/api/orgs/{org}", &[("GET", Needs(OrgRead, "org")), ("PUT", Needs(OrgWrite, "org"))]),

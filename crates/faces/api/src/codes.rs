@@ -38,6 +38,12 @@ pub const CODES: &[Code] = &[
         "Write `name:tag` or `name@sha256:…`.",
     ),
     code(
+        "blob_offset",
+        409,
+        "The piece of a blob does not begin where the pieces before it ended.",
+        "`GET /api/images/blobs/{digest}` says in `received` where the next piece begins.",
+    ),
+    code(
         "conflict",
         409,
         "The object's state does not allow what was asked for.",
@@ -79,6 +85,12 @@ pub const CODES: &[Code] = &[
         502,
         "A part of the image is not what its digest says, or ended early. Nothing of it was kept.",
         "Pull again; when it stays so, the registry holds a damaged copy: push the image again.",
+    ),
+    code(
+        "image_incomplete",
+        409,
+        "Layers or the configuration of the image that was sent are on no node. The detail has their digests.",
+        "Send them to `PUT /api/images/blobs/{digest}`, then the manifest again; `univrs image push FILE` does both.",
     ),
     code(
         "image_malformed",

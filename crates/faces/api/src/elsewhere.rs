@@ -39,7 +39,7 @@ pub enum NotAnswered {
 pub enum Leaves {
     /// What needs the key that opens secrets: it has the state, and not the key.
     Sealed,
-    /// Every request with a token, but what is about this machine's images: it sees no tokens.
+    /// Every request with a token, but what is about the images that this machine has: it sees no tokens.
     Tokens,
 }
 
@@ -74,7 +74,9 @@ pub(crate) fn leaves(app: &App, request: &Request) -> Option<Arc<dyn Forward>> {
                 || request.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL);
             let about_others =
                 needs.is_some_and(|action| !matches!(action, Action::ImageRead | Action::ImageWrite));
-            carries && (about_others || pattern == mcp::PATH)
+            // What is sent into the cluster has to lie where others may take it from.
+            let sent = pattern.starts_with("/api/images/blobs/") || pattern == "/api/images/manifest";
+            carries && (about_others || sent || pattern == mcp::PATH)
         }
     };
     leaves.then(|| elsewhere.through.clone())

@@ -1,5 +1,7 @@
 //! `/api/images`: what is on this machine, and bringing more.
 
+mod sent;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
@@ -34,6 +36,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(pack_self))
         .routes(routes!(import).layer(axum::extract::DefaultBodyLimit::disable()))
         .routes(routes!(export))
+        .merge(sent::router())
         .layer(axum::middleware::from_fn(refuse_dry_run))
 }
 
@@ -353,6 +356,14 @@ impl From<ImageError> for Problem {
                 "The image is malformed",
                 detail,
             ),
+            ImageError::Offset { .. } => {
+                Self::new(StatusCode::CONFLICT, "blob_offset", "The piece does not follow", detail)
+                    .hint("`GET` the blob: `received` says where the next piece begins")
+            }
+            ImageError::Incomplete { .. } => {
+                Self::new(StatusCode::CONFLICT, "image_incomplete", "Parts of the image are missing", detail)
+                    .hint("send these blobs, and then the manifest again")
+            }
             ImageError::Storage { ref source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", "No space for the image", detail)
                     .hint("free space on the disk of the data directory")

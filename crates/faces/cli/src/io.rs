@@ -1,8 +1,11 @@
 //! The streams of a command: data out, talk on the side, answers in.
 
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::sync::Arc;
 
 use univrs_model::Timestamp;
+
+use crate::image::ImageFiles;
 
 /// The streams of a command and what is known of them.
 pub struct Io {
@@ -19,6 +22,8 @@ pub struct Io {
     pub(crate) colour: bool,
     /// What time it is, for ages.
     pub(crate) now: fn() -> Timestamp,
+    /// Opens files of images, where that can be done.
+    pub(crate) image_files: Option<Arc<dyn ImageFiles>>,
 }
 
 impl Io {
@@ -36,6 +41,7 @@ impl Io {
             draws,
             colour: shows_data && !plain,
             now: Timestamp::now,
+            image_files: None,
         }
     }
 
@@ -55,7 +61,14 @@ impl Io {
             draws: false,
             colour: false,
             now,
+            image_files: None,
         }
+    }
+
+    /// The same streams where files of images can be opened.
+    #[must_use]
+    pub fn with_image_files(self, image_files: Arc<dyn ImageFiles>) -> Self {
+        Self { image_files: Some(image_files), ..self }
     }
 
     /// The same streams with a person at the other end who can be asked.

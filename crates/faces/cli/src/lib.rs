@@ -54,10 +54,12 @@ mod wait;
 mod workload;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 pub use args::{ClientCommand, Invocation, command, parse, try_parse};
 pub use backup::{InspectArgs, RestoreArgs};
 pub use exit::Exit;
+pub use image::{FiledImage, ImageFile, ImageFiles};
 pub use io::Io;
 pub use up::{DownArgs, Ipv4Range, LogFormat, OnExit, Overcommit, RecoverArgs, Share, UpArgs};
 
@@ -65,8 +67,8 @@ use context::Context;
 use fault::Fault;
 
 /// Executes a command against its server, with the process's own streams.
-pub async fn run(command: ClientCommand) -> ExitCode {
-    let mut io = Io::process(command.global.no_color);
+pub async fn run(command: ClientCommand, image_files: Arc<dyn ImageFiles>) -> ExitCode {
+    let mut io = Io::process(command.global.no_color).with_image_files(image_files);
     execute(command, &mut io).await.into()
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::request::{Body, Client, Page, Reply, Request};
-use crate::types::{Image, List};
+use crate::types::{BlobState, Image, List};
 
 impl Client {
     /// The images that the server's node holds.
@@ -59,6 +59,45 @@ impl Client {
         let path = ["api", "images", "import"];
         let body = Body::Raw(reqwest::Body::wrap_stream(archive), "application/x-tar");
         self.send(Request { body, slow: true, ..Request::new(Method::POST, &path) }).await
+    }
+
+    /// Where a layer or configuration is, and how much of it has come.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn blob(&self, digest: &str) -> Result<Reply<BlobState>, Error> {
+        self.get(&["api", "images", "blobs", digest], &[]).await
+    }
+
+    /// Sends a blob of `size` bytes from `offset` on.
+    ///
+    /// # Errors
+    /// As every request, and when reading `bytes` fails.
+    pub async fn send_blob<S>(
+        &self,
+        digest: &str,
+        offset: u64,
+        size: u64,
+        bytes: S,
+    ) -> Result<Reply<BlobState>, Error>
+    where
+        S: futures::TryStream<Ok = Bytes, Error = std::io::Error> + Send + 'static,
+    {
+        let path = ["api", "images", "blobs", digest];
+        let query = [("offset", offset.to_string()), ("size", size.to_string())];
+        let body = Body::Raw(reqwest::Body::wrap_stream(bytes), "application/octet-stream");
+        self.send(Request { query: &query, body, slow: true, ..Request::new(Method::PUT, &path) }).await
+    }
+
+    /// Makes an image of a manifest whose blobs were sent or are on nodes.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn send_manifest(&self, reference: &str, manifest: Vec<u8>) -> Result<Reply<Image>, Error> {
+        let path = ["api", "images", "manifest"];
+        let query = [("reference", reference.to_owned())];
+        let body = Body::Raw(manifest.into(), "application/octet-stream");
+        self.send(Request { query: &query, body, slow: true, ..Request::new(Method::PUT, &path) }).await
     }
 
     /// An image as an archive of the given format (`docker-archive` or `oci-layout`).

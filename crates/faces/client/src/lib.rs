@@ -37,4 +37,4 @@ pub use raw::{RawReply, RawRequest};
 pub use request::{Client, ClientOptions, Page, Reply};
 pub use socket::Socket;
 pub use tunnel::pump;
-pub use types::{Accepted, AuditRecord, Change, Image, List, Plan};
+pub use types::{Accepted, AuditRecord, BlobState, Change, Image, List, Plan};

@@ -77,6 +77,15 @@ pub struct Change {
     pub after: Value,
 }
 
+/// What a node knows of a layer or configuration of images.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BlobState {
+    /// `here`, `elsewhere` in the cluster, or `nowhere`.
+    pub place: String,
+    /// Bytes that have come to the node.
+    pub received: u64,
+}
+
 /// An image in a node's store.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Image {

@@ -1,8 +1,10 @@
 //! The store as a node sees it that only runs workloads: it reads what it needs, and writes what it observed.
 //!
 //! Such a machine may be anybody's. It sees no sealed value, no token and no log of who did what, and it can change
-//! nothing but what is said of itself and of the instances it was given.
+//! nothing but what is said of itself and of the instances it was given. What it says of itself has to agree with what it
+//! was let in as.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +13,21 @@ use futures::StreamExt;
 use tokio::io::AsyncWrite;
 use univrs_model::ids::NodeId;
 use univrs_model::keys;
+use univrs_model::member::Member;
+use univrs_model::node::{Capacity, Node, Role};
 use univrs_model::secret::Secret;
 use univrs_model::volume::Volume;
 use univrs_ports::store::{
     Consistency, Error, Guard, Key, LeaseGrant, LeaseId, Op, Page, Prefix, RangeOut, Result, Revision,
     SnapshotMeta, StateStore, StoredValue, Txn, TxnOutcome, WatchBatch, WatchEvent, WatchStream,
 };
+
+/// More processors than any machine has, with what is promised beyond them.
+const MOST_CORES: u64 = 1_000_000;
+/// More bytes of memory than any machine has: 1 PiB.
+const MOST_MEMORY: u64 = 1 << 50;
+/// More bytes of disk than any machine has: 1 EiB.
+const MOST_DISK: u64 = 1 << 60;
 
 /// A store held to what one node needs.
 pub struct GuardedStore {
@@ -44,6 +55,11 @@ impl GuardedStore {
         let observed = at.starts_with(&keys::observed_by(&self.node))
             || at.starts_with(&keys::measured_by(&self.node))
             || at == keys::measured_volumes(&self.node);
+        if at == keys::node(&self.node)
+            && let Op::Put { value, .. } = op
+        {
+            return self.check_node(value).await;
+        }
         if at == keys::node(&self.node) || at == keys::node_alive(&self.node) || observed {
             return Ok(());
         }
@@ -67,6 +83,34 @@ impl GuardedStore {
             }
             _ => Err(self.denied(&format!("write {at}"))),
         }
+    }
+
+    /// What the node says of itself has to agree with what it was let in as, and be possible: work would be drawn to it,
+    /// and packets for others.
+    async fn check_node(&self, value: &[u8]) -> Result<()> {
+        let Ok(node) = serde_json::from_slice::<Node>(value) else {
+            return Err(self.denied("write what is no node"));
+        };
+        let member = self.store.get(&Key::new(keys::member(&self.node))?, Consistency::LOCAL).await?;
+        let member = member.and_then(|stored| serde_json::from_slice::<Member>(&stored.value).ok());
+        let Some(member) = member else { return Err(self.denied("call itself a member, which it is not")) };
+        let roles = |roles: &[Role]| roles.iter().map(|role| role.as_str()).collect::<BTreeSet<_>>();
+        if node.id != self.node || node.name != member.name {
+            return Err(self.denied(&format!("call itself {} ({})", node.name, node.id)));
+        }
+        if roles(&node.roles) != roles(&member.roles) {
+            return Err(self.denied("take other roles than it was let in with"));
+        }
+        if node.block.is_some() && node.block != member.block {
+            return Err(self.denied("take addresses that it was not given"));
+        }
+        let Capacity { cpu, memory, disk } = node.capacity;
+        if cpu.as_millicores() > MOST_CORES * 1000 || memory.get() > MOST_MEMORY || disk.get() > MOST_DISK {
+            let claim =
+                format!("claim {cpu} cores, {memory} of memory and {disk} of disk, which no machine has");
+            return Err(self.denied(&claim));
+        }
+        Ok(())
     }
 
     /// Only the lease of the node's own sign of life.
@@ -237,7 +281,6 @@ mod tests {
         assert!(text.contains("org/default/secret/db"), "{text}");
         assert!(guarded.get(&key("authority"), Consistency::LOCAL).await.is_err());
         for own in [
-            keys::node(&me),
             keys::node_alive(&me),
             format!("{}in_a", keys::observed_by(&me)),
             "org/default/event/2".to_owned(),
@@ -257,5 +300,36 @@ mod tests {
         }
         let all = Txn::default().then(Op::DeletePrefix(Prefix::all()));
         assert!(matches!(guarded.txn(all).await, Err(Error::Denied { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_a_node_says_of_itself_agrees_with_what_it_was_let_in_as_and_is_possible() {
+        let inner: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
+        let (me, other) = (NodeId::from_bits(1), NodeId::from_bits(2));
+        let location = json!({"cloud": "a", "region": "r", "zone": "z", "operator": "o"});
+        let member = json!({"node": me, "name": "me", "roles": ["slim"], "location": location, "public_key": "00",
+            "block": "100.64.7.0/24", "joined_at": "2026-01-01T00:00:00Z"});
+        let put = |at: String, value: &serde_json::Value| Txn::put(key(&at), value.to_string().into_bytes());
+        inner.txn(put(keys::member(&me), &member)).await.unwrap();
+        let guarded = GuardedStore::new(inner, me.clone());
+        let honest = json!({"id": me, "name": "me", "roles": ["slim"], "location": location,
+            "capacity": {"cpu": "64", "memory": "512Gi", "disk": "4Ti"}, "runtime": "oci", "api_address": "127.0.0.1:8080",
+            "block": "100.64.7.0/24", "version": "1", "created_at": "2026-01-01T00:00:00Z"});
+        guarded.txn(put(keys::node(&me), &honest)).await.unwrap();
+        for (field, lie) in [
+            ("id", json!(other)),
+            ("name", json!("other")),
+            ("roles", json!(["slim", "validator"])),
+            ("block", json!("100.64.8.0/24")),
+            ("capacity", json!({"cpu": "5000000", "memory": "1Gi", "disk": "1Gi"})),
+            ("capacity", json!({"cpu": "1", "memory": "9999Pi", "disk": "1Gi"})),
+            ("capacity", json!({"cpu": "1", "memory": "1Gi", "disk": "9999Pi"})),
+            ("created_at", json!("no node at all")),
+        ] {
+            let mut lying = honest.clone();
+            lying[field] = lie;
+            let refused = guarded.txn(put(keys::node(&me), &lying)).await;
+            assert!(matches!(refused, Err(Error::Denied { .. })), "{lying}: {refused:?}");
+        }
     }
 }

@@ -26,6 +26,8 @@ use crate::cluster::{frames, programs};
 
 /// How long a node may take to say whether it has something.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a node may take to say that it has a blob, before it is passed over.
+const SHORT: Duration = Duration::from_millis(1500);
 /// How long a node may stay silent in the middle of a blob.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How many nodes are asked for an image before the registry is.
@@ -50,6 +52,10 @@ enum Wanted {
     },
     /// A copy of the program of nodes.
     Program {
+        digest: String,
+    },
+    /// Whether there is such a blob; nothing follows.
+    Has {
         digest: String,
     },
 }
@@ -141,6 +147,19 @@ impl ImagePeers for ClusterImages {
         let (_, body) = self.ask(&node, &Wanted::Blob { digest: digest.to_owned() }).await?;
         Ok(patiently(body))
     }
+
+    async fn holder(&self, digest: &str) -> Option<String> {
+        let mut known = self.directory.state_holders(&self.own);
+        known.truncate(MOST_ASKED);
+        let asked = known.into_iter().map(|node| async move {
+            let wanted = Wanted::Has { digest: digest.to_owned() };
+            let answer = tokio::time::timeout(SHORT, self.ask(&node, &wanted)).await;
+            matches!(answer, Ok(Ok(_))).then(|| node.to_string())
+        });
+        let answers = futures::stream::iter(asked).buffer_unordered(MOST_ASKED);
+        let mut holders = std::pin::pin!(futures::StreamExt::filter_map(answers, std::future::ready));
+        futures::StreamExt::next(&mut holders).await
+    }
 }
 
 /// Answers one member.
@@ -155,6 +174,10 @@ pub(super) async fn serve(mut stream: TlsStream<TcpStream>, offers: &Offers) -> 
         Wanted::Program { digest } => {
             let copy = programs::offered(offers.programs.copies(), &digest).await?;
             copy.map(|(file, length)| (length, Box::new(file.take(length)) as Archive))
+        }
+        Wanted::Has { digest } => {
+            let blob = images()?.blob(&digest).await.map_err(io::Error::other)?;
+            blob.map(|_| (0, Box::new(tokio::io::empty()) as Archive))
         }
         Wanted::Manifest { reference } => {
             let manifest = images()?.offered(&reference).await.map_err(io::Error::other)?;

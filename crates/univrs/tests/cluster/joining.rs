@@ -88,6 +88,23 @@ async fn a_removed_node_stays_out_and_its_block_is_free_again() {
 }
 
 #[tokio::test]
+async fn a_machine_that_claims_what_none_has_gets_no_work() {
+    let mut cluster = Cluster::found(&[]).await;
+    let (host, token) = (cluster.host(), cluster.token(&[]));
+    let flags = ["--join", &host, "--join-token", &token, "--role", "slim", "--capacity", "cpu=5000000"];
+    let liar = cluster.add("liar", &flags);
+    cluster
+        .until("it is told why", async || cluster.nodes[liar].log().contains("which no machine has"))
+        .await;
+    // It would be the emptiest of all.
+    cluster
+        .taken(0, Method::POST, "/api/workloads", &json!({"name": "web", "image": "web:1", "replicas": 3}))
+        .await;
+    let running = cluster.until_running(0, "web", 3).await;
+    assert!(running.iter().all(|(_, node)| node == "one"), "{running:?}");
+}
+
+#[tokio::test]
 async fn thousands_of_connections_from_one_address_hurt_nobody() {
     let mut cluster = Cluster::found(&["--role", "validator"]).await;
     let host = cluster.host();

@@ -9,9 +9,12 @@
 
 mod backup;
 mod disk;
+mod drain;
 mod harness;
+mod images;
 mod joining;
 mod peers;
 mod ports;
 mod power;
+mod programs;
 mod together;

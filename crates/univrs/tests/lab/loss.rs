@@ -1,5 +1,7 @@
 //! A region or a whole cloud goes away: the cluster goes on deciding, and the work goes on elsewhere.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::harness::{Lab, possible};
@@ -68,6 +70,7 @@ async fn a_paused_leader_is_replaced_and_obeys_when_it_wakes() {
     spread(&lab).await;
     let leader = lab.leader().await;
     lab.does(&["pause", "--node", &leader]);
+    let paused = Instant::now();
     lab.until(5, "it is seen to be paused", async || {
         lab.status()["nodes"].as_array().unwrap().iter().any(|node| node["state"] == "paused")
     })
@@ -78,6 +81,8 @@ async fn a_paused_leader_is_replaced_and_obeys_when_it_wakes() {
         running.len() == 3 && running.iter().all(|instance| instance["node_name"] != leader.as_str())
     })
     .await;
+    // Longer than every lease, timeout and patience of the others.
+    tokio::time::sleep(Duration::from_secs(30).saturating_sub(paused.elapsed())).await;
     lab.does(&["heal", "--node", &leader]);
     lab.until(20, "all nodes are ready again", async || lab.ready().await == 3).await;
     lab.until(10, "there are three replicas, no more", async || lab.running("web").await.len() == 3).await;

@@ -1,4 +1,4 @@
-//! A singleton is cut off with its machine: at no instant do two of it run.
+//! A singleton is cut off with its machine, wholly or in one direction: at no instant do two of it run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,8 +21,33 @@ fn processes(mark: &str) -> usize {
         .count()
 }
 
+/// How a machine is parted from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// Nothing goes either way.
+    Off,
+    /// It hears the others, and they do not hear it.
+    Dumb,
+    /// It is heard, and hears nobody.
+    Deaf,
+}
+
+impl Cut {
+    fn make(self, lab: &Lab, home: &str) {
+        match self {
+            Self::Off => lab.does(&["partition", home]),
+            Self::Dumb => lab.does(&["partition", home, "--one-way"]),
+            Self::Deaf => {
+                for other in ["n1", "n2", "n3"].into_iter().filter(|other| *other != home) {
+                    lab.does(&["partition", other, home, "--one-way"]);
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test]
-async fn a_singleton_never_runs_twice_through_a_partition() {
+async fn a_singleton_never_runs_twice_through_partitions_of_any_kind() {
     if !possible() {
         return;
     }
@@ -34,14 +59,7 @@ async fn a_singleton_never_runs_twice_through_a_partition() {
         "args": ["sleep", mark], "resources": {"cpu": "50m", "memory": "16Mi"}}],
         "on_disconnect": {"stop_after": "3s"}});
     lab.make("/api/workloads", &body).await;
-    let node = lab.until_running("one", 1).await[0]["node"].as_str().unwrap().to_owned();
-    let status = lab.status();
-    let home = status["nodes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|n| n["id"] == node.as_str() || n["name"] == node.as_str());
-    let home = home.unwrap()["name"].as_str().unwrap().to_owned();
+    lab.until_running("one", 1).await;
 
     let (stop, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let (stopped, seen, marked) = (Arc::clone(&stop), Arc::clone(&most), mark.clone());
@@ -51,17 +69,24 @@ async fn a_singleton_never_runs_twice_through_a_partition() {
             std::thread::sleep(Duration::from_millis(15));
         }
     });
-    lab.does(&["partition", &home]);
-    lab.until(45, "it runs elsewhere", async || {
-        lab.running("one").await.iter().any(|instance| instance["node"] != node.as_str())
-    })
-    .await;
-    lab.until(5, "there is one", async || processes(&mark) == 1).await;
-    lab.does(&["heal"]);
-    lab.until(20, "the machine is back", async || lab.ready().await == 3).await;
-    // Time to begin a second one, if anybody would.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    lab.until(20, "there is still one", async || processes(&mark) == 1).await;
+    for cut in [Cut::Off, Cut::Dumb, Cut::Deaf] {
+        let home = lab.until_running("one", 1).await[0]["node_name"].as_str().unwrap().to_owned();
+        cut.make(&lab, &home);
+        // Who hears nothing may still be heard, and then it is not replaced; but it stops, for it cannot know that.
+        lab.until(45, "it runs elsewhere, or nowhere", async || {
+            let elsewhere =
+                lab.running("one").await.iter().any(|instance| instance["node_name"] != home.as_str());
+            elsewhere || (cut == Cut::Deaf && processes(&mark) == 0)
+        })
+        .await;
+        lab.does(&["heal"]);
+        lab.until(20, "the machine is back", async || lab.ready().await == 3).await;
+        lab.until(60, "there is one", async || lab.running("one").await.len() == 1 && processes(&mark) == 1)
+            .await;
+        // Time to begin a second one, if anybody would.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        lab.until(60, "there is still one", async || processes(&mark) == 1).await;
+    }
     stop.store(true, Ordering::Relaxed);
     watcher.join().unwrap();
     assert_eq!(most.load(Ordering::Relaxed), 1, "two of a singleton ran at once");

@@ -10,13 +10,13 @@ use univrs_ports::images::{Archive, ImageError, ImagePeers, Images, PeerImage, P
 use crate::support::{leftovers, small_image, store};
 
 /// What a machine does to the bytes it gives.
-type Harm = fn(Vec<u8>) -> Vec<u8>;
+pub(crate) type Harm = fn(Vec<u8>) -> Vec<u8>;
 
-fn none(bytes: Vec<u8>) -> Vec<u8> {
+pub(crate) fn none(bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-fn flipped(mut bytes: Vec<u8>) -> Vec<u8> {
+pub(crate) fn flipped(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes[0] ^= 1;
     bytes
 }
@@ -32,9 +32,9 @@ fn longer(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// Machines that all have what one store has, each with its harm.
-struct Machines {
-    store: ImageStore,
-    harms: Vec<Harm>,
+pub(crate) struct Machines {
+    pub(crate) store: ImageStore,
+    pub(crate) harms: Vec<Harm>,
 }
 
 #[async_trait]
@@ -51,6 +51,10 @@ impl ImagePeers for Machines {
         file.read_to_end(&mut bytes).await?;
         let harm = self.harms[peer.parse::<usize>().unwrap()];
         Ok(Box::new(std::io::Cursor::new(harm(bytes))))
+    }
+
+    async fn holder(&self, digest: &str) -> Option<String> {
+        self.store.blob(digest).await.unwrap().map(|_| "0".to_owned())
     }
 }
 

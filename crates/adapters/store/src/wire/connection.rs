@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
@@ -18,6 +19,14 @@ use super::{Channel, MAX_FRAME, PATIENCE, PING_EVERY, WINDOW, WireError};
 
 /// The most requests in flight on one connection, whatever the other side offers.
 const MOST_IN_FLIGHT: u32 = 4096;
+
+/// How long a caller waits at least before it may blame the connection: longer than any round trip.
+const SILENT_CALL: Duration = Duration::from_millis(600);
+
+/// How often it is looked whether the other side still shows life.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a connection that let a caller down may be silent, asked at every look, before it is dead.
+const LAST_CHANCE: Duration = Duration::from_secs(3);
 
 /// Why a request got no answer (WIRE-3).
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +133,7 @@ impl Connection {
         shared.outbox.room().await;
         let (reply, answer) = oneshot::channel();
         let id = shared.enter(|waiting, id| drop(waiting.calls.insert(id, reply)))?;
-        let _forget = Forget { shared, id };
+        let _forget = Forget { shared, id, asked: Instant::now(), heard: self.heard() };
         let put =
             shared.outbox.push(|out| frame::put(out, shared.limit, Kind::Call, id, &[&[channel.0], body]));
         put.map_err(CallError::NotSent)?;
@@ -239,20 +248,26 @@ where
 /// Takes frames in until the connection ends. Asks for a sign of life in long silences.
 async fn read<R: AsyncRead + Unpin>(shared: &Shared, mut reader: FrameReader<R>) -> WireError {
     // One timer for all frames: it goes off whatever comes, and then looks at how long nothing did.
-    let mut check = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+    let mut check = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
     let mut heard = Instant::now();
+    let mut asked = heard;
     loop {
         let frame = tokio::select! {
             frame = reader.next() => frame,
             _ = check.tick() => {
-                if heard.elapsed() >= PATIENCE {
+                let (patience, every) = match shared.retired.load(Ordering::Relaxed) {
+                    true => (LAST_CHANCE, LOOK),
+                    false => (PATIENCE, PING_EVERY),
+                };
+                if heard.elapsed() >= patience && asked > heard {
                     return WireError::Silent;
                 }
-                if heard.elapsed() >= PING_EVERY / 2
-                    && let Err(error) =
-                        shared.outbox.push(|out| frame::put(out, shared.limit, Kind::Ping, 0, &[]))
-                {
-                    return error;
+                if heard.elapsed() >= every / 2 && asked.elapsed() >= every {
+                    asked = Instant::now();
+                    let put = shared.outbox.push(|out| frame::put(out, shared.limit, Kind::Ping, 0, &[]));
+                    if let Err(error) = put {
+                        return error;
+                    }
                 }
                 continue;
             }
@@ -270,15 +285,23 @@ async fn read<R: AsyncRead + Unpin>(shared: &Shared, mut reader: FrameReader<R>)
     }
 }
 
-/// Forgets a call whose caller gave up.
+/// Forgets a call whose caller gave up. When nothing at all came meanwhile, the next one goes over a new connection: the
+/// other machine may have died without a word, and callers with little patience would be let down until [`PATIENCE`].
 struct Forget<'a> {
     shared: &'a Shared,
     id: u64,
+    asked: Instant,
+    /// What had come in when it was asked.
+    heard: u64,
 }
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.shared.waiting().calls.remove(&self.id);
+        let given_up = self.shared.waiting().calls.remove(&self.id).is_some();
+        let silent = self.shared.heard.load(Ordering::Relaxed) == self.heard;
+        if given_up && silent && self.asked.elapsed() >= SILENT_CALL {
+            self.shared.retired.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -323,5 +346,91 @@ impl Drop for Incoming {
         if shared.waiting().streams.remove(&self.id).is_some() {
             let _sent = shared.outbox.push(|out| frame::put(out, shared.limit, Kind::Cancel, self.id, &[]));
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use futures::future::BoxFuture;
+    use futures::stream::BoxStream;
+    use futures::{FutureExt, StreamExt};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
+    use tokio::sync::watch;
+    use tokio::time::{Instant, timeout};
+    use univrs_ports::store::{ClusterId, MemberId};
+
+    use super::{CallError, Connection, LAST_CHANCE, SILENT_CALL};
+    use crate::wire::{Channel, Limits, Refused, Service, Services, WireError};
+
+    /// Says yes to questions that have an answer, and has streams of nothing.
+    struct Yes;
+
+    impl Service for Yes {
+        fn call(&self, body: Bytes) -> BoxFuture<'static, Result<Bytes, Refused>> {
+            match &*body {
+                b"never" => futures::future::pending().boxed(),
+                _ => futures::future::ready(Ok(Bytes::from_static(b"yes"))).boxed(),
+            }
+        }
+
+        fn open(&self, _: Bytes) -> Result<BoxStream<'static, Bytes>, Refused> {
+            Ok(futures::stream::pending().boxed())
+        }
+    }
+
+    /// Carries bytes until the line is cut; then they are lost, and nobody is told.
+    async fn carry(
+        mut from: ReadHalf<DuplexStream>,
+        mut to: WriteHalf<DuplexStream>,
+        cut: watch::Receiver<bool>,
+    ) {
+        let mut buffer = vec![0; 4096];
+        while let Ok(read @ 1..) = from.read(&mut buffer).await {
+            if !*cut.borrow() {
+                to.write_all(&buffer[..read]).await.unwrap();
+            }
+        }
+    }
+
+    async fn connected() -> (Connection, watch::Sender<bool>) {
+        let ((near, line), (far, there)) = (tokio::io::duplex(4096), tokio::io::duplex(4096));
+        let (cut, cutting) = watch::channel(false);
+        let ((from_near, to_near), (from_far, to_far)) = (tokio::io::split(line), tokio::io::split(far));
+        tokio::spawn(carry(from_near, to_far, cutting.clone()));
+        tokio::spawn(carry(from_far, to_near, cutting));
+        let services = Services::new(ClusterId(1), MemberId(1), Limits::default());
+        let services = Arc::new(services.with(Channel::STORE, Arc::new(Yes)));
+        tokio::spawn(async move { services.answer(there).await });
+        (Connection::open(near, Some(ClusterId(1))).await.unwrap(), cut)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_side_that_died_without_a_word_lets_few_callers_down() {
+        let (connection, cut) = connected().await;
+        let mut stream = connection.open_stream(Channel::STORE, b"").await.unwrap();
+        assert_eq!(connection.call(Channel::STORE, b"a").await.unwrap(), "yes");
+        cut.send(true).unwrap();
+        let died = Instant::now();
+        let little = Duration::from_secs(1);
+        assert!(little > SILENT_CALL);
+        assert!(timeout(little, connection.call(Channel::STORE, b"b")).await.is_err());
+        assert!(!connection.is_usable(), "the next caller takes a new connection");
+        // Who only listens learns it soon after, and long before silence alone would have told.
+        let told = stream.next().await.unwrap();
+        assert!(matches!(told, Err(CallError::Lost(WireError::Silent))), "{told:?}");
+        assert!(died.elapsed() <= LAST_CHANCE + 2 * little, "after {:?}", died.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_side_that_is_only_slow_keeps_its_streams() {
+        let (connection, _line) = connected().await;
+        let mut stream = connection.open_stream(Channel::STORE, b"").await.unwrap();
+        assert!(timeout(Duration::from_secs(2), connection.call(Channel::STORE, b"never")).await.is_err());
+        assert!(timeout(Duration::from_secs(60), stream.next()).await.is_err(), "nothing ended");
     }
 }

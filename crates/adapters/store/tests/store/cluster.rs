@@ -43,7 +43,7 @@ fn options(dir: &Path, id: u64, address: &str, transport: Arc<dyn Transport>) ->
         address: address.to_owned(),
         transport,
         heartbeat: Duration::from_millis(60),
-        election_timeout: Duration::from_millis(300),
+        election_timeout: Duration::from_millis(400),
         request_timeout: PATIENCE,
         ..Options::new(dir, MemberId(id))
     }
@@ -277,11 +277,15 @@ async fn members_change_at_run_time() {
 
 /// Three voters in one process.
 async fn three_in_process(net: &Loopback) -> (Vec<RaftStore>, Vec<TempDir>) {
+    three_in_process_of(net, |options| options.request_timeout = Duration::from_millis(1500)).await
+}
+
+async fn three_in_process_of(net: &Loopback, tune: fn(&mut Options)) -> (Vec<RaftStore>, Vec<TempDir>) {
     let (mut stores, mut dirs) = (Vec::new(), Vec::new());
     for id in 1..=3 {
         let dir = tempfile::tempdir().unwrap();
         let mut options = options(dir.path(), id, &format!("member-{id}"), net.transport(MemberId(id)));
-        options.request_timeout = Duration::from_millis(1500);
+        tune(&mut options);
         let store = RaftStore::open(options).await.unwrap();
         net.connect(MemberId(id), store.peer_handler());
         stores.push(store);
@@ -328,6 +332,44 @@ async fn a_leader_that_is_cut_off_promises_nothing() {
         read.is_ok_and(|stored| stored.unwrap().value.as_ref() == b"3")
     })
     .await;
+    same_state(&[&stores[0], &stores[1], &stores[2]]).await;
+}
+
+/// Whoever asks a follower meanwhile gets the answer of the next leader, and does not wait for the dead one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_while_a_leader_dies_without_a_word_is_answered_by_the_next() {
+    let net = Loopback::default();
+    // No stall of the machine is taken for a death; requests are given far more time than an election takes.
+    let (stores, _dirs) = three_in_process_of(&net, |options| {
+        options.heartbeat = Duration::from_millis(200);
+        options.election_timeout = Duration::from_secs(2);
+        options.request_timeout = PATIENCE * 2;
+    })
+    .await;
+    put(&stores[1], "a", "1").await;
+    let mut leader = None;
+    eventually("somebody leads", async || {
+        leader = stores[1].status().await.ok().and_then(|status| status.leader);
+        leader.is_some()
+    })
+    .await;
+    let leader = leader.unwrap();
+    let follower = stores.iter().find(|store| store.member_id() != leader).unwrap();
+    let lease = follower.lease_grant(Duration::from_secs(3600)).await.unwrap().id;
+    net.silence(leader);
+    // The write has no request id of its own: nobody else could send it again without doing it twice.
+    let asked = async {
+        let (b, a) = (Txn::create(key("b"), "2"), key("a"));
+        let writing = follower.txn(b);
+        let reading = follower.get(&a, Consistency::Linearizable);
+        tokio::join!(writing, reading, follower.lease_keep_alive(lease))
+    };
+    let (written, read, kept) =
+        tokio::time::timeout(PATIENCE, asked).await.expect("the dead one is waited for");
+    assert!(written.unwrap().committed().is_some());
+    assert_eq!(read.unwrap().unwrap().value.as_ref(), b"1");
+    kept.unwrap();
+    net.heal(leader);
     same_state(&[&stores[0], &stores[1], &stores[2]]).await;
 }
 

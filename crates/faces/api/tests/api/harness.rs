@@ -23,7 +23,8 @@ use univrs_model::org::Org;
 use univrs_ports::clock::ManualClock;
 use univrs_ports::control_plane::ControlPlane;
 use univrs_ports::images::{
-    Archive, ArchiveFormat, ImageError, ImageLibrary, ImageSummary, Images, PreparedImage, PullPolicy,
+    Archive, ArchiveFormat, BlobPlace, BlobState, ImageError, ImageLibrary, ImageSummary, Images,
+    PreparedImage, PullPolicy,
 };
 use univrs_ports::seal::Sealer;
 use univrs_ports::store::{Key, MemoryStore, Op, StateStore, Txn};
@@ -247,6 +248,18 @@ impl ImageLibrary for CountedImages {
 
     async fn export(&self, _: &str, _: ArchiveFormat) -> Result<Archive, ImageError> {
         Ok(Box::new(tokio::io::empty()))
+    }
+
+    async fn blob_state(&self, _: &str) -> Result<BlobState, ImageError> {
+        Ok(BlobState { place: BlobPlace::Nowhere, received: 0 })
+    }
+
+    async fn take_blob(&self, digest: &str, _: u64, size: u64, _: Archive) -> Result<BlobState, ImageError> {
+        self.write(digest, BlobState { place: BlobPlace::Here, received: size })
+    }
+
+    async fn take_manifest(&self, reference: &str, _: Vec<u8>) -> Result<ImageSummary, ImageError> {
+        self.write(reference, summary(reference))
     }
 
     async fn pack_self(&self, reference: &str) -> Result<ImageSummary, ImageError> {

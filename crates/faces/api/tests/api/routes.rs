@@ -31,8 +31,11 @@ fn filled(path: &str) -> String {
     let path = path.replace("{token_id}", "look").replace("{join_token}", "jt_none");
     let path = path.replace("{resource}", "none").replace("{alert}", "none");
     let path = path.replace("{template}", "redis-small").replace("{provider}", "none");
+    let path = path.replace("{digest}", &format!("sha256:{}", "0".repeat(64)));
     assert!(!path.contains('{'), "say what {path} stands for");
     match path.as_str() {
+        path if path.starts_with("/api/images/blobs/") => format!("{path}?offset=0&size=2"),
+        "/api/images/manifest" => format!("{path}?reference=web:1"),
         "/api/images" | "/api/images/export" => format!("{path}?reference=web:1"),
         path if path.ends_with("/exec") => format!("{path}?command=id"),
         path if path.ends_with("/proxy") => format!("{path}?port=80"),

@@ -1,7 +1,9 @@
 //! `univrs image`: the images that the server's node holds.
 
 mod export;
+mod file;
 mod import;
+mod push;
 
 use clap::Subcommand;
 use univrs_client::Image;
@@ -14,6 +16,8 @@ use crate::listing::whole;
 use crate::show;
 use crate::table::{Cell, Row, Table, column, size, wide};
 
+pub use file::{FiledImage, ImageFile, ImageFiles};
+
 /// Images.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageVerb {
@@ -24,14 +28,7 @@ pub(crate) enum ImageVerb {
         /// Such as `nginx:1` or `registry.example/app@sha256:…`
         reference: String,
     },
-    /// Send an image to a registry
-    Push {
-        /// The image
-        reference: String,
-        /// Send it under this reference instead
-        #[arg(long, value_name = "REFERENCE")]
-        to: Option<String>,
-    },
+    Push(push::PushArgs),
     /// Take in archives (OCI layout or `docker save`)
     Import(import::ImportArgs),
     /// Write an image into an archive
@@ -63,13 +60,7 @@ impl ImageVerb {
                 let reply = context.client.pull_image(&reference).await?;
                 tell(context, "pulled", &reply)?;
             }
-            Self::Push { reference, to } => {
-                let target = to.clone().unwrap_or_else(|| reference.clone());
-                context.talk(&format!("pushing {target}"))?;
-                let reply = context.client.push_image(&reference, to.as_deref()).await?;
-                context.talk(&format!("pushed {target}"))?;
-                show::written(context, reply.body(), &target, &target)?;
-            }
+            Self::Push(args) => return args.run(context).await,
             Self::Import(args) => return args.run(context).await,
             Self::Export(args) => return args.run(context).await,
             Self::Itself { tag } => {

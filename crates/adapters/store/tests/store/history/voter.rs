@@ -164,7 +164,7 @@ impl Setting {
             address: self.address.clone(),
             transport: Arc::new(CutTransport { wire, lines: Arc::clone(lines) }),
             heartbeat: Duration::from_millis(60),
-            election_timeout: Duration::from_millis(300),
+            election_timeout: Duration::from_millis(400),
             request_timeout: Duration::from_millis(1500),
             snapshot_bytes,
             segment_bytes,
