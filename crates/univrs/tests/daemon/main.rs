@@ -22,6 +22,8 @@ mod inputs;
 mod life;
 mod mcp;
 mod operations;
+#[path = "../cluster/patience.rs"]
+mod patience;
 mod plans;
 #[path = "../cluster/ports.rs"]
 mod ports;
