@@ -38,6 +38,7 @@ check: deps ## Formatting, lints, layers, generated files, docs, licences; write
 fix: deps ## What check asks for, as far as a program can do it
 	cargo fmt --all
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	cargo xtask write-errors write-decisions
 	$(MAKE) openapi
 
 openapi: deps ## Write the OpenAPI document and the dashboard's client anew

@@ -7,23 +7,17 @@ set -uo pipefail
 bin=$(realpath "${1:-target/release/univrs}")
 [ "$(id -u)" = 0 ] || { echo "the demo makes network namespaces and needs root: sudo make demo-cluster" >&2; exit 1; }
 
+source "$(dirname "$0")/steps.sh"
 work=$(mktemp -d /tmp/univrs-cluster.XXXXXX)
 name=demo$$
 export UNIVRS_LAB=$name UNIVRS_LAB_DIR=$work/lab NO_COLOR=1
 clouds=aws:us-east-1,azure:eastus,gcp:us-central1
-rows=()
 result=1
 raised=
 
-now() { date +%s%N; }
-millis() { echo $((($(now) - $1) / 1000000)); }
-row() { rows+=("$(printf '%-66s %10s' "$1" "$2")"); }
-say() { printf '\n== %s\n' "$*"; }
-u() { "$bin" "$@"; }
-fail() {
-  echo "FAILED: $*" >&2
+last_words() {
+  [ -n "$raised" ] && u ps >&2
   for log in "$work"/lab/nodes/*/log; do [ -f "$log" ] && { echo "--- $log" >&2; tail -n 5 "$log" >&2; }; done
-  exit 1
 }
 cleanup() {
   trap - EXIT INT TERM
@@ -34,14 +28,6 @@ cleanup() {
 trap cleanup EXIT
 trap 'result=130; exit 130' INT TERM
 
-until_true() { # seconds, what, command...
-  local seconds=$1 what=$2; shift 2
-  local begun; begun=$(now)
-  until "$@" >/dev/null 2>&1; do
-    [ "$(millis "$begun")" -gt $((seconds * 1000)) ] && { u ps >&2; fail "$what did not happen within $seconds s"; }
-    sleep 0.05
-  done
-}
 instances() { curl -fsS -m 2 "$api/api/workloads/$1/instances?limit=1000"; }
 # Clouds in which instances of a workload run and pass their health check, one line each.
 serving() { instances "$1" | jq -r '.items[] | select(.phase == "running" and .health == "passing" and .reachable != false) | .cloud'; }

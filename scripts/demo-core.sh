@@ -6,24 +6,16 @@ set -uo pipefail
 bin=$(realpath "${1:-target/release/univrs}")
 [ "$(id -u)" = 0 ] || { echo "the demo runs real containers and needs root: sudo make demo" >&2; exit 1; }
 
+source "$(dirname "$0")/steps.sh"
 work=$(mktemp -d /tmp/univrs-demo.XXXXXX)
 data=$work/data
-free_port() { for p in $(seq "$1" $(($1 + 200))); do (exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null || { echo "$p"; return; }; done; }
 api_port=$(free_port 8080)
 ingress_port=$(free_port 8880)
 api=http://127.0.0.1:$api_port
 export UNIVRS_SERVER=$api NO_COLOR=1
 daemon=
 loop=
-rows=()
 result=1
-
-now() { date +%s%N; }
-millis() { echo $((($(now) - $1) / 1000000)); }
-row() { rows+=("$(printf '%-58s %10s' "$1" "$2")"); }
-say() { printf '\n== %s\n' "$*"; }
-fail() { echo "FAILED: $*" >&2; echo "--- last lines of the daemon's log" >&2; tail -n 20 "$work/daemon.log" >&2; exit 1; }
-u() { "$bin" "$@"; }
 
 start_daemon() {
   "$bin" up --data-dir "$data" --api "127.0.0.1:$api_port" --ingress "127.0.0.1:$ingress_port" --name demo >>"$work/daemon.log" 2>&1 &
@@ -47,14 +39,6 @@ trap cleanup EXIT
 trap 'result=130; exit 130' INT TERM
 
 instances() { curl -fsS "$api/api/workloads/$1/instances?limit=1000" | jq -c '[.items[] | select(.phase == "running")]'; }
-until_true() { # seconds, what, command...
-  local seconds=$1 what=$2; shift 2
-  local begun; begun=$(now)
-  until "$@" >/dev/null 2>&1; do
-    [ "$(millis "$begun")" -gt $((seconds * 1000)) ] && fail "$what did not happen within $seconds s"
-    sleep 0.05
-  done
-}
 # A steady stream of requests through the ingress; every one that is not answered 200 is written down.
 begin_requests() {
   : >"$work/requests"; : >"$work/failures"

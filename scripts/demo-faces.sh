@@ -7,6 +7,7 @@ bin=$(realpath "${1:-target/release/univrs}")
 cd "$(dirname "$0")/.." || exit 1
 out=$PWD/target/demo
 work=$(mktemp -d /tmp/univrs-faces.XXXXXX)
+source scripts/steps.sh
 daemon=
 result=1
 cleanup() {
@@ -18,8 +19,6 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'result=130; exit 130' INT TERM
-fail() { echo "FAILED: $*" >&2; tail -n 20 "$work/daemon.log" >&2 2>/dev/null; exit 1; }
-free_port() { for p in $(seq "$1" $(($1 + 200))); do (exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null || { echo "$p"; return; }; done; }
 
 if ! "$bin" version --client -o json | grep -q '"dashboard": *true'; then
   fail "this binary was built without the dashboard; install Node 20 or newer and run: make build"

@@ -13,20 +13,13 @@ for tool in psql jq curl; do
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-client jq curl >/dev/null
 done
 
+source "$(dirname "$0")/steps.sh"
 work=$(mktemp -d /tmp/univrs-demo.XXXXXX)
 data=$work/data
-free_port() { for p in $(seq "$1" $(($1 + 200))); do (exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null || { echo "$p"; return; }; done; }
 api_port=$(free_port 8180)
 api=http://127.0.0.1:$api_port
 export UNIVRS_SERVER=$api NO_COLOR=1
-daemon= result=1 rows=()
-
-now() { date +%s%N; }
-millis() { echo $((($(now) - $1) / 1000000)); }
-row() { rows+=("$(printf '%-62s %10s' "$1" "$2")"); }
-say() { printf '\n== %s\n' "$*"; }
-fail() { echo "FAILED: $*" >&2; echo "--- last lines of the daemon's log" >&2; tail -n 20 "$work/daemon.log" >&2; exit 1; }
-u() { "$bin" "$@"; }
+daemon= result=1
 cleanup() {
   trap - EXIT INT TERM
   "$bin" down --data-dir "$data" >/dev/null 2>&1
@@ -35,14 +28,6 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'result=130; exit 130' INT TERM
-until_true() { # seconds, what, command...
-  local seconds=$1 what=$2; shift 2
-  local begun; begun=$(now)
-  until "$@" >/dev/null 2>&1; do
-    [ "$(millis "$begun")" -gt $((seconds * 1000)) ] && fail "$what did not happen within $seconds s"
-    sleep 0.1
-  done
-}
 connection() { u resource credentials "$1" -o json | jq -r .connectionString; }
 sql() { PGCONNECT_TIMEOUT=5 psql -X -q -At -v ON_ERROR_STOP=1 "$1" -c "$2"; }
 everything() { # what of the machine and of the cluster belongs to the node

@@ -5,19 +5,13 @@ images=$(realpath "${UNIVRS_IMAGES_OUT:-${CARGO_TARGET_DIR:-target}/images}")
 not_run() { echo "NOT RUN: $*" >&2; exit 3; }
 [ "$(id -u)" = 0 ] || not_run "real containers need root"
 
+source "$(dirname "$0")/steps.sh"
 work=$(mktemp -d "/tmp/univrs-$name.XXXXXX")
 data=$work/data
-free_port() { for p in $(seq "$1" $(($1 + 200))); do (exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null || { echo "$p"; return; }; done; }
 api_port=$(free_port "$first_port")
 api=http://127.0.0.1:$api_port
 export UNIVRS_SERVER=$api NO_COLOR=1
-result=1 rows=()
-now() { date +%s%N; }
-millis() { echo $((($(now) - $1) / 1000000)); }
-row() { rows+=("$(printf '%-62s %10s' "$1" "$2")"); }
-say() { printf '\n== %s\n' "$*"; }
-fail() { echo "FAILED: $*" >&2; echo "--- last lines of the daemon's log" >&2; tail -n 20 "$work/daemon.log" >&2; exit 1; }
-u() { "$bin" "$@"; }
+result=1
 cleanup() {
   trap - EXIT INT TERM
   "$bin" down --data-dir "$data" >/dev/null 2>&1
@@ -26,14 +20,6 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'result=130; exit 130' INT TERM
-until_true() { # seconds, what, command...
-  local seconds=$1 what=$2 begun; shift 2
-  begun=$(now)
-  until "$@" >/dev/null 2>&1; do
-    [ "$(millis "$begun")" -gt $((seconds * 1000)) ] && fail "$what did not happen within $seconds s"
-    sleep 0.2
-  done
-}
 raise_node() {
   "$bin" up --data-dir "$data" --api "127.0.0.1:$api_port" --ingress 127.0.0.1:0 --name one --image-dir "$images" \
     --overcommit cpu=8,memory=4 ${UNIVRS_TEMPLATE_DIR:+--template-dir "$UNIVRS_TEMPLATE_DIR"} >>"$work/daemon.log" 2>&1 &

@@ -1,5 +1,7 @@
-//! `docs/errors`: a page for each code of the topology compiler and a list of them, written from the registry of codes.
+//! `docs/errors`: a page for each code of the topology compiler, written from the registry of codes, and a list of all
+//! pages. Those of the API are written by its tests, from `faces/api/src/codes.rs`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use univrs_topology::codes::{Code, Severity};
@@ -37,7 +39,7 @@ fn pages() -> impl Iterator<Item = (PathBuf, String)> {
 /// All codes by severity, in the order of the registry.
 fn list() -> String {
     let mut text = String::from(
-        "# Findings of the topology compiler\n\n`univrs topology check` tells them; [topology.md](../topology.md) says how they end.\n",
+        "# Error codes\n\nThose of the topology compiler come first: `univrs topology check` tells them, and [topology.md](../topology.md) says how they end.\n",
     );
     for (severity, title) in
         [(Severity::Error, "Errors"), (Severity::Warning, "Warnings"), (Severity::Fact, "Facts")]
@@ -47,7 +49,27 @@ fn list() -> String {
             text.push_str(&format!("- [`{code}`]({code}.md): {}\n", code.title()));
         }
     }
+    text.push_str("\n## Problems of the API\n\nThe `code` of a reply that says what went wrong.\n\n");
+    for (name, meaning) in of_the_api() {
+        text.push_str(&format!("- [`{name}`]({name}.md): {meaning}\n"));
+    }
     text
+}
+
+/// The other pages of the folder: names, and the first sentence after the status.
+fn of_the_api() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(FOLDER).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let Some(name) = path.file_stem().and_then(|name| name.to_str()) else { continue };
+        if name == "README" || Code::ALL.iter().any(|code| code.as_str() == name) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let meaning = text.lines().nth(2).and_then(|line| line.split(". ").nth(1)).unwrap_or_default();
+        found.insert(name.to_owned(), meaning.trim_end_matches('.').to_owned());
+    }
+    found
 }
 
 fn page(code: Code) -> String {

@@ -1,12 +1,13 @@
 //! What a workload spec must obey beyond its types. All faults are reported in one run.
 
+mod ingress;
+
 use std::collections::BTreeSet;
 
-use crate::decode::nearest;
 use crate::field::FieldError;
 use crate::name::Name;
 use crate::quantity::Cpu;
-use crate::workload::{ContainerSpec, HealthCheck, IngressTls, OnChange, WorkloadKind, WorkloadSpec};
+use crate::workload::{ContainerSpec, HealthCheck, OnChange, WorkloadKind, WorkloadSpec};
 
 /// More replicas than that in one workload is a slip.
 pub const MOST_REPLICAS: u32 = 100_000;
@@ -16,6 +17,21 @@ const MOST_CPU: Cpu = Cpu::millicores(10_000 * 1000);
 
 /// Every fault of `spec`; empty when it is acceptable.
 pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
+    let mut faults = faults_as_a_whole(spec);
+    faults.extend(ingress::faults(spec));
+    faults.extend(secret_faults(spec));
+    faults.extend(duplicates("containers", spec.containers.iter().map(|c| &c.name)));
+    faults.extend(duplicates("volumes", spec.volumes.iter().map(|v| &v.name)));
+    faults.extend(volume_faults(spec));
+    let volumes: BTreeSet<&Name> = spec.volumes.iter().map(|v| &v.name).collect();
+    for (index, container) in spec.containers.iter().enumerate() {
+        faults.extend(container_faults(&format!("containers[{index}]"), container, &volumes));
+    }
+    faults.extend(host_port_faults(spec));
+    faults
+}
+
+fn faults_as_a_whole(spec: &WorkloadSpec) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let mut fault = |field: String, detail: String, hint: Option<&str>| {
         faults.push(FieldError { field, detail, hint: hint.map(str::to_owned) });
@@ -79,38 +95,11 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
             fault(format!("depends_on[{index}].workload"), "a workload cannot wait for itself".into(), None);
         }
     }
-    for (index, rule) in spec.ingress.iter().enumerate() {
-        if !rule.path.starts_with('/') {
-            fault(format!("ingress[{index}].path"), "a path starts with `/`".into(), None);
-        }
-        if rule.host.is_empty() || rule.host.len() > 253 || !rule.host.bytes().all(is_host_byte) {
-            fault(format!("ingress[{index}].host"), "not a host name".into(), None);
-        }
-        if rule.tls == IngressTls::Auto && !can_be_certified(&rule.host) {
-            fault(
-                format!("ingress[{index}].tls"),
-                format!("no authority certifies `{}` when it asks over HTTP", rule.host),
-                Some("name a host of the public DNS, such as `shop.example.org`, without `*`"),
-            );
-        }
-        let containers = spec.containers();
-        let ports: Vec<&Name> = containers.iter().flat_map(|c| &c.ports).map(|p| &p.name).collect();
-        if !ports.contains(&&rule.port) {
-            let near = nearest(rule.port.as_str(), ports.iter().map(|name| name.as_str()));
-            let hint = near.map_or_else(
-                || "name one of the containers' `ports`".to_owned(),
-                |near| format!("did you mean `{near}`?"),
-            );
-            fault(
-                format!("ingress[{index}].port"),
-                format!("no container has a port named `{}`", rule.port),
-                Some(&hint),
-            );
-        }
-    }
-    faults.extend(secret_faults(spec));
-    faults.extend(duplicates("containers", spec.containers.iter().map(|c| &c.name)));
-    faults.extend(duplicates("volumes", spec.volumes.iter().map(|v| &v.name)));
+    faults
+}
+
+fn volume_faults(spec: &WorkloadSpec) -> Vec<FieldError> {
+    let mut faults = Vec::new();
     for (index, volume) in spec.volumes.iter().enumerate() {
         for (field, size) in [("size", volume.size), ("limit", volume.limit)] {
             if size.is_some_and(|size| size.get() == 0) {
@@ -136,13 +125,16 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
             ));
         }
     }
-    let volumes: BTreeSet<&Name> = spec.volumes.iter().map(|v| &v.name).collect();
-    let mut host_ports = BTreeSet::new();
+    faults
+}
+
+fn host_port_faults(spec: &WorkloadSpec) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let mut taken = BTreeSet::new();
     for (index, container) in spec.containers.iter().enumerate() {
-        faults.extend(container_faults(&format!("containers[{index}]"), container, &volumes));
         for (port_index, port) in container.ports.iter().enumerate() {
             if let Some(host_port) = port.host_port
-                && !host_ports.insert((host_port, port.protocol))
+                && !taken.insert((host_port, port.protocol))
             {
                 faults.push(FieldError::new(
                     format!("containers[{index}].ports[{port_index}].host_port"),
@@ -152,22 +144,6 @@ pub fn workload(spec: &WorkloadSpec) -> Vec<FieldError> {
         }
     }
     faults
-}
-
-/// Whether an authority that asks over HTTP could certify a host: a full name of the DNS, and no address.
-fn can_be_certified(host: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    let top = host.rsplit('.').next().unwrap_or_default();
-    host.contains('.') && host.split('.').all(label) && top.bytes().any(|byte| byte.is_ascii_alphabetic())
-}
-
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'*')
 }
 
 fn image_fault(image: &str) -> Option<String> {
@@ -433,22 +409,5 @@ mod tests {
     #[test]
     fn nothing_to_run_is_a_fault() {
         check(r#"{"name":"web"}"#, expect!["image: a workload needs `image` or `containers`"]);
-    }
-
-    #[test]
-    fn only_names_of_the_dns_ask_for_certificates() {
-        for (host, good) in [
-            ("shop.example.org", true),
-            ("Shop.Example.org", true),
-            ("xn--bcher-kva.example", true),
-            ("*", false),
-            ("*.example.org", false),
-            ("localhost", false),
-            ("10.0.0.1", false),
-            ("-a.example.org", false),
-            ("a..example.org", false),
-        ] {
-            assert_eq!(super::can_be_certified(host), good, "{host}");
-        }
     }
 }

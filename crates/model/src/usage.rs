@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Timestamp;
-use crate::ids::{InstanceId, NodeId, ResourceId};
+use crate::ids::{InstanceId, ResourceId};
 use crate::name::Name;
 use crate::quantity::{Bytes, Cpu};
 use crate::resource::Amount;
@@ -346,11 +346,6 @@ pub fn window_of(at: Timestamp) -> Timestamp {
 /// Where nodes keep what they measured: the key's part behind the node.
 pub fn measured_place(window: Timestamp, instance: &InstanceId) -> String {
     format!("{:012}-{instance}", window.as_second().max(0))
-}
-
-/// The source of what a node measured, for people.
-pub fn source_of(node: &NodeId, instance: &InstanceId) -> String {
-    format!("{node}/{instance}")
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl ImageStore {
     }
 }
 
-/// The first archive of `dir` that names the image `full`. What is no archive is passed over.
+/// The first archive of `dir` that names the image `full`. What is no archive is told of and passed over.
 fn search(dir: &Path, full: &str) -> io::Result<Option<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(dir)? {
@@ -53,7 +53,13 @@ fn search(dir: &Path, full: &str) -> io::Result<Option<PathBuf>> {
         }
     }
     paths.sort();
-    let names = |path: &PathBuf| tags(path).unwrap_or_default().iter().any(|tag| tag == full);
+    let names = |path: &PathBuf| match tags(path) {
+        Ok(tags) => tags.iter().any(|tag| tag == full),
+        Err(error) => {
+            tracing::warn!(archive = %path.display(), %error, "not looked into for images");
+            false
+        }
+    };
     Ok(paths.into_iter().find(names))
 }
 

@@ -19,6 +19,9 @@ use crate::reference::Name;
 
 const USER_AGENT: &str = concat!("univrs/", env!("CARGO_PKG_VERSION"));
 
+/// Registries that clients are kept for.
+const MOST_CLIENTS: usize = 64;
+
 /// Clients by registry.
 pub(crate) struct Registries {
     credentials: Mutex<BTreeMap<String, Credentials>>,
@@ -111,6 +114,10 @@ impl Registries {
         };
         let client = Client::try_from(config).map_err(|error| Self::unusable(name, &error))?;
         let connection = Connection { client, auth, attempts: self.attempts, backoff: self.backoff };
+        // Whoever may name images may name any number of registries. Those who have a client keep it.
+        if clients.len() >= MOST_CLIENTS {
+            clients.clear();
+        }
         clients.insert(registry.to_owned(), connection.clone());
         Ok(connection)
     }

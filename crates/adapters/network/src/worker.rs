@@ -388,8 +388,11 @@ pub(crate) async fn remove_everything(
     machine::require_privileges()?;
     let file = BookFile::in_dir(&state_dir);
     // A damaged book must not stand in the way of a removal.
-    let nothing = || Range::new(Ipv4Addr::UNSPECIFIED, 32).map(Book::new);
-    let book = file.load().ok().flatten().or_else(nothing);
+    let known = file.load().unwrap_or_else(|error| {
+        tracing::warn!(%error, "what the network was cannot be read; removing what is found by its names");
+        None
+    });
+    let book = known.or_else(|| Range::new(Ipv4Addr::UNSPECIFIED, 32).map(Book::new));
     let Some(book) = book else { return Ok(()) };
     remove_all(names, &links, &Nft::find()?, &file, &book).await
 }

@@ -89,7 +89,7 @@ impl Cgroups {
         })
     }
 
-    /// What the group uses now; `None` when it is gone.
+    /// What the group uses now; `None` when it is gone. What cannot be read is not taken for nothing.
     pub(crate) fn usage(&self, group: &str) -> Option<ContainerUsage> {
         let memory = self.dir("memory", group)?;
         let pids = self.dir("pids", group).and_then(|dir| number(&dir.join("pids.current")));
@@ -97,16 +97,16 @@ impl Cgroups {
             let used = number(&memory.join("memory.current"))?;
             let reclaimable = keyed(&memory.join("memory.stat"), "inactive_file").unwrap_or(0);
             Some(ContainerUsage {
-                cpu_micros: keyed(&memory.join("cpu.stat"), "usage_usec").unwrap_or(0),
+                cpu_micros: keyed(&memory.join("cpu.stat"), "usage_usec")?,
                 memory: used.saturating_sub(reclaimable),
                 pids: pids.unwrap_or(0),
             })
         } else {
             let used = number(&memory.join("memory.usage_in_bytes"))?;
             let reclaimable = keyed(&memory.join("memory.stat"), "total_inactive_file").unwrap_or(0);
-            let cpu = self.dir("cpuacct", group).and_then(|dir| number(&dir.join("cpuacct.usage")));
+            let cpu = number(&self.dir("cpuacct", group)?.join("cpuacct.usage"))?;
             Some(ContainerUsage {
-                cpu_micros: cpu.unwrap_or(0) / 1000,
+                cpu_micros: cpu / 1000,
                 memory: used.saturating_sub(reclaimable),
                 pids: pids.unwrap_or(0),
             })

@@ -9,12 +9,6 @@ use std::fmt;
 use crate::book::PriceBook;
 use crate::place::Place;
 
-/// Milliseconds that do not depend on the distance.
-pub const BASE_MS: f64 = 5.5;
-/// Milliseconds for each kilometre.
-pub const MS_PER_KM: f64 = 0.0158;
-/// The error half of the measured pairs stay within, in percent.
-pub const MEDIAN_ERROR_PERCENT: u32 = 12;
 /// The error nine in ten measured pairs stay within, in percent.
 pub const P90_ERROR_PERCENT: u32 = 33;
 

@@ -43,14 +43,6 @@ pub enum MoneyFault {
         /// What is wrong with it.
         why: DecimalFault,
     },
-    /// The currency is missing or is not known.
-    #[error(
-        "`{text}` must end with a known currency, for example `21000 USD`; no rate is assumed for others"
-    )]
-    Currency {
-        /// What was given.
-        text: String,
-    },
 }
 
 /// An amount in [`Currency::Usd`], in billionths of a dollar.
@@ -90,20 +82,6 @@ impl Money {
     pub fn parse(text: &str) -> Result<Money, MoneyFault> {
         let why = |why| MoneyFault::Amount { text: text.to_owned(), why };
         parse_decimal(text, MONEY_DIGITS).map(Money::from_nanos).map_err(why)
-    }
-
-    /// Reads an amount with its currency: `21000 USD`.
-    ///
-    /// # Errors
-    ///
-    /// [`MoneyFault`] says whether the number or the currency is at fault.
-    pub fn parse_tagged(text: &str) -> Result<Money, MoneyFault> {
-        let currency = || MoneyFault::Currency { text: text.to_owned() };
-        let (amount, tag) = text.trim().rsplit_once(' ').ok_or_else(currency)?;
-        if tag != Currency::Usd.to_string() {
-            return Err(currency());
-        }
-        Money::parse(amount.trim())
     }
 
     /// The price of `quantity` units at this price each, rounded to the nearest billionth, halves to even.

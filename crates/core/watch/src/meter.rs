@@ -12,7 +12,7 @@ use crate::price::mebibytes;
 pub struct Look {
     /// When.
     pub at: Timestamp,
-    /// The counters of its containers and of its network, by a name of each.
+    /// The counters of its containers and of its network, by a name of each; without those that could not be read.
     pub readings: BTreeMap<String, Reading>,
     /// Bytes of memory in use.
     pub memory: u64,
@@ -44,7 +44,8 @@ pub fn look(measured: &mut Measured, look: &Look) -> Option<Measured> {
     measured.memory = look.memory;
     measured.cpu_millicores = cpu.checked_div(millis).unwrap_or(0);
     measured.storage = look.storage;
-    measured.readings = readings;
+    // A counter that could not be read now is not one that began anew.
+    measured.readings.extend(readings);
     measured.through = measured.through.max(look.at);
     let window = window_of(look.at);
     if window <= measured.window {

@@ -96,7 +96,10 @@ async fn logs(
     let streams = sources.into_iter().map(|source| {
         let id = source.id;
         source.lines.filter_map(move |line| {
-            let entry = line.ok().map(|line| LogEntry {
+            let broken = |error: &_| {
+                tracing::warn!(instance = %id.instance, %error, "lines of a log are missing from an answer");
+            };
+            let entry = line.inspect_err(broken).ok().map(|line| LogEntry {
                 at: line.at,
                 stream: line.stream,
                 instance: id.instance.clone(),

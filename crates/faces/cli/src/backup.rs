@@ -55,7 +55,7 @@ pub struct InspectArgs {
     pub json: bool,
 }
 
-/// Begins a cluster of one from a backup, in an empty data directory
+/// Begin a cluster of one from a backup, in an empty data directory
 ///
 /// It is a new cluster with the old state: another id, another authority. Start it with `univrs up`; other machines
 /// join anew. Secrets open with the `secrets.key` of a validator of the old cluster, whose place the new node takes.

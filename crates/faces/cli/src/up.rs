@@ -169,7 +169,7 @@ pub struct DownArgs {
     pub data_dir: Option<PathBuf>,
 }
 
-/// Makes a cluster of one out of this node's copy of the state, when most validators are lost for good.
+/// Make a cluster of one out of this node's copy of the state, when most validators are lost for good
 ///
 /// Without --accept-loss it only says what would be lost. The node must be a validator, and its daemon stopped.
 /// Afterwards it is a new cluster with the old state: other machines join anew, with empty data directories.

@@ -208,15 +208,6 @@ impl Client {
         self.org.as_deref()
     }
 
-    /// Gets any path of the API, such as `/api/cluster`, as the server sends it.
-    ///
-    /// # Errors
-    /// As every request.
-    pub async fn get_json(&self, path: &str) -> Result<Reply<serde_json::Value>, Error> {
-        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-        self.get(&segments, &[]).await
-    }
-
     pub(crate) async fn get<T>(
         &self,
         path: &[&str],

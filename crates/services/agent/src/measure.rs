@@ -91,16 +91,25 @@ impl Measuring {
         let mut volumes = VolumesMeasured::default();
         for order in &orders {
             let resource = order.spec.labels.get(RESOURCE_LABEL).and_then(|id| id.parse::<ResourceId>().ok());
-            let storage = self.volumes_of(order, resource.as_ref(), &mut volumes).await;
+            let storage = self.volumes_of(order, resource.as_ref(), &known.volumes, &mut volumes).await;
             let Some(resource) = resource else { continue };
             let id = order.assignment.id.clone();
             let now = self.clock.now();
-            let Some(seen) = self.seen(order, traffic.get(&id), storage, now).await else { continue };
-            let mut measured = open.remove(&id).unwrap_or_else(|| fresh(order, resource, now));
+            let before = open.remove(&id);
+            let Some(seen) = self.seen(order, traffic.get(&id), storage, now).await else {
+                // What it uses meanwhile is counted when it is seen again.
+                known.open.extend(before.map(|before| (id, before)));
+                continue;
+            };
+            if before.is_none() && seen.readings.is_empty() {
+                continue;
+            }
+            // A window of an instance is told as over once: a container that starts again goes on with it.
+            let mut measured = before.unwrap_or_else(|| fresh(order, resource, now));
             known.closed.extend(look(&mut measured, &seen));
             known.open.insert(id, measured);
         }
-        // Those of which nothing runs any more.
+        // Those that are not wanted here any more.
         known.closed.extend(open.into_values().map(|gone| Measured {
             closed: true,
             readings: BTreeMap::new(),
@@ -109,7 +118,7 @@ impl Measuring {
         known.volumes = volumes;
     }
 
-    /// What an instance uses now; nothing when none of its containers runs.
+    /// What an instance uses now: no counters when none of its containers runs, nothing when that cannot be seen.
     async fn seen(
         &self,
         order: &InstanceOrder,
@@ -118,14 +127,23 @@ impl Measuring {
         now: Timestamp,
     ) -> Option<Look> {
         let mut readings = BTreeMap::new();
-        let mut memory = 0;
+        let (mut memory, mut hidden) = (0, false);
         for container in order.spec.containers() {
             let id = ContainerId { instance: order.assignment.id.clone(), container: container.name };
-            let Ok(Some(state)) = self.machine.runtime.inspect(&id).await else { continue };
-            if state.phase != ContainerPhase::Running {
+            let state = match self.machine.runtime.inspect(&id).await {
+                Ok(Some(state)) if state.phase == ContainerPhase::Running => state,
+                Ok(_) => continue,
+                Err(error) => {
+                    tracing::debug!(container = %id, %error, "what it uses cannot be seen");
+                    hidden = true;
+                    continue;
+                }
+            };
+            // It may have ended just now.
+            let Ok(usage) = self.machine.runtime.usage(&id).await else {
+                hidden = true;
                 continue;
-            }
-            let Ok(usage) = self.machine.runtime.usage(&id).await else { continue };
+            };
             memory += usage.memory;
             let reading = Reading {
                 since: state.started_at,
@@ -136,10 +154,11 @@ impl Measuring {
             };
             readings.insert(format!("container/{}", id.container), reading);
         }
-        if readings.is_empty() {
+        if readings.is_empty() && hidden {
             return None;
         }
-        if let Some(traffic) = traffic {
+        let runs = !readings.is_empty();
+        if let Some(traffic) = traffic.filter(|_| runs) {
             let reading = Reading {
                 since: Timestamp::UNIX_EPOCH,
                 cpu_micros: 0,
@@ -149,7 +168,7 @@ impl Measuring {
             };
             readings.insert(NETWORK.to_owned(), reading);
         }
-        Some(Look { at: now, readings, memory, storage })
+        Some(Look { at: now, readings, memory, storage: if runs { storage } else { 0 } })
     }
 
     /// How many requests a container's log says there were, where the workload says that it counts them.
@@ -164,11 +183,13 @@ impl Measuring {
         requests_in(lines.iter().map(String::as_str))
     }
 
-    /// Looks at an instance's volumes; answers how much they hold together.
+    /// Looks at an instance's volumes; answers how much they hold together. One that cannot be seen now holds what it
+    /// held `before`.
     async fn volumes_of(
         &self,
         order: &InstanceOrder,
         resource: Option<&ResourceId>,
+        before: &VolumesMeasured,
         all: &mut VolumesMeasured,
     ) -> u64 {
         let assignment = &order.assignment;
@@ -177,12 +198,19 @@ impl Measuring {
         for volume in order.spec.local_volumes() {
             let at = path(&assignment.org, &assignment.workload, &volume.name, &place);
             // Counting what a directory holds takes time; for resources it is worth it.
-            let Ok(seen) = self.machine.volumes.usage(&at, resource.is_some()).await else { continue };
-            sum += seen.used;
-            if seen.capacity.is_some() || resource.is_some() {
-                let key = keys::volume(&assignment.org, &assignment.workload, &volume.name, &place);
-                let one =
-                    VolumeMeasured { resource: resource.cloned(), used: seen.used, capacity: seen.capacity };
+            let key = keys::volume(&assignment.org, &assignment.workload, &volume.name, &place);
+            let one = match self.machine.volumes.usage(&at, resource.is_some()).await {
+                Ok(seen) => {
+                    VolumeMeasured { resource: resource.cloned(), used: seen.used, capacity: seen.capacity }
+                }
+                Err(error) => {
+                    tracing::debug!(volume = key, %error, "how full it is cannot be seen");
+                    let Some(known) = before.volumes.get(&key) else { continue };
+                    known.clone()
+                }
+            };
+            sum += one.used;
+            if one.capacity.is_some() || resource.is_some() {
                 all.volumes.insert(key, one);
             }
         }
@@ -197,7 +225,9 @@ impl Measuring {
         });
         let mut instances = known.closed.clone();
         if turn {
-            instances.extend(known.open.values().cloned());
+            // Of what has not run within its window there is nothing to tell.
+            let used = |one: &&Measured| one.memory > 0 || !one.amounts().is_empty();
+            instances.extend(known.open.values().filter(used).cloned());
         }
         let volumes = volumes_differ.then(|| known.volumes.clone());
         if instances.is_empty() && volumes.is_none() {

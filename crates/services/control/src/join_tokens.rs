@@ -12,7 +12,6 @@ use univrs_model::join::{Fingerprint, JoinGrant, JoinToken, JoinTokenSpec, JoinT
 use univrs_model::keys;
 use univrs_ports::store::{Op, Revision, StateStore, Txn, TxnOutcome};
 
-use crate::authority::authority_of;
 use crate::error::Error;
 use crate::handle::{Control, Write, WriteOptions, check_revision};
 use crate::record::{Record, delete, put, unchanged};
@@ -72,8 +71,7 @@ impl Control {
                 hint: Some(format!("revoke {id} and make another")),
             });
         }
-        let state = self.mirror.state();
-        let certificate = hex::decode(&authority_of(&state)?.certificate).unwrap_or_default();
+        let certificate = self.authority_certificate()?;
         let secret = hex::encode(rand::random::<[u8; 32]>());
         let grant = JoinGrant {
             id: JoinTokenId::from_bits(rand::random()),

@@ -13,8 +13,6 @@ use univrs_ports::store::{
 use crate::error::Error;
 use crate::state::{State, Touched};
 
-/// How many keys are read at once when the picture is made anew.
-const PAGE: usize = 4096;
 /// Pause before watching again after the store failed.
 const RETRY: Duration = Duration::from_millis(200);
 /// How long a caller waits for the picture of its own write: longer than a busy machine stands still, and not for ever.
@@ -92,27 +90,14 @@ impl Mirror {
 }
 
 async fn read_all(store: &dyn StateStore, touched: &mut Touched) -> Result<State, Error> {
-    'again: loop {
-        let mut state = State::default();
-        let mut page = Page::first(PAGE);
-        let mut revision = None;
-        loop {
-            let out = store.range(&Prefix::all(), page, Consistency::LOCAL).await?;
-            // Pages of different revisions do not make one picture.
-            if *revision.get_or_insert(out.revision) != out.revision {
-                continue 'again;
-            }
-            for item in &out.items {
-                state.put(&item.key, &item.value, touched);
-            }
-            match out.next {
-                Some(next) => page = Page { after: Some(next), limit: PAGE },
-                None => break,
-            }
-        }
-        state.revision = revision.unwrap_or_default();
-        return Ok(state);
+    // On one page, which is one view: pages of different revisions make no picture, and a busy cluster never rests.
+    let out = store.range(&Prefix::all(), Page::all(), Consistency::LOCAL).await?;
+    let mut state = State::default();
+    for item in &out.items {
+        state.put(&item.key, &item.value, touched);
     }
+    state.revision = out.revision;
+    Ok(state)
 }
 
 async fn follow(store: Arc<dyn StateStore>, sender: watch::Sender<State>, inboxes: Vec<Inbox>) {

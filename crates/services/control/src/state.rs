@@ -158,245 +158,122 @@ pub struct State {
 impl State {
     /// Takes in a written value; unknown kinds are ignored, unreadable values are logged and skipped.
     pub fn put(&mut self, key: &Key, value: &StoredValue, touched: &mut Touched) {
-        let text = key.as_str();
-        if let Some(id) = text.strip_prefix(keys::NODES).and_then(|id| id.parse::<NodeId>().ok()) {
-            touched.nodes.insert(id.clone());
-            insert(&mut self.nodes, id, text, value);
-        } else if let Some(id) =
-            text.strip_prefix(keys::NODE_POLICIES).and_then(|id| id.parse::<NodeId>().ok())
-        {
-            touched.nodes.insert(id.clone());
-            insert(&mut self.node_policies, id, text, value);
-        } else if let Some(id) = text.strip_prefix(keys::NODES_ALIVE).and_then(|id| id.parse::<NodeId>().ok())
-        {
-            self.touch_instances_on(&id, touched);
-            touched.nodes.insert(id.clone());
-            self.nodes_alive.insert(id);
-        } else if let Some(id) =
-            text.strip_prefix(keys::VALIDATOR_KEYS).and_then(|id| id.parse::<NodeId>().ok())
-        {
-            insert(&mut self.validators, id, text, value);
-        } else if let Some((_, id)) = text.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/'))
-        {
-            let Ok(id) = id.parse::<InstanceId>() else { return };
-            self.touch_workload_of(&id, touched);
-            touched.instances.insert(id.clone());
-            insert(&mut self.observations, id, text, value);
-        } else if let Some(name) = text.strip_prefix(keys::ORGANISATIONS).and_then(|name| name.parse().ok()) {
-            insert(&mut self.orgs, name, text, value);
-        } else if let Some(id) = text.strip_prefix(keys::TOKENS).and_then(|id| id.parse().ok()) {
-            insert(&mut self.tokens, id, text, value);
-        } else if let Some(id) = text.strip_prefix(keys::MEMBERS).and_then(|id| id.parse().ok()) {
-            insert(&mut self.members, id, text, value);
-        } else if let Some(id) = text.strip_prefix(keys::JOIN_TOKENS).and_then(|id| id.parse().ok()) {
-            insert(&mut self.join_grants, id, text, value);
-        } else if text == keys::CLUSTER {
-            set(&mut self.cluster, text, value);
-        } else if text == keys::MEMBERSHIP {
-            set(&mut self.membership, text, value);
-        } else if text == keys::AUTHORITY {
-            set(&mut self.authority, text, value);
-        } else if text == keys::ISSUER_ACCOUNT {
-            set(&mut self.issuer_account, text, value);
-        } else if let Some(token) = text.strip_prefix(keys::CHALLENGES) {
-            insert(&mut self.challenges, token.to_owned(), text, value);
-        } else if let Some(host) = text.strip_prefix(keys::CERTIFICATES) {
-            insert(&mut self.certificates, host.to_owned(), text, value);
-        } else if let Some(port) = text.strip_prefix(keys::RESOURCE_PORTS).and_then(|port| port.parse().ok())
-        {
-            insert(&mut self.resource_ports, port, text, value);
-        } else if text.starts_with(keys::MEASURED) {
-            insert(&mut self.measured, text.to_owned(), text, value);
-        } else if let Some(id) = text.strip_prefix(keys::MEASURED_VOLUMES).and_then(|id| id.parse().ok()) {
-            insert(&mut self.volumes_measured, id, text, value);
-        } else if let Some((org, kind, last)) = keys::split(text) {
-            match kind {
-                "resource" => {
-                    let Some(resource) = OrgName::parse(org, last) else { return };
-                    insert(&mut self.resources, resource, text, value);
-                }
-                "quota" => {
-                    let Ok(org) = org.parse() else { return };
-                    insert(&mut self.quotas, org, text, value);
-                }
-                "egress" => {
-                    let Ok(org) = org.parse() else { return };
-                    insert(&mut self.egress_spent, org, text, value);
-                }
-                "allocation" => {
-                    let (Ok(org), Ok(id)) = (org.parse(), last.parse()) else { return };
-                    insert(&mut self.allocations, (org, id), text, value);
-                }
-                "alert" => {
-                    let Ok(org) = org.parse() else { return };
-                    insert(&mut self.alerts, (org, last.to_owned()), text, value);
-                }
-                "alert-settings" => {
-                    let Ok(org) = org.parse() else { return };
-                    insert(&mut self.alert_settings, org, text, value);
-                }
-                "delivery" => insert(&mut self.deliveries, text.to_owned(), text, value),
-                "workload" => {
-                    let Some(workload) = WorkloadKey::parse(org, last) else { return };
-                    touched.workloads.insert(workload.clone());
-                    insert(&mut self.workloads, workload, text, value);
-                }
-                "rollout" => {
-                    let Some(workload) = WorkloadKey::parse(org, last) else { return };
-                    touched.workloads.insert(workload.clone());
-                    insert(&mut self.rollouts, workload, text, value);
-                }
-                "instance" => {
-                    let Ok(id) = last.parse::<InstanceId>() else { return };
-                    self.unindex(&id);
-                    insert(&mut self.assignments, id.clone(), text, value);
-                    self.index(&id);
-                    self.touch_workload_of(&id, touched);
-                    touched.instances.insert(id);
-                }
-                "operation" => {
-                    let Ok(id) = last.parse::<OperationId>() else { return };
-                    touched.operations = true;
-                    insert(&mut self.operations, id, text, value);
-                }
-                "secret" => {
-                    let Some(secret) = OrgName::parse(org, last) else { return };
-                    self.touch_users_of(&secret, touched);
-                    insert(&mut self.secrets, secret, text, value);
-                }
-                "volume" => {
-                    insert(&mut self.volumes, text.to_owned(), text, value);
-                    self.touch_owner_of(text, touched);
-                }
-                "data-key" => {
-                    let Ok(id) = last.parse::<DataKeyId>() else { return };
-                    insert(&mut self.data_keys, id, text, value);
-                }
-                _ => {}
-            }
-        }
+        self.take_in(Change { key: key.as_str(), value: Some(value) }, touched);
     }
 
     /// Takes in a removal.
     pub fn delete(&mut self, key: &Key, touched: &mut Touched) {
-        let text = key.as_str();
-        if let Some(id) = text.strip_prefix(keys::NODES).and_then(|id| id.parse::<NodeId>().ok()) {
-            self.nodes.remove(&id);
-            touched.nodes.insert(id);
-        } else if let Some(id) =
-            text.strip_prefix(keys::NODE_POLICIES).and_then(|id| id.parse::<NodeId>().ok())
-        {
-            self.node_policies.remove(&id);
-            touched.nodes.insert(id);
-        } else if let Some(id) = text.strip_prefix(keys::NODES_ALIVE).and_then(|id| id.parse::<NodeId>().ok())
-        {
-            self.touch_instances_on(&id, touched);
-            self.nodes_alive.remove(&id);
-            touched.nodes.insert(id);
-        } else if let Some(id) =
-            text.strip_prefix(keys::VALIDATOR_KEYS).and_then(|id| id.parse::<NodeId>().ok())
-        {
-            self.validators.remove(&id);
-        } else if let Some((_, id)) = text.strip_prefix(keys::OBSERVED).and_then(|rest| rest.split_once('/'))
-        {
-            let Ok(id) = id.parse::<InstanceId>() else { return };
-            self.touch_workload_of(&id, touched);
-            self.observations.remove(&id);
-        } else if let Some(name) =
-            text.strip_prefix(keys::ORGANISATIONS).and_then(|name| name.parse::<Name>().ok())
-        {
-            self.orgs.remove(&name);
-        } else if let Some(id) = text.strip_prefix(keys::TOKENS).and_then(|id| id.parse::<TokenId>().ok()) {
-            self.tokens.remove(&id);
-        } else if let Some(id) = text.strip_prefix(keys::MEMBERS).and_then(|id| id.parse::<NodeId>().ok()) {
-            self.members.remove(&id);
-        } else if let Some(id) =
-            text.strip_prefix(keys::JOIN_TOKENS).and_then(|id| id.parse::<JoinTokenId>().ok())
-        {
-            self.join_grants.remove(&id);
-        } else if text == keys::ISSUER_ACCOUNT {
-            self.issuer_account = None;
-        } else if let Some(token) = text.strip_prefix(keys::CHALLENGES) {
-            self.challenges.remove(token);
-        } else if let Some(host) = text.strip_prefix(keys::CERTIFICATES) {
-            self.certificates.remove(host);
-        } else if let Some(port) =
-            text.strip_prefix(keys::RESOURCE_PORTS).and_then(|port| port.parse::<u16>().ok())
-        {
-            self.resource_ports.remove(&port);
-        } else if text.starts_with(keys::MEASURED) {
-            self.measured.remove(text);
-        } else if let Some(id) =
-            text.strip_prefix(keys::MEASURED_VOLUMES).and_then(|id| id.parse::<NodeId>().ok())
-        {
-            self.volumes_measured.remove(&id);
-        } else if let Some((org, kind, last)) = keys::split(text) {
-            match kind {
-                "resource" => {
-                    let Some(resource) = OrgName::parse(org, last) else { return };
-                    self.resources.remove(&resource);
-                }
-                "quota" => {
-                    let Ok(org) = org.parse::<Name>() else { return };
-                    self.quotas.remove(&org);
-                }
-                "egress" => {
-                    let Ok(org) = org.parse::<Name>() else { return };
-                    self.egress_spent.remove(&org);
-                }
-                "allocation" => {
-                    let (Ok(org), Ok(id)) = (org.parse::<Name>(), last.parse::<ResourceId>()) else { return };
-                    self.allocations.remove(&(org, id));
-                }
-                "alert" => {
-                    let Ok(org) = org.parse::<Name>() else { return };
-                    self.alerts.remove(&(org, last.to_owned()));
-                }
-                "alert-settings" => {
-                    let Ok(org) = org.parse::<Name>() else { return };
-                    self.alert_settings.remove(&org);
-                }
-                "delivery" => {
-                    self.deliveries.remove(text);
-                }
-                "workload" => {
-                    let Some(workload) = WorkloadKey::parse(org, last) else { return };
-                    self.workloads.remove(&workload);
-                    touched.workloads.insert(workload);
-                }
-                "rollout" => {
-                    let Some(workload) = WorkloadKey::parse(org, last) else { return };
-                    self.rollouts.remove(&workload);
-                    touched.workloads.insert(workload);
-                }
-                "instance" => {
-                    let Ok(id) = last.parse::<InstanceId>() else { return };
-                    self.touch_workload_of(&id, touched);
-                    self.unindex(&id);
-                    self.assignments.remove(&id);
-                    touched.instances.insert(id);
-                }
-                "operation" => {
-                    let Ok(id) = last.parse::<OperationId>() else { return };
-                    touched.operations = true;
-                    self.operations.remove(&id);
-                }
-                "secret" => {
-                    let Some(secret) = OrgName::parse(org, last) else { return };
-                    self.touch_users_of(&secret, touched);
-                    self.secrets.remove(&secret);
-                }
-                "volume" => {
-                    self.touch_owner_of(text, touched);
-                    self.volumes.remove(text);
-                }
-                "data-key" => {
-                    let Ok(id) = last.parse::<DataKeyId>() else { return };
-                    self.data_keys.remove(&id);
-                }
-                _ => {}
+        self.take_in(Change { key: key.as_str(), value: None }, touched);
+    }
+
+    fn take_in(&mut self, change: Change<'_>, touched: &mut Touched) {
+        // Nothing of it is wanted where the key does not read as one of its kind.
+        let _of_no_kind = match keys::split(change.key) {
+            Some((org, kind, last)) => self.take_in_of_org(change, (org, kind, last), touched),
+            None => self.take_in_of_cluster(change, touched),
+        };
+    }
+
+    fn take_in_of_cluster(&mut self, change: Change<'_>, touched: &mut Touched) -> Option<()> {
+        let (kind, last) = change.key.split_at(change.key.find('/').map_or(change.key.len(), |at| at + 1));
+        match kind {
+            keys::CLUSTER => change.set(&mut self.cluster),
+            keys::MEMBERSHIP => change.set(&mut self.membership),
+            keys::AUTHORITY => change.set(&mut self.authority),
+            keys::ISSUER_ACCOUNT => change.set(&mut self.issuer_account),
+            keys::NODES => {
+                let id: NodeId = last.parse().ok()?;
+                touched.nodes.insert(id.clone());
+                change.keep(&mut self.nodes, id);
             }
+            keys::NODE_POLICIES => {
+                let id: NodeId = last.parse().ok()?;
+                touched.nodes.insert(id.clone());
+                change.keep(&mut self.node_policies, id);
+            }
+            keys::NODES_ALIVE => {
+                let id: NodeId = last.parse().ok()?;
+                self.touch_instances_on(&id, touched);
+                touched.nodes.insert(id.clone());
+                if change.value.is_some() {
+                    self.nodes_alive.insert(id);
+                } else {
+                    self.nodes_alive.remove(&id);
+                }
+            }
+            keys::OBSERVED => {
+                let id: InstanceId = last.split_once('/')?.1.parse().ok()?;
+                self.touch_workload_of(&id, touched);
+                touched.instances.insert(id.clone());
+                change.keep(&mut self.observations, id);
+            }
+            keys::VALIDATOR_KEYS => change.keep(&mut self.validators, last.parse().ok()?),
+            keys::ORGANISATIONS => change.keep(&mut self.orgs, last.parse().ok()?),
+            keys::TOKENS => change.keep(&mut self.tokens, last.parse().ok()?),
+            keys::MEMBERS => change.keep(&mut self.members, last.parse().ok()?),
+            keys::JOIN_TOKENS => change.keep(&mut self.join_grants, last.parse().ok()?),
+            keys::CHALLENGES => change.keep(&mut self.challenges, last.to_owned()),
+            keys::CERTIFICATES => change.keep(&mut self.certificates, last.to_owned()),
+            keys::RESOURCE_PORTS => change.keep(&mut self.resource_ports, last.parse().ok()?),
+            keys::MEASURED => change.keep(&mut self.measured, change.key.to_owned()),
+            keys::MEASURED_VOLUMES => change.keep(&mut self.volumes_measured, last.parse().ok()?),
+            _ => {}
         }
+        Some(())
+    }
+
+    fn take_in_of_org(
+        &mut self,
+        change: Change<'_>,
+        (org, kind, last): (&str, &str, &str),
+        touched: &mut Touched,
+    ) -> Option<()> {
+        match kind {
+            "resource" => change.keep(&mut self.resources, OrgName::parse(org, last)?),
+            "quota" => change.keep(&mut self.quotas, org.parse().ok()?),
+            "egress" => change.keep(&mut self.egress_spent, org.parse().ok()?),
+            "allocation" => change.keep(&mut self.allocations, (org.parse().ok()?, last.parse().ok()?)),
+            "alert" => change.keep(&mut self.alerts, (org.parse().ok()?, last.to_owned())),
+            "alert-settings" => change.keep(&mut self.alert_settings, org.parse().ok()?),
+            "delivery" => change.keep(&mut self.deliveries, change.key.to_owned()),
+            "workload" => {
+                let workload = WorkloadKey::parse(org, last)?;
+                touched.workloads.insert(workload.clone());
+                change.keep(&mut self.workloads, workload);
+            }
+            "rollout" => {
+                let workload = WorkloadKey::parse(org, last)?;
+                touched.workloads.insert(workload.clone());
+                change.keep(&mut self.rollouts, workload);
+            }
+            "instance" => {
+                let id: InstanceId = last.parse().ok()?;
+                self.touch_workload_of(&id, touched);
+                self.unindex(&id);
+                change.keep(&mut self.assignments, id.clone());
+                self.index(&id);
+                self.touch_workload_of(&id, touched);
+                touched.instances.insert(id);
+            }
+            "operation" => {
+                let id: OperationId = last.parse().ok()?;
+                touched.operations = true;
+                change.keep(&mut self.operations, id);
+            }
+            "secret" => {
+                let secret = OrgName::parse(org, last)?;
+                self.touch_users_of(&secret, touched);
+                change.keep(&mut self.secrets, secret);
+            }
+            "volume" => {
+                self.touch_owner_of(change.key, touched);
+                change.keep(&mut self.volumes, change.key.to_owned());
+                self.touch_owner_of(change.key, touched);
+            }
+            "data-key" => change.keep(&mut self.data_keys, last.parse().ok()?),
+            _ => {}
+        }
+        Some(())
     }
 
     /// The instances of a workload, in the order of their ids.
@@ -510,27 +387,40 @@ fn take_out<K: Ord + Clone>(index: &mut OrdMap<K, OrdSet<InstanceId>>, key: &K, 
     }
 }
 
-fn set<T: DeserializeOwned>(into: &mut Option<Record<T>>, key: &str, value: &StoredValue) {
-    match Record::decode(key, value) {
-        Ok(record) => *into = Some(record),
-        Err(error) => {
-            tracing::error!(key, error = &error as &dyn std::error::Error, "skipped a stored object");
-        }
-    }
+/// A key and what is there now: another value, or nothing.
+#[derive(Clone, Copy)]
+struct Change<'a> {
+    key: &'a str,
+    value: Option<&'a StoredValue>,
 }
 
-fn insert<K: Ord + Clone, T: DeserializeOwned>(
-    into: &mut OrdMap<K, Record<T>>,
-    id: K,
-    key: &str,
-    value: &StoredValue,
-) {
-    match Record::decode(key, value) {
-        Ok(record) => {
-            into.insert(id, record);
+impl Change<'_> {
+    fn set<T: DeserializeOwned>(self, into: &mut Option<Record<T>>) {
+        if let Some(now) = self.decoded() {
+            *into = now;
         }
-        Err(error) => {
-            tracing::error!(key, error = &error as &dyn std::error::Error, "skipped a stored object");
+    }
+
+    fn keep<K: Ord + Clone, T: DeserializeOwned>(self, into: &mut OrdMap<K, Record<T>>, id: K) {
+        match self.decoded() {
+            Some(Some(record)) => drop(into.insert(id, record)),
+            Some(None) => drop(into.remove(&id)),
+            None => {}
+        }
+    }
+
+    /// The value as an object, or that there is none any more; nothing when it cannot be read, which is logged.
+    fn decoded<T: DeserializeOwned>(self) -> Option<Option<Record<T>>> {
+        match self.value.map(|value| Record::decode(self.key, value)).transpose() {
+            Ok(now) => Some(now),
+            Err(error) => {
+                tracing::error!(
+                    key = self.key,
+                    error = &error as &dyn std::error::Error,
+                    "skipped a stored object"
+                );
+                None
+            }
         }
     }
 }

@@ -36,8 +36,13 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 pub(crate) struct Sightings(Arc<Mutex<BTreeMap<TokenId, Timestamp>>>);
 
 impl Sightings {
-    fn saw(&self, id: &TokenId, at: Timestamp) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), at);
+    /// Notes it, and forgets what is no token any more when there is more to know than there are tokens.
+    fn saw(&self, id: &TokenId, at: Timestamp, state: &State) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(id.clone(), at);
+        if seen.len() > state.tokens.len() {
+            seen.retain(|id, _| state.tokens.contains_key(id));
+        }
     }
 
     fn last(&self, id: &TokenId) -> Option<Timestamp> {
@@ -71,7 +76,7 @@ impl Control {
         if let Some(at) = token.expires_at.filter(|at| *at <= now) {
             return fail(format!("{id} expired at {at}"));
         }
-        self.sightings.saw(&id, now);
+        self.sightings.saw(&id, now, &state);
         Ok(Principal::Token { id, grant: token.grant, direct: token.direct, org: token.org.clone() })
     }
 

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ipnet::Ipv4Net;
@@ -26,10 +26,13 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// What the copy on disk says; nobody when there is none, or it cannot be read.
+    /// What the copy on disk says; nobody when there is none. One that cannot be read is told of, and made anew from
+    /// the replicated state: nothing is lost with it but finding each other when all nodes start at once.
     pub(crate) fn open(path: PathBuf) -> Self {
-        let members: Vec<Member> =
-            fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let members = copy(&path).unwrap_or_else(|error| {
+            tracing::warn!(path = %path.display(), %error, "the list of members cannot be read");
+            Vec::new()
+        });
         let members = members.into_iter().map(|member| (member.node.clone(), member)).collect();
         Self { path, members: RwLock::new(members) }
     }
@@ -45,10 +48,11 @@ impl Directory {
         if self.read(|known| *known == members) {
             return;
         }
-        let text = serde_json::to_vec_pretty(&members.values().collect::<Vec<_>>()).unwrap_or_default();
+        let text = serde_json::to_vec_pretty(&members.values().collect::<Vec<_>>());
         *self.members.write().unwrap_or_else(PoisonError::into_inner) = members;
         let temporary = self.path.with_extension("new");
         let written = || {
+            let text = text?;
             let mut file = fs::File::create(&temporary)?;
             file.write_all(&text)?;
             file.sync_all()?;
@@ -147,6 +151,15 @@ impl Membership for Directory {
     }
 }
 
+/// The members in the copy; nobody when there is none.
+fn copy(path: &Path) -> io::Result<Vec<Member>> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use univrs_model::Timestamp;
@@ -204,5 +217,16 @@ mod tests {
         let again = Directory::open(dir.path().join("members.json"));
         assert_eq!(again.address(&NodeId::from_bits(1)).as_deref(), Some("10.0.0.1:9443"));
         assert_eq!(again.len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_list_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("members.json");
+        std::fs::write(&path, "{ half of").unwrap();
+        let directory = Directory::open(path.clone());
+        assert_eq!(directory.len(), 0);
+        directory.replace(vec![member(1, "0102", false)]);
+        assert_eq!(Directory::open(path).address(&NodeId::from_bits(1)).as_deref(), Some("10.0.0.1:9443"));
     }
 }

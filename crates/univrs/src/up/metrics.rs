@@ -8,15 +8,28 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
+use univrs_api::Metrics;
 use univrs_network::ingress::{IngressMetrics, WorkloadSnapshot};
 use univrs_store::RaftStore;
 
+/// All series of this process: with those of the copy of the state and of the ingress, where it has them.
+pub(super) fn of(copy: Option<&RaftStore>, ingress: Option<Arc<IngressMetrics>>) -> Metrics {
+    let mut all = Metrics::default();
+    if let Some(copy) = copy {
+        all = all.with(Box::new(OfStore(copy.clone())));
+    }
+    if let Some(ingress) = ingress {
+        all = all.with(Box::new(OfIngress(ingress)));
+    }
+    all
+}
+
 /// The series of the store.
-pub(super) struct OfStore(pub(super) RaftStore);
+struct OfStore(RaftStore);
 
 /// The series of the ingress.
 #[derive(Debug)]
-pub(super) struct OfIngress(pub(super) Arc<IngressMetrics>);
+struct OfIngress(Arc<IngressMetrics>);
 
 impl fmt::Debug for OfStore {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

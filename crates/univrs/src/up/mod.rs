@@ -6,6 +6,7 @@ mod api_tls;
 mod changing;
 pub(crate) mod containers;
 mod founding;
+mod loops;
 mod member;
 mod memory;
 mod mesh;
@@ -15,6 +16,7 @@ mod parts;
 mod resources;
 mod sealing;
 mod services;
+mod sources;
 mod standing;
 pub(crate) mod state;
 mod stop;
@@ -25,21 +27,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use univrs_agent::{Agent, AgentOptions, LocalNodeAccess};
-use univrs_api::{App, Metrics};
+use univrs_api::App;
 use univrs_authz::Authorizer;
 use univrs_cli::UpArgs;
-use univrs_control::{
-    CertificateUpkeep, ClusterUpgrade, Control, Inbox, LocalCertificates, LocalControlPlane, LocalSecrets,
-    Mirror, NodeDrain, OperationRunner, Reconciler, Voting, Watching,
-};
+use univrs_control::{Control, Inbox, LocalControlPlane, Mirror};
 use univrs_model::node::Role;
 use univrs_notify::Messenger;
 use univrs_ports::clock::{Clock, SystemClock};
-use univrs_ports::issuer::CertificateSource;
 use univrs_ports::notify::Notifier;
-use univrs_ports::secrets::SecretSource;
 
-use crate::cluster::asking::{RemoteCertificates, RemoteSecrets};
 use crate::cluster::port::{self, Late};
 use crate::cluster::reach::ClusterAccess;
 use crate::cluster::renewal;
@@ -113,9 +109,8 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(holding));
     }
     let sealer = sealing::open(&dir, &identity, &standing, &*store).await?;
-    let inbox = Inbox::default();
-    let operations = Inbox::default();
-    let inboxes = vec![inbox.clone(), operations.clone()];
+    let (changes, operations) = (Inbox::default(), Inbox::default());
+    let inboxes = vec![changes.clone(), operations.clone()];
     let mirror = Mirror::start(Arc::clone(&store), inboxes, shutdown.clone()).await?;
     let directory = Arc::clone(peers.trust.directory());
     let machine = parts::Machine::open(&args, &dir, &mut identity, &standing).await?;
@@ -152,23 +147,15 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
     if !standing.joined {
         founding::found(&args, &identity, &standing, &control, &peers.trust, address, now).await?;
     }
-    let sealer_of_hosts = Arc::clone(&sealer);
-    let local_secrets = Arc::new(LocalSecrets::new(mirror.clone(), sealer));
     let is_validator = standing.roles.contains(&Role::Validator) || !standing.joined;
-    let secrets: Arc<dyn SecretSource> = match is_validator {
-        true => Arc::clone(&local_secrets) as _,
-        false => Arc::new(RemoteSecrets(Arc::clone(&peers.asking))),
-    };
-    let local_certificates = Arc::new(LocalCertificates::new(mirror.clone(), Arc::clone(&sealer_of_hosts)));
-    let certificates: Arc<dyn CertificateSource> = match is_validator {
-        true => Arc::clone(&local_certificates) as _,
-        false => Arc::new(RemoteCertificates(Arc::clone(&peers.asking))),
-    };
+    let sources::Sources { secrets, certificates, opened } =
+        sources::of(is_validator, &mirror, sealer, &peers.asking);
     let notifier: Arc<dyn Notifier> = Arc::new(Messenger { allow_private: args.allow_private_webhooks });
+    let (opened_secrets, opened_certificates) = opened.unzip();
     let late = Late {
         control: control.clone(),
-        secrets: is_validator.then_some(local_secrets),
-        certificates: is_validator.then_some(local_certificates),
+        secrets: opened_secrets,
+        certificates: opened_certificates,
         access: local,
     };
     // Set once, here.
@@ -185,44 +172,20 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
         tasks.spawn(control.clone().keep_keys_shared(shutdown.clone()));
     }
     if let Some(copy) = &state.copy {
-        let leading = copy.leading();
-        let reconciler =
-            Reconciler::new(Arc::clone(&store), mirror.clone(), inbox, Arc::clone(&clock), leading.clone());
-        tasks.spawn(reconciler.run(shutdown.clone()));
-        let drain = NodeDrain::new(Arc::clone(&store), mirror.clone(), Arc::clone(&clock));
-        let mut kinds = univrs_control::resource_kinds(&control);
-        kinds.push(Arc::new(drain));
-        kinds.push(Arc::new(ClusterUpgrade::new(
-            mirror.clone(),
-            Arc::clone(&peers.programs) as _,
-            Arc::new(copy.clone()),
-            identity.node.clone(),
-        )));
-        let runner = OperationRunner::new(
-            Arc::clone(&store),
-            mirror.clone(),
+        let parts = loops::Parts {
+            node: &identity.node,
+            copy,
+            store: &store,
+            mirror: &mirror,
+            changes,
             operations,
-            Arc::clone(&clock),
-            kinds,
-            leading.clone(),
-        );
-        tasks.spawn(runner.run(shutdown.clone()));
-        tasks.spawn(
-            univrs_control::ResourceWatcher::new(control.clone()).run(leading.clone(), shutdown.clone()),
-        );
-        let meter = univrs_control::ResourceMeter::new(control.clone(), identity.node.clone());
-        tasks.spawn(meter.run(leading.clone(), shutdown.clone()));
-        let watching = Watching::new(control.clone(), Arc::clone(&notifier));
-        tasks.spawn(watching.run(leading.clone(), shutdown.clone()));
-        tasks.spawn(
-            univrs_control::ResourceUpkeep::new(control.clone()).run(leading.clone(), shutdown.clone()),
-        );
-        if let Some(issuer) = issuer.filter(|_| is_validator) {
-            let upkeep = CertificateUpkeep::new(control.clone(), issuer);
-            tasks.spawn(upkeep.run(leading.clone(), shutdown.clone()));
-        }
-        let voting = Voting::new(Arc::new(copy.clone()), mirror.clone());
-        tasks.spawn(voting.run(leading, shutdown.clone()));
+            clock: &clock,
+            control: &control,
+            programs: Arc::clone(&peers.programs) as _,
+            notifier: &notifier,
+            issuer: issuer.filter(|_| is_validator),
+        };
+        loops::start(parts, &tasks, &shutdown);
     }
 
     let control_plane =
@@ -237,12 +200,8 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
         &shutdown,
     )
     .await;
-    let mut measured = Metrics::default();
-    if let Some(copy) = &state.copy {
-        measured = measured.with(Box::new(metrics::OfStore(copy.clone())));
-    }
-    if let Some(counted) = counted {
-        let of_ingress = Arc::clone(&counted);
+    if let Some(counted) = &counted {
+        let of_ingress = Arc::clone(counted);
         let counts =
             move || of_ingress.workloads().into_iter().map(|one| (one.workload, one.requests)).collect();
         let meter = univrs_control::ResourceMeter::of_ingress(
@@ -253,9 +212,8 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
         // Every node for itself.
         let (_, always) = tokio::sync::watch::channel(true);
         tasks.spawn(meter.run(always, shutdown.clone()));
-        measured = measured.with(Box::new(metrics::OfIngress(counted)));
     }
-    let metrics = Arc::new(measured);
+    let metrics = Arc::new(metrics::of(state.copy.as_ref(), counted));
     let counted = Arc::clone(&metrics);
     let agent = Agent::new(AgentOptions {
         node: node.clone(),

@@ -12,10 +12,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::patience;
+pub(crate) use crate::patience::PATIENCE;
 use crate::ports::free_port;
-
-/// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A cluster in the making.
 pub(crate) struct Cluster {
@@ -292,15 +291,7 @@ impl Cluster {
         look: impl AsyncFn() -> T,
         test: impl Fn(&T) -> bool,
     ) -> T {
-        let begun = Instant::now();
-        loop {
-            let seen = look().await;
-            if test(&seen) {
-                return seen;
-            }
-            assert!(begun.elapsed() < PATIENCE, "waited too long until {what}; last seen: {seen:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        patience::until_seen(what, look, test, String::new).await
     }
 
     /// Waits until all of these vote, and one of them leads as all see it; answers which.
@@ -333,12 +324,7 @@ impl Cluster {
 
     /// Waits until `test` holds.
     pub(crate) async fn until(&self, what: &str, test: impl AsyncFn() -> bool) -> Duration {
-        let begun = Instant::now();
-        while !test().await {
-            assert!(begun.elapsed() < PATIENCE, "waited too long until {what}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        begun.elapsed()
+        patience::until(what, test, String::new).await
     }
 
     /// Sends a request; the status, and the body as JSON. Status zero when nobody answers.

@@ -13,6 +13,7 @@ mod drain;
 mod harness;
 mod images;
 mod joining;
+mod patience;
 mod peers;
 mod ports;
 mod power;

@@ -10,10 +10,9 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::patience;
+pub(crate) use crate::patience::PATIENCE;
 pub(crate) use crate::ports::free_port;
-
-/// How long anything may take, beside all other tests.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running daemon.
 pub(crate) struct Daemon {
@@ -159,24 +158,12 @@ impl Daemon {
         look: impl AsyncFn() -> T,
         test: impl Fn(&T) -> bool,
     ) -> T {
-        let begun = Instant::now();
-        loop {
-            let seen = look().await;
-            if test(&seen) {
-                return seen;
-            }
-            assert!(begun.elapsed() < PATIENCE, "waited too long until {what}; last seen: {seen:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        patience::until_seen(what, look, test, String::new).await
     }
 
     /// Waits until `test` holds.
     pub(crate) async fn until(&self, what: &str, test: impl AsyncFn() -> bool) {
-        let begun = Instant::now();
-        while !test().await {
-            assert!(begun.elapsed() < PATIENCE, "waited too long until {what}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        patience::until(what, test, String::new).await;
     }
 
     /// What the daemon has written to its log.

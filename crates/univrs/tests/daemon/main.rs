@@ -26,6 +26,8 @@ mod logs;
 mod mcp;
 mod metrics;
 mod operations;
+#[path = "../cluster/patience.rs"]
+mod patience;
 mod plans;
 #[path = "../cluster/ports.rs"]
 mod ports;

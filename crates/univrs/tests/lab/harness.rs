@@ -9,9 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::archive;
-
-/// Seconds that anything may take on a busy machine.
-const PATIENCE: u64 = 180;
+use crate::patience::{self, PATIENCE};
 
 /// A lab.
 pub(crate) struct Lab {
@@ -145,7 +143,7 @@ impl Lab {
             }
             // While nobody leads, which is told to the audit log first.
             let said = String::from_utf8_lossy(&output.stderr);
-            assert!(said.contains("the store") && begun.elapsed().as_secs() < PATIENCE, "{said}");
+            assert!(said.contains("the store") && begun.elapsed() < PATIENCE, "{said}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -193,16 +191,7 @@ impl Lab {
         look: impl AsyncFn() -> T,
         test: impl Fn(&T) -> bool,
     ) -> T {
-        let begun = Instant::now();
-        loop {
-            let seen = look().await;
-            if test(&seen) {
-                return seen;
-            }
-            let late = begun.elapsed() > Duration::from_secs(PATIENCE);
-            assert!(!late, "waited too long until {what}; last seen: {seen:?}; {}", self.logs());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        patience::until_seen(what, look, test, || format!("; {}", self.logs())).await
     }
 
     /// Changes a workload's labels, which is a write that needs a quorum; whether it was taken.
@@ -228,19 +217,11 @@ impl Lab {
 
     /// Waits until `test` holds and says how long it took.
     ///
-    /// `seconds` is how long that takes at most where nothing else runs; a busy machine is given more.
-    pub(crate) async fn until(&self, seconds: u64, what: &str, test: impl AsyncFn() -> bool) -> Duration {
-        let begun = Instant::now();
-        let seconds = seconds.max(PATIENCE);
-        while !test().await {
-            assert!(
-                begun.elapsed() < Duration::from_secs(seconds),
-                "waited {seconds} s until {what}: {}",
-                self.logs()
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        begun.elapsed()
+    /// `usual` is how many seconds that takes at most where nothing else runs. A busy machine is given more, so that is
+    /// only told when it never happens.
+    pub(crate) async fn until(&self, usual: u64, what: &str, test: impl AsyncFn() -> bool) -> Duration {
+        let around = || format!(", which takes {usual} s at most on a quiet machine; {}", self.logs());
+        patience::until(what, test, around).await
     }
 
     fn logs(&self) -> String {

@@ -15,6 +15,8 @@ mod images;
 mod loss;
 mod nat;
 mod network;
+#[path = "../cluster/patience.rs"]
+mod patience;
 mod singleton;
 mod upgrade;
 mod wires;

@@ -69,12 +69,6 @@ impl PriceBook {
         PriceBook { tables }
     }
 
-    /// A book of other tables, see [`crate::table::compile`].
-    #[must_use]
-    pub fn from_tables(tables: Tables<'static>) -> PriceBook {
-        PriceBook { tables }
-    }
-
     /// The rows behind the book.
     #[must_use]
     pub fn tables(&self) -> &Tables<'static> {

@@ -79,11 +79,6 @@ impl Report {
         self.findings.iter().filter(|finding| finding.code.is_error())
     }
 
-    /// No finding at all, not even an unchecked type.
-    pub fn is_clean(&self) -> bool {
-        self.findings.is_empty()
-    }
-
     pub(super) fn add(&mut self, code: Code, path: impl Into<String>, message: impl Into<String>) {
         self.findings.push(Finding { path: path.into(), code, message: message.into() });
     }

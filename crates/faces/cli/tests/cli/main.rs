@@ -6,6 +6,7 @@ mod access;
 mod changes;
 mod compose;
 mod deploying;
+mod documented;
 mod endings;
 mod foreground;
 mod formats;

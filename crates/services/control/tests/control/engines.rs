@@ -73,7 +73,7 @@ async fn crash(provider: &Arc<dyn Provider>, writes: u64) -> (bool, bool) {
         let begun = begun.unwrap();
         let (id, resource) = (begun.operation.operation.id.clone(), begun.resource.id.clone());
         died.push(tokio::select! {
-            () = mortal.ended.notified() => true,
+            () = mortal.front.ended.notified() => true,
             _ = first.ended(&id) => false,
         });
         first.crash().await;

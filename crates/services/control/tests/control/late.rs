@@ -2,10 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::AsyncWrite;
 use tokio_util::sync::CancellationToken;
 use univrs_control::{LocalControlPlane, Mirror};
 use univrs_model::ids::{InstanceId, NodeId};
@@ -13,30 +11,36 @@ use univrs_model::instance::{Observation, Phase};
 use univrs_model::keys;
 use univrs_ports::clock::SystemClock;
 use univrs_ports::control_plane::{ControlPlane, ControlPlaneError, Report};
-use univrs_ports::store::{
-    Consistency, Error, Key, LeaseGrant, LeaseId, MemoryStore, Op, Page, Prefix, RangeOut, Result, Revision,
-    SnapshotMeta, StateStore, StoredValue, Txn, TxnOutcome, WatchStream,
-};
+use univrs_ports::store::{Consistency, Error, Key, MemoryStore, Op, Result, StateStore, Txn};
 
-/// A store that holds a write back when told to, and answers that its outcome is not known.
+use crate::fronted::{Front, Fronted};
+
+/// Holds a write back when told to, and answers that its outcome is not known.
+#[derive(Default)]
 struct Late {
-    store: Arc<dyn StateStore>,
     holds: AtomicBool,
     held: Mutex<Vec<Txn>>,
 }
 
-impl Late {
+#[async_trait]
+impl Front for Late {
+    async fn before_txn(&self, txn: &Txn) -> Result<()> {
+        if self.holds.swap(false, Ordering::SeqCst) {
+            self.held.lock().unwrap().push(txn.clone());
+            return Err(Error::Unavailable { reason: "no answer came", may_have_committed: true });
+        }
+        Ok(())
+    }
+}
+
+impl Fronted<Late> {
     fn new() -> Arc<Self> {
-        Arc::new(Self {
-            store: Arc::new(MemoryStore::new()),
-            holds: AtomicBool::new(false),
-            held: Mutex::default(),
-        })
+        Arc::new(Self { front: Late::default(), store: Arc::new(MemoryStore::new()) })
     }
 
     /// Lets what was held back arrive; answers how much of it had an effect.
     async fn arrive(&self) -> usize {
-        let held = std::mem::take(&mut *self.held.lock().unwrap());
+        let held = std::mem::take(&mut *self.front.held.lock().unwrap());
         let mut done = 0;
         for txn in held {
             done += usize::from(self.store.txn(txn).await.unwrap().committed().is_some());
@@ -45,50 +49,7 @@ impl Late {
     }
 }
 
-#[async_trait]
-impl StateStore for Late {
-    async fn get(&self, key: &Key, consistency: Consistency) -> Result<Option<StoredValue>> {
-        self.store.get(key, consistency).await
-    }
-
-    async fn range(&self, prefix: &Prefix, page: Page, consistency: Consistency) -> Result<RangeOut> {
-        self.store.range(prefix, page, consistency).await
-    }
-
-    async fn txn(&self, txn: Txn) -> Result<TxnOutcome> {
-        if self.holds.swap(false, Ordering::SeqCst) {
-            self.held.lock().unwrap().push(txn);
-            return Err(Error::Unavailable { reason: "no answer came", may_have_committed: true });
-        }
-        self.store.txn(txn).await
-    }
-
-    async fn watch(&self, prefix: &Prefix, from: Revision) -> Result<WatchStream> {
-        self.store.watch(prefix, from).await
-    }
-
-    async fn lease_grant(&self, ttl: Duration) -> Result<LeaseGrant> {
-        self.store.lease_grant(ttl).await
-    }
-
-    async fn lease_keep_alive(&self, lease: LeaseId) -> Result<LeaseGrant> {
-        self.store.lease_keep_alive(lease).await
-    }
-
-    async fn lease_revoke(&self, lease: LeaseId) -> Result<()> {
-        self.store.lease_revoke(lease).await
-    }
-
-    async fn snapshot(&self, writer: &mut (dyn AsyncWrite + Send + Unpin)) -> Result<SnapshotMeta> {
-        self.store.snapshot(writer).await
-    }
-
-    fn revision(&self) -> Revision {
-        self.store.revision()
-    }
-}
-
-async fn plane(store: &Arc<Late>) -> (LocalControlPlane, Mirror) {
+async fn plane(store: &Arc<Fronted<Late>>) -> (LocalControlPlane, Mirror) {
     let shared = Arc::clone(store) as Arc<dyn StateStore>;
     let mirror = Mirror::start(Arc::clone(&shared), Vec::new(), CancellationToken::new()).await.unwrap();
     (LocalControlPlane::new(shared, mirror.clone(), Arc::new(SystemClock)), mirror)
@@ -96,7 +57,7 @@ async fn plane(store: &Arc<Late>) -> (LocalControlPlane, Mirror) {
 
 #[tokio::test]
 async fn a_late_report_does_not_undo_a_newer_one() {
-    let store = Late::new();
+    let store = Fronted::<Late>::new();
     let (plane, _mirror) = plane(&store).await;
     let (node, instance) = (NodeId::from_bits(1), InstanceId::from_bits(2));
     let seen = |phase| {
@@ -105,7 +66,7 @@ async fn a_late_report_does_not_undo_a_newer_one() {
         Report { observations: vec![seen], ..Report::default() }
     };
     plane.report(&node, seen(Phase::Starting)).await.unwrap();
-    store.holds.store(true, Ordering::SeqCst);
+    store.front.holds.store(true, Ordering::SeqCst);
     plane.report(&node, seen(Phase::Running)).await.unwrap_err();
     plane.report(&node, seen(Phase::Stopped)).await.unwrap();
     assert_eq!(store.arrive().await, 0, "it came too late");
@@ -122,7 +83,7 @@ async fn a_late_report_does_not_undo_a_newer_one() {
 
 #[tokio::test]
 async fn a_node_whose_sign_of_life_was_taken_registers_again() {
-    let store = Late::new();
+    let store = Fronted::<Late>::new();
     let (plane, mirror) = plane(&store).await;
     let node: univrs_model::node::Node = serde_json::from_value(serde_json::json!({
         "id": NodeId::from_bits(1), "name": "one", "roles": ["business"],

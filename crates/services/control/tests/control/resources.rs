@@ -192,7 +192,7 @@ async fn crash_while(create: bool, writes: u64) -> bool {
     };
     let id = begun.operation.operation.id.clone();
     let died = tokio::select! {
-        () = mortal.ended.notified() => true,
+        () = mortal.front.ended.notified() => true,
         _ = first.ended(&id) => false,
     };
     first.crash().await;
