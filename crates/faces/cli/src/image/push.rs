@@ -93,6 +93,19 @@ async fn send(context: &mut Context<'_>, file: &dyn ImageFile, image: &FiledImag
     let client = context.client.clone();
     let (mut sent, mut bytes) = (0, 0);
     let mut states = states(&client, image).await?;
+    if context.dry_run {
+        let missing =
+            image.blobs.iter().zip(&states).filter(|(_, (place, _))| place != "here" && place != "elsewhere");
+        let (count, bytes) = missing.fold((0, 0), |(count, bytes), ((_, length), (_, received))| {
+            (count + 1, bytes + length.saturating_sub(*received))
+        });
+        let all = image.blobs.len();
+        return context.talk(&format!(
+            "{}: would send {count} of {all} parts ({})",
+            image.reference,
+            size(bytes)
+        ));
+    }
     // What another node says it has may be gone by the time it is fetched: then it is sent after all.
     for only_missing in [true, false] {
         for (at, (digest, length)) in image.blobs.iter().enumerate() {
@@ -174,7 +187,7 @@ fn may_pass(error: &Error) -> bool {
     match error {
         Error::Unreachable { .. } | Error::Timeout { .. } => true,
         Error::Problem(problem) => matches!(problem.status, 502..=504) || problem.code == "blob_offset",
-        Error::BadReply { .. } | Error::Options { .. } => false,
+        Error::BadReply { .. } | Error::Planned { .. } | Error::Options { .. } => false,
     }
 }
 
