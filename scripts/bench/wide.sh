@@ -13,12 +13,29 @@ export UNIVRS_LAB=$name UNIVRS_LAB_DIR=$work/lab
 clouds=aws:us-east-1,azure:eastus,gcp:us-central1
 helpers=()
 trap 'for pid in "${helpers[@]}"; do kill "$pid" 2>/dev/null; done; "$bin" lab down >/dev/null 2>&1; rm -rf "$work"' EXIT
-for tool in docker-registry socat jq ping; do
-  command -v "$tool" >/dev/null || { echo "$tool is missing: apt install docker-registry socat jq iputils-ping" >&2; exit 1; }
+for tool in docker-registry python3 jq busybox; do
+  command -v "$tool" >/dev/null || { echo "$tool is missing: apt install docker-registry python3 jq busybox-static" >&2; exit 1; }
 done
+# A port of loopback that leads to the registry.
+cat >"$work/forward.py" <<'PY'
+import asyncio
+async def pump(reader, writer):
+    try:
+        while data := await reader.read(1 << 18):
+            writer.write(data); await writer.drain()
+    finally:
+        writer.close()
+async def serve(reader, writer):
+    far, out = await asyncio.open_connection("10.90.1.1", 5000)
+    await asyncio.gather(pump(reader, out), pump(far, writer), return_exceptions=True)
+async def main():
+    async with await asyncio.start_server(serve, "127.0.0.1", 5000) as server:
+        await server.serve_forever()
+asyncio.run(main())
+PY
 
 millis() { echo $((($(now) - $1) / 1000000)); }
-percentile() { sort -n | awk -v p="$1" '{v[NR] = $1} END {i = int((NR - 1) * p / 100 + 0.999999) + 1; print v[i > NR ? NR : i]}'; }
+percentile() { sort -n | awk -v p="$1" '{v[NR] = $1} END {i = int((NR - 1) * p / 100 + 0.999999) + 1; print v[(i > NR) ? NR : i]}'; }
 on() { local node=$1; shift; ip netns exec "univrs-$name-$node" "$@"; }
 raise() { # flags of the lab
   u lab up --clouds "$clouds" "$@" >/dev/null 2>"$work/up.log" || { cat "$work/up.log" >&2; fail "the lab did not come up"; }
@@ -37,7 +54,7 @@ are_running() { [ "$(running "$1" | wc -l)" = "$2" ]; }
 
 many() {
   local begun; begun=$(now)
-  raise --nodes 50 --no-delay
+  raise --nodes 50 --no-delay --runtime simulated
   result wide "fifty nodes until all are ready" "$(millis "$begun")" ms
   sleep 30
   local nodes; mapfile -t nodes < <(u lab status -o json | jq -r '.nodes[] | "\(.name) \(.pid)"')
@@ -83,7 +100,7 @@ images() {
   printf 'version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: %s/registry\nhttp:\n  addr: 10.90.1.1:5000\n' "$work" >"$work/registry.yml"
   on router docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 & helpers+=($!)
   for node in n1 n2 n3 n4 n5 n6; do
-    on "$node" socat TCP-LISTEN:5000,bind=127.0.0.1,fork,reuseaddr TCP:10.90.1.1:5000 & helpers+=($!)
+    on "$node" python3 "$work/forward.py" & helpers+=($!)
   done
   wait_until 30 on n6 curl -fsS -m 2 http://127.0.0.1:5000/v2/ || fail "the registry does not answer"
   big_image bench/registry:1
@@ -98,7 +115,7 @@ images() {
 
 round_trips() {
   local own; own=$(on n1 "$bin" --server http://127.0.0.1:8080 node get n1 -o json | jq -r .block); own=${own%.0/*}.1
-  micros() { on n2 ping -q -c 100 -i 0.05 "$1" | awk -F'[/ ]' '/^rtt/ {print int($8 * 1000)}'; }
+  micros() { on n2 busybox ping -q -c 20 "$1" | awk -F'[/ ]' '/^round-trip/ {print int($7 * 1000)}'; }
   result wide "round trip between two nodes" "$(micros 10.90.1.10)" us over=underlay
   result wide "round trip between two nodes" "$(micros "$own")" us over=wireguard
 }
@@ -121,7 +138,7 @@ singletons() {
 }
 
 many
-raise --nodes 6
+raise --nodes 6 --runtime simulated
 singletons
 lower
 raise --nodes 6 --no-delay --runtime oci
