@@ -1,7 +1,6 @@
 //! Decimals, money, quantities and dates: exact, and strict about what they read.
 
 use proptest::prelude::*;
-use univrs_cost::money::MoneyFault;
 use univrs_cost::table::{DecimalFault, parse_decimal, print_decimal};
 use univrs_cost::{Money, PriceDate, Quantity, Ratio};
 
