@@ -10,9 +10,10 @@ use tracing_subscriber::prelude::*;
 
 /// Starts writing the log to standard error.
 pub(crate) fn start() {
-    // What these libraries warn of is of no use to whoever reads this; what matters of it is said here.
+    // What these libraries warn of is of no use to whoever reads this; what matters of it is said here. The last one
+    // would write three lines for every call of a tool.
     let filter = EnvFilter::try_from_env("UNIVRS_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,openraft=error,libp2p=error"));
+        .unwrap_or_else(|_| EnvFilter::new("info,openraft=error,libp2p=error,rmcp=error"));
     let json = std::env::var("UNIVRS_LOG_FORMAT").is_ok_and(|format| format == "json");
     let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process changes nothing, and there is none.
