@@ -11,6 +11,7 @@ mod backup;
 mod disk;
 mod harness;
 mod joining;
+mod operators;
 mod peers;
 mod ports;
 mod power;
