@@ -14,6 +14,15 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 600,
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          // What the first view needs is one file beside the entry, not one for every set of views that share a part:
+          // each file costs a slow machine some of its time.
+          groups: [{ name: "base", test: /node_modules[\\/](react|react-dom|scheduler|@tanstack|openapi-fetch)[\\/]|[\\/]src[\\/](ui|api|live)[\\/]/ }],
+        },
+      },
+    },
   },
   worker: { format: "es" },
   server: {

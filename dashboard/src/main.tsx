@@ -8,10 +8,13 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 
 import { callerQuery } from "./api/caller";
+import { isHere } from "./api/here";
 import { ApiProblem } from "./api/problem";
+import { onSession, session } from "./api/session";
 import { feed } from "./live/feed";
 import { router } from "./router";
 import { applyTheme } from "./shell/theme";
+import { commandsFor } from "./ui/cli";
 
 const client = new QueryClient({
   defaultOptions: {
@@ -32,13 +35,15 @@ client.getMutationCache().config.onError = (error) => {
   if (isOver(error)) askAgainWho();
 };
 
-// What the first view needs is under way before there is anything to draw: its code, who asks, and the picture.
+commandsFor(session().org);
+onSession(() => commandsFor(session().org));
+
+// What the first view needs is under way before there is anything to draw: its code, who asks, and the picture. Who will
+// have to sign in first does not try the socket, for the browser would note its failure.
 const matched = router.matchRoutes(router.latestLocation) as readonly { routeId: string }[];
 for (const route of Object.values(router.routesById)) if (matched.some(({ routeId }) => routeId === route.id)) router.loadRouteChunk(route)?.catch(() => undefined); // the router tries again, and shows why not
-client.fetchQuery(callerQuery).then(
-  () => feed.start(),
-  () => undefined, // the layout says it
-);
+if (session().token !== null || isHere(location.hostname)) feed.start();
+client.fetchQuery(callerQuery).catch(() => undefined); // the layout says it
 
 applyTheme();
 const place = document.getElementById("root");

@@ -3,6 +3,7 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
 
 import { Overview } from "./features/overview/overview";
+import { WorkloadList } from "./features/workloads/list";
 import { Layout } from "./shell/layout";
 import { Empty, Failed, Loading } from "./ui/states";
 
@@ -19,13 +20,22 @@ type Search = Record<string, unknown>;
 const text = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
 const number = (value: unknown) => (typeof value === "number" ? String(value) : text(value));
 
+interface Listed {
+  q?: string;
+  status?: string;
+  sort?: string;
+}
+
+/** What a list has in its address: the filter, the state that is looked for, the sorting. */
+const listed = (search: Search): Listed => ({ q: number(search.q), status: text(search.status), sort: text(search.sort) });
+
 const index = createRoute({ getParentRoute: () => root, path: "/", component: Overview });
 
 const workloads = createRoute({
   getParentRoute: () => root,
   path: "/workloads",
-  validateSearch: (search: Search): { q?: string; status?: string } => ({ q: number(search.q), status: text(search.status) }),
-  component: lazyRouteComponent(() => import("./features/workloads/list"), "WorkloadList"),
+  validateSearch: listed,
+  component: WorkloadList,
 });
 
 export const TABS = ["summary", "logs", "terminal", "events", "why", "history", "spec"] as const;
@@ -46,7 +56,7 @@ const workload = createRoute({
 const resources = createRoute({
   getParentRoute: () => root,
   path: "/resources",
-  validateSearch: (search: Search): { q?: string; status?: string } => ({ q: number(search.q), status: text(search.status) }),
+  validateSearch: listed,
   component: lazyRouteComponent(() => import("./features/resources/list"), "ResourceList"),
 });
 
@@ -81,7 +91,7 @@ const deploy = createRoute({
 const nodes = createRoute({
   getParentRoute: () => root,
   path: "/nodes",
-  validateSearch: (search: Search): { q?: string } => ({ q: number(search.q) }),
+  validateSearch: listed,
   component: lazyRouteComponent(() => import("./features/nodes/list"), "NodeList"),
 });
 
@@ -94,14 +104,14 @@ const node = createRoute({
 const network = createRoute({
   getParentRoute: () => root,
   path: "/network",
-  validateSearch: (search: Search): { node?: string } => ({ node: text(search.node) }),
+  validateSearch: (search: Search): { node?: string; q?: string; topic?: string } => ({ node: text(search.node), q: number(search.q), topic: text(search.topic) }),
   component: lazyRouteComponent(() => import("./features/network/network"), "Network"),
 });
 
 const events = createRoute({
   getParentRoute: () => root,
   path: "/events",
-  validateSearch: (search: Search): { q?: string; severity?: string; at?: string } => ({ q: number(search.q), severity: text(search.severity), at: number(search.at) }),
+  validateSearch: (search: Search): Listed & { severity?: string; at?: string } => ({ ...listed(search), severity: text(search.severity), at: number(search.at) }),
   component: lazyRouteComponent(() => import("./features/events/events"), "Events"),
 });
 
@@ -121,40 +131,45 @@ const topology = createRoute({
 const operations = createRoute({
   getParentRoute: () => root,
   path: "/operations",
-  validateSearch: (search: Search): { id?: string } => ({ id: text(search.id) }),
+  validateSearch: (search: Search): Listed & { id?: string } => ({ ...listed(search), id: text(search.id) }),
   component: lazyRouteComponent(() => import("./features/operations/operations"), "Operations"),
 });
 
 const plans = createRoute({
   getParentRoute: () => root,
   path: "/plans",
-  validateSearch: (search: Search): { id?: string } => ({ id: text(search.id) }),
+  validateSearch: (search: Search): { q?: string; id?: string } => ({ q: number(search.q), id: text(search.id) }),
   component: lazyRouteComponent(() => import("./features/plans/plans"), "Plans"),
 });
 
 const audit = createRoute({
   getParentRoute: () => root,
   path: "/audit",
-  validateSearch: (search: Search): { q?: string } => ({ q: number(search.q) }),
+  validateSearch: listed,
   component: lazyRouteComponent(() => import("./features/audit/audit"), "AuditLog"),
 });
 
 const secrets = createRoute({
   getParentRoute: () => root,
   path: "/secrets",
+  validateSearch: listed,
   component: lazyRouteComponent(() => import("./features/secrets/secrets"), "Secrets"),
 });
 
 const tokens = createRoute({
   getParentRoute: () => root,
   path: "/tokens",
+  validateSearch: listed,
   component: lazyRouteComponent(() => import("./features/tokens/tokens"), "Tokens"),
 });
 
 const consoleRoute = createRoute({
   getParentRoute: () => root,
   path: "/console",
-  validateSearch: (search: Search): { tool?: string } => ({ tool: text(search.tool) }),
+  validateSearch: (search: Search): { tool?: string; mode?: "operate" | "admin" } => ({
+    tool: text(search.tool),
+    mode: (["operate", "admin"] as const).find((one) => one === search.mode),
+  }),
   component: lazyRouteComponent(() => import("./features/console/console"), "Console"),
 });
 

@@ -31,7 +31,8 @@ class Feed {
   private timer = 0;
   private hiddenTimer = 0;
   private heardAt = 0;
-  private started = false;
+  private listening = false;
+  private wanted = false;
 
   snapshot = (): Live => this.live;
 
@@ -41,12 +42,22 @@ class Feed {
   };
 
   start() {
-    if (this.started) return;
-    this.started = true;
-    document.addEventListener("visibilitychange", () => this.visibility());
-    onSession(() => this.restart());
-    window.setInterval(() => void this.probe(), QUIET);
+    if (this.wanted) return;
+    this.wanted = true;
+    if (!this.listening) {
+      this.listening = true;
+      document.addEventListener("visibilitychange", () => this.visibility());
+      onSession(() => this.restart());
+      window.setInterval(() => void this.probe(), QUIET);
+    }
     this.connect();
+  }
+
+  /** Tries no more until it is started again: the server does not know who asks. */
+  stop() {
+    this.wanted = false;
+    window.clearTimeout(this.timer);
+    this.drop();
   }
 
   /** Tries at once, for who does not want to wait. */
@@ -58,13 +69,15 @@ class Feed {
   private restart() {
     this.change({ status: "connecting", since: null, picture: EMPTY });
     this.attempt = 0;
-    this.connect();
+    if (this.wanted) this.connect();
   }
 
   private connect() {
     window.clearTimeout(this.timer);
     this.drop();
-    const { url, protocols } = socketAddress("/ws/orchestrator", new URLSearchParams());
+    // In the address, so that the snapshot is under way before this page comes to say what it wants.
+    const known: Record<string, string> = this.live.since === null ? {} : { since: String(this.live.picture.revision) };
+    const { url, protocols } = socketAddress("/ws/orchestrator", new URLSearchParams({ subscribe: TOPICS.join(","), ...known }));
     const socket = new WebSocket(url, protocols);
     this.socket = socket;
     socket.onopen = () => {
@@ -130,7 +143,7 @@ class Feed {
         this.drop();
         this.change({ ...this.live, status: "paused" });
       }, HIDDEN_PATIENCE);
-    } else if (!this.socket) {
+    } else if (!this.socket && this.wanted) {
       this.retry();
     }
   }

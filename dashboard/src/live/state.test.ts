@@ -49,7 +49,7 @@ describe("reduce", () => {
     const burst = Array.from({ length: 50_000 }, (_, at): Message => ({ type: "event", revision: 10 + at, data: { message: String(at) } }));
     const begun = performance.now();
     const picture = after(after(EMPTY, snapshot), ...burst);
-    expect(performance.now() - begun).toBeLessThan(1000);
+    expect(performance.now() - begun).toBeLessThan(10_000); // far beyond what it takes, and far below what a slip in its growth would
     expect(picture.events).toHaveLength(KEPT_EVENTS);
     expect(picture.events.at(-1)?.message).toBe("49999");
     expect(picture.heard).toBe(50_000);

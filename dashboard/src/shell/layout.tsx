@@ -15,7 +15,7 @@ import { Icon } from "../ui/icons";
 import { Failed, Loading } from "../ui/states";
 import { Help } from "./help";
 import { read } from "./keys";
-import { LiveBadge } from "./live-badge";
+import { LiveBadge, NoPicture } from "./live-badge";
 import { MENU } from "./menu";
 import { Palette } from "./palette";
 import { SignIn } from "./sign-in";
@@ -26,9 +26,11 @@ export function Layout() {
   const caller = useQuery(callerQuery);
   useEffect(() => onSession(() => void client.resetQueries()), [client]);
   const known = caller.data !== undefined;
+  const stranger = caller.error !== null && asProblem(caller.error).status === 401;
   useEffect(() => {
-    if (known) feed.start();
-  }, [known]);
+    if (stranger) feed.stop();
+    else if (known) feed.start();
+  }, [known, stranger]);
   if (caller.isPending) return <Loading what="Asking the server who you are" />;
   const problem = caller.error ? asProblem(caller.error) : null;
   if (problem?.status === 401) return <SignIn known={session().token !== null} detail={problem.detail} />;
@@ -41,11 +43,12 @@ function Frame() {
   const [help, setHelp] = useState(false);
   const navigate = useNavigate();
   const path = useRouterState({ select: (state) => state.location.pathname });
+  const shown = useRouterState({ select: (state) => state.resolvedLocation?.pathname });
   // The menu of a narrow screen is open at one view; going to another closes it.
   const [menuAt, setMenuAt] = useState<string | null>(null);
   const menu = menuAt === path;
   const leader = useRef<number | null>(null);
-  const first = useRef(true);
+  const before = useRef<string | undefined>(undefined);
 
   useEffect(() => {
     function keys(event: KeyboardEvent) {
@@ -68,13 +71,20 @@ function Frame() {
 
   // A new view is announced by its heading, which takes the focus; the first one is announced by the browser.
   useEffect(() => {
-    if (first.current) {
-      first.current = false;
-      return;
-    }
-    const timer = window.setTimeout(() => document.getElementById("page-title")?.focus(), 60);
-    return () => window.clearTimeout(timer);
-  }, [path]);
+    const was = before.current;
+    before.current = shown;
+    if (was === undefined || was === shown) return;
+    // The view may have to be fetched and filled first.
+    let looks = 0;
+    const timer = window.setInterval(() => {
+      const heading = document.getElementById("page-title");
+      looks += 1;
+      if (!heading && looks < 100) return;
+      window.clearInterval(timer);
+      if (!document.activeElement?.matches("main input, main textarea, main select")) heading?.focus();
+    }, 60);
+    return () => window.clearInterval(timer);
+  }, [shown]);
 
   return (
     <div className="grid min-h-screen grid-cols-[minmax(0,1fr)] grid-rows-[3rem_1fr] md:grid-cols-[13rem_minmax(0,1fr)]">
@@ -134,6 +144,7 @@ function Frame() {
         <Who />
       </nav>
       <main className="min-w-0 p-4 lg:px-6">
+        <NoPicture />
         <Outlet />
       </main>
       {palette ? <Palette onClose={() => setPalette(false)} /> : null}

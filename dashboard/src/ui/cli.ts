@@ -5,8 +5,16 @@ export function quoted(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
+/** The organisation that was chosen, which commands have to name as well. */
+let organisation: string | null = null;
+
+export function commandsFor(chosen: string | null) {
+  organisation = chosen;
+}
+
 /** `univrs` with these words; what is null or false is left out. */
 export function command(...words: (string | number | null | undefined | false)[]): string {
-  const given = words.filter((word) => word !== null && word !== undefined && word !== false);
+  const whose = organisation === null ? [] : ["--org", organisation];
+  const given = [...whose, ...words].filter((word) => word !== null && word !== undefined && word !== false);
   return ["univrs", ...given.map((word) => quoted(String(word)))].join(" ");
 }

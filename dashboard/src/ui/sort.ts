@@ -26,6 +26,17 @@ export function turned(before: Sorting | null, column: string): Sorting {
   return { column, down: before?.column === column ? !before.down : false };
 }
 
+/** A sorting as it stands in an address: the column, with a minus before it for downwards. */
+export function written({ column, down }: Sorting): string {
+  return `${down ? "-" : ""}${column}`;
+}
+
+export function readSorting(text: string | undefined): Sorting | null {
+  if (!text) return null;
+  const down = text.startsWith("-");
+  return { column: down ? text.slice(1) : text, down };
+}
+
 /** Whether every word of the query is somewhere in the texts. */
 export function matches(query: string, ...texts: (string | null | undefined)[]): boolean {
   if (query.trim() === "") return true;

@@ -5,6 +5,7 @@ import type { ReactNode } from "react";
 import { asProblem } from "../api/problem";
 import { Button } from "./button";
 import { Icon, type IconName } from "./icons";
+import { Ago } from "./time";
 
 function Notice({ icon, tone, title, children }: { icon: IconName; tone: string; title: string; children?: ReactNode }) {
   return (
@@ -62,6 +63,31 @@ export function Failed({ error, retry }: { error: unknown; retry?: () => void })
           </Button>
         ) : null}
       </Notice>
+    </div>
+  );
+}
+
+interface Asked {
+  readonly data: unknown;
+  readonly error: unknown;
+  readonly dataUpdatedAt: number;
+  readonly refetch: () => unknown;
+}
+
+/** That what is shown could not be asked for anew, since when it is as it is, and another try. */
+export function Outdated({ of: { data, error, dataUpdatedAt, refetch } }: { of: Asked }) {
+  if (data === undefined || !error) return null;
+  return (
+    <div role="status" className="tone-warn mb-3 flex flex-wrap items-center gap-x-3 gap-y-1 rounded-md px-3 py-2">
+      <p className="min-w-0 flex-1">
+        <b>
+          This is as it was <Ago at={dataUpdatedAt} />.
+        </b>{" "}
+        {asProblem(error).detail}
+      </p>
+      <Button small onClick={() => void refetch()}>
+        Try again
+      </Button>
     </div>
   );
 }

@@ -3,7 +3,7 @@
 
 import { type KeyboardEvent, type ReactNode, useMemo, useRef, useState } from "react";
 
-import { sorted, type Sorting, type SortValue, turned } from "./sort";
+import { readSorting, sorted, type Sorting, type SortValue, turned, written } from "./sort";
 import { useWindow } from "./window";
 
 export interface Column<T> {
@@ -23,6 +23,9 @@ interface Props<T> {
   id: (row: T) => string;
   onOpen?: (row: T) => void;
   initial?: Sorting;
+  /** The sorting as the address has it, for a table whose sorting stands there. */
+  sort?: string | undefined;
+  onSort?: (sort: string) => void;
   empty: ReactNode;
   /** Height of the part in view, when there are more rows than fit. */
   tall?: string;
@@ -31,8 +34,11 @@ interface Props<T> {
 const ROW = 37;
 const MANY = 60;
 
-export function Table<T>({ label, rows, columns, id, onOpen, initial, empty, tall = "max-h-[calc(100vh-13rem)]" }: Props<T>) {
-  const [sorting, setSorting] = useState<Sorting | null>(initial ?? null);
+export function Table<T>({ label, rows, columns, id, onOpen, initial, sort, onSort, empty, tall = "max-h-[calc(100vh-13rem)]" }: Props<T>) {
+  const [own, setOwn] = useState<Sorting | null>(null);
+  const given = useMemo(() => readSorting(sort), [sort]);
+  const [first] = useState(initial ?? null);
+  const sorting = (onSort ? given : own) ?? first;
   const frame = useRef<HTMLDivElement>(null);
   const shown = useMemo(() => {
     const value = columns.find((column) => column.name === sorting?.column)?.value;
@@ -43,6 +49,12 @@ export function Table<T>({ label, rows, columns, id, onOpen, initial, empty, tal
   const drawn = many ? shown.slice(from, to) : shown;
   const before = many ? from * ROW : 0;
   const after = many ? (shown.length - to) * ROW : 0;
+
+  function turn(column: string) {
+    const next = turned(sorting, column);
+    if (onSort) onSort(written(next));
+    else setOwn(next);
+  }
 
   if (rows.length === 0) return <>{empty}</>;
 
@@ -71,7 +83,7 @@ export function Table<T>({ label, rows, columns, id, onOpen, initial, empty, tal
                 className={`h-9 px-3.5 text-[0.86rem] font-medium whitespace-nowrap text-dim ${column.right ? "text-right" : ""} ${column.wideOnly ? "max-lg:hidden" : ""}`}
               >
                 {column.value ? (
-                  <button type="button" className="inline-flex items-center gap-1 rounded hover:text-text" onClick={() => setSorting(turned(sorting, column.name))}>
+                  <button type="button" className="inline-flex items-center gap-1 rounded hover:text-text" onClick={() => turn(column.name)}>
                     {column.name}
                     <span aria-hidden="true" className="w-2">
                       {sorting?.column === column.name ? (sorting.down ? "↓" : "↑") : ""}

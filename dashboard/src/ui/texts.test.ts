@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { command, quoted } from "./cli";
+import { command, commandsFor, quoted } from "./cli";
 import { differences } from "./diff";
 
 describe("command lines", () => {
@@ -11,6 +11,12 @@ describe("command lines", () => {
     expect(quoted("")).toBe("''");
     expect(quoted("$(id)")).toBe("'$(id)'");
     expect(command("scale", "web=3", null, false, "--detach")).toBe("univrs scale web=3 --detach");
+  });
+  it("name the organisation that was chosen", () => {
+    commandsFor("acme");
+    expect(command("exec", "web", "--", "ls")).toBe("univrs --org acme exec web -- ls");
+    commandsFor(null);
+    expect(command("ls")).toBe("univrs ls");
   });
 });
 

@@ -14,6 +14,7 @@
 
 mod certificates;
 mod instances;
+mod limits;
 mod mesh;
 mod nodes;
 mod placement;
@@ -22,6 +23,7 @@ mod workloads;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use certificates::certificate_problems;
+pub use limits::{ExpiredToken, quota_problem, token_problems};
 pub use mesh::mesh_advice;
 use serde::{Deserialize, Serialize};
 use univrs_model::Timestamp;
@@ -137,6 +139,10 @@ pub enum Code {
     Failed,
     /// A host has no certificate, or one that is not renewed.
     CertificateMissing,
+    /// An organisation has used up its quota of resources.
+    QuotaReached,
+    /// A token is used after its end.
+    TokenExpired,
 }
 
 /// What is wrong, the worst first.

@@ -1,6 +1,7 @@
 //! What is wrong with machines.
 
 use univrs_model::event::Severity;
+use univrs_model::instance::Phase;
 use univrs_model::node::{NodeState, NodeView};
 
 use crate::{Code, Problem, Snapshot, plural};
@@ -25,8 +26,10 @@ fn about(node: &NodeView, code: Code, severity: Severity, cause: String) -> Prob
 
 fn cut_off_node(snapshot: &Snapshot, node: &NodeView) -> Problem {
     let name = &node.node.name;
+    // What was given up may still run there, and nobody can tell.
     let held = snapshot.workloads.iter().flat_map(|facts| &facts.instances).filter(|instance| {
-        !instance.reachable && instance.node.as_ref() == Some(&node.node.id) && !instance.phase.is_terminal()
+        let runs = !instance.phase.is_terminal() || instance.phase == Phase::Lost;
+        !instance.reachable && instance.node.as_ref() == Some(&node.node.id) && runs
     });
     let held: Vec<String> = held.map(|instance| format!("{}/{}", instance.workload, instance.id)).collect();
     let mut problem = about(

@@ -3,6 +3,9 @@
 //! The client sends `{"subscribe":["workloads","instances","nodes","operations","events"],"since":REVISION?}`. With `since` the
 //! snapshot is left out and changes after that revision follow; when they are no longer kept, or the client was
 //! too slow, `{"type":"resync"}` says that it has to start again, and the socket closes.
+//!
+//! What is subscribed to can stand in the address instead, `?subscribe=workloads,nodes&since=REVISION`: the snapshot is
+//! then under way before the client has said anything.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,14 +22,16 @@ use serde_json::{Value, json};
 use univrs_control::{OrgName, State as Picture, WorkloadKey, view};
 use univrs_model::caller::Caller;
 use univrs_model::event::Event;
+use univrs_model::field::FieldError;
 use univrs_model::ids::{InstanceId, NodeId, OperationId};
 use univrs_model::keys;
 use univrs_ports::store::{Prefix, Revision, WatchBatch, WatchEvent};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+use crate::body::Query;
 use crate::problem::Problem;
 
 /// How often a quiet socket is tried.
@@ -65,12 +70,36 @@ pub(crate) struct Subscription {
     since: Option<u64>,
 }
 
+/// The first message, where it stands in the address.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Beginning {
+    /// What to subscribe to, separated by commas; the first message is waited for when this is absent.
+    subscribe: Option<String>,
+    /// The last revision that the client knows of.
+    since: Option<u64>,
+}
+
+impl Beginning {
+    fn subscription(self) -> Result<Option<Subscription>, FieldError> {
+        let Some(topics) = self.subscribe else { return Ok(None) };
+        let topic = |word: &str| {
+            let value = Value::String(word.to_owned());
+            univrs_model::decode::from_value(value)
+                .map_err(|fault| FieldError { field: "subscribe".to_owned(), ..fault })
+        };
+        let subscribe = topics.split(',').map(topic).collect::<Result<_, _>>()?;
+        Ok(Some(Subscription { subscribe, since: self.since }))
+    }
+}
+
 /// Live changes of workloads, instances and nodes, and the event log.
-#[utoipa::path(get, path = "/ws/orchestrator", tag = "events", responses((status = SWITCHING_PROTOCOLS),
+#[utoipa::path(get, path = "/ws/orchestrator", tag = "events", params(Beginning), responses((status = SWITCHING_PROTOCOLS),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn orchestrator(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Query(beginning): Query<Beginning>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|_| {
@@ -83,6 +112,7 @@ async fn orchestrator(
     })?;
     app.control.allow(&caller, univrs_authz::Action::EventRead, "event")?;
     app.control.allow(&caller, univrs_authz::Action::WorkloadRead, "workload")?;
+    let begun = beginning.subscription()?;
     Ok(upgrade.max_message_size(64 << 10).on_upgrade(move |socket| async move {
         let stop = app.shutdown.clone();
         let (control, who) = (app.control.clone(), caller.clone());
@@ -90,7 +120,7 @@ async fn orchestrator(
         tokio::select! {
             () = stop.cancelled() => {}
             () = control.until_ended(&who) => {}
-            result = feed.run() => if let Err(Gone) = result {
+            result = feed.run(begun) => if let Err(Gone) = result {
                 tracing::debug!("a subscriber left");
             }
         }
@@ -107,25 +137,10 @@ struct Feed {
 }
 
 impl Feed {
-    async fn run(&mut self) -> Result<(), Gone> {
-        let subscription = loop {
-            match self.socket.recv().await {
-                Some(Ok(Message::Text(text))) => {
-                    match univrs_model::decode::from_json::<Subscription>(text.as_bytes()) {
-                        Ok(subscription) => break subscription,
-                        Err(fault) => {
-                            self.send(
-                                "error",
-                                Revision(0),
-                                &json!({ "field": fault.field, "detail": fault.detail }),
-                            )
-                            .await?;
-                        }
-                    }
-                }
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Gone),
-                Some(Ok(_)) => {}
-            }
+    async fn run(&mut self, begun: Option<Subscription>) -> Result<(), Gone> {
+        let subscription = match begun {
+            Some(subscription) => subscription,
+            None => self.first_message().await?,
         };
         let from = match subscription.since {
             Some(since) => {
@@ -154,6 +169,28 @@ impl Feed {
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Gone),
                     Some(Ok(_)) => {}
                 },
+            }
+        }
+    }
+
+    async fn first_message(&mut self) -> Result<Subscription, Gone> {
+        loop {
+            match self.socket.recv().await {
+                Some(Ok(Message::Text(text))) => {
+                    match univrs_model::decode::from_json::<Subscription>(text.as_bytes()) {
+                        Ok(subscription) => return Ok(subscription),
+                        Err(fault) => {
+                            self.send(
+                                "error",
+                                Revision(0),
+                                &json!({ "field": fault.field, "detail": fault.detail }),
+                            )
+                            .await?;
+                        }
+                    }
+                }
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Gone),
+                Some(Ok(_)) => {}
             }
         }
     }

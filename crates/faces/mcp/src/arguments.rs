@@ -4,6 +4,7 @@ use rmcp::model::JsonObject;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use univrs_model::decode;
 
 use crate::reply::Refusal;
 
@@ -12,8 +13,8 @@ const LARGEST: usize = 256 * 1024;
 
 /// Reads the arguments as `T`.
 pub(crate) fn read<T: DeserializeOwned>(arguments: Option<JsonObject>) -> Result<T, Refusal> {
-    let object = Value::Object(arguments.unwrap_or_default());
-    let size = object.to_string().len();
+    let text = Value::Object(arguments.unwrap_or_default()).to_string();
+    let size = text.len();
     if size > LARGEST {
         return Err(Refusal {
             code: "too_large".to_owned(),
@@ -21,11 +22,14 @@ pub(crate) fn read<T: DeserializeOwned>(arguments: Option<JsonObject>) -> Result
             ..Refusal::default()
         });
     }
-    serde_json::from_value(object).map_err(|error| {
-        let detail = error.to_string();
-        // serde names the field between backticks.
-        let field = detail.split('`').nth(1).unwrap_or("").to_owned();
-        Refusal::argument(&field, detail).hint("tools/list says which arguments the tool takes")
+    decode::from_json(text.as_bytes()).map_err(|fault| {
+        // A field that is missing has no place; serde names it between backticks.
+        let missing = fault.detail.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+        let field = missing.filter(|_| fault.field.is_empty()).unwrap_or(&fault.field).to_owned();
+        let hint = fault.hint.unwrap_or_else(|| "tools/list says which arguments the tool takes".to_owned());
+        // Where in the text that nobody wrote tells nothing.
+        let detail = fault.detail.split(" at line ").next().unwrap_or_default();
+        Refusal::argument(&field, detail).hint(hint)
     })
 }
 

@@ -43,6 +43,18 @@ const PROMPTS: &[Known] = &[
             else workload_deploy. Show the plan, apply it with plan_apply and wait_seconds 120, and say whether the \
             new version runs. If it was reverted or fails, use find_problems and say why.",
     },
+    Known {
+        name: "cost_review",
+        description: "Find out what is paid for and not used, and what would be cheaper",
+        arguments: &[("workload", "Only this workload", false)],
+        text: "Review what is paid for {with workload}. With cluster_overview and node_list say how much of each node is \
+            asked for and how much is idle; with workload_list find workloads that ask for much, are never ready, or \
+            have more instances than they need. If I give you a topology \
+            file, price it with topology_cost, check cheaper ones with topology_check and topology_cost, and compare the \
+            sums by region; say which prices are missing or old. Then name at most five changes, each with what it \
+            saves and what it risks, the safest first. Plan one only when I ask for it, and apply it with plan_apply \
+            only when I agree.",
+    },
 ];
 
 pub(crate) fn list() -> Vec<Prompt> {

@@ -160,7 +160,9 @@ async fn no_tool_writes_but_through_a_plan_whatever_it_is_given() {
                 let path = request.path.join("/");
                 let plain = |segment: &String| !segment.contains(['/', '?', '#', '%']) && segment != "..";
                 assert!(request.path.iter().all(plain), "{name} {given} went to {path}");
-                if request.method == "GET" {
+                // A topology is too long for an address; computing with it changes nothing.
+                let computes = ["api/topologies/check", "api/topologies/cost"].contains(&path.as_str());
+                if request.method == "GET" || (computes && request.method == "POST") {
                     assert_eq!(planned, 0);
                     continue;
                 }
@@ -213,8 +215,12 @@ async fn slips_are_told_with_the_argument_and_the_next_step() {
         ("workload_get", json!({}), "name"),
         ("workload_get", json!({"name": "a/b"}), "name"),
         ("workload_get", json!({"name": "web", "colour": "red"}), "colour"),
-        ("workload_scale", json!({"name": "web", "replicas": -1}), "-1"),
-        ("workload_scale", json!({"name": "web", "replicas": "3"}), "u32"),
+        ("workload_scale", json!({"name": "web", "replicas": -1}), "(replicas)"),
+        ("workload_scale", json!({"name": "web", "replicas": "3"}), "(replicas)"),
+        ("workload_scale", json!({"name": "web", "replica": 3}), "did you mean `replicas`?"),
+        ("workload_scale", json!({"name": "web"}), "(replicas)"),
+        ("topology_check", json!({"text": "", "format": "xml"}), "(format)"),
+        ("topology_cost", json!({}), "(text)"),
         ("workload_update", json!({"name": "web"}), "image"),
         ("plan_apply", json!({"plan_id": "pl_1", "digest": "d", "wait_seconds": 9999}), "wait_seconds"),
         ("workload_logs", json!({"name": "web", "tail": 0}), "tail"),

@@ -47,6 +47,11 @@ impl Control {
         let mut problems = univrs_diagnose::find(&Snapshot { now, nodes, workloads, secrets });
         let (certificates, _) = self.list_certificates(caller)?;
         problems.extend(univrs_diagnose::certificate_problems(&certificates));
+        problems.extend(univrs_diagnose::token_problems(&self.expired_in_use(caller)));
+        if let Some(quota) = state.quotas.get(&caller.org) {
+            let (count, used) = crate::resources::used(&state, &caller.org, None);
+            problems.extend(univrs_diagnose::quota_problem(&caller.org, quota, count, &used));
+        }
         univrs_diagnose::sort(&mut problems);
         if let Some(name) = only {
             let subject = format!("workload/{name}");

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use univrs_authz::Action;
+use univrs_diagnose::ExpiredToken;
 use univrs_model::Timestamp;
 use univrs_model::caller::{Caller, Principal};
 use univrs_model::field::FieldError;
@@ -31,22 +32,49 @@ const REMEMBERED: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 2
 /// The longest sleep until a token expires: a clock that was set is noticed then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
+/// A token that was presented within this time is in use.
+const IN_USE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
 /// When this process last saw each token. Not in the replicated state: a write per request would be too much.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sightings(Arc<Mutex<BTreeMap<TokenId, Timestamp>>>);
+pub(crate) struct Sightings {
+    taken: Arc<Mutex<BTreeMap<TokenId, Timestamp>>>,
+    /// Those that came after their end. Only who knows a token's secret gets in here.
+    late: Arc<Mutex<BTreeMap<TokenId, Timestamp>>>,
+}
+
+fn lock(
+    sightings: &Mutex<BTreeMap<TokenId, Timestamp>>,
+) -> std::sync::MutexGuard<'_, BTreeMap<TokenId, Timestamp>> {
+    sightings.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes it, and forgets what is no token any more when there is more to know than there are tokens.
+fn note(sightings: &Mutex<BTreeMap<TokenId, Timestamp>>, id: &TokenId, at: Timestamp, state: &State) {
+    let mut seen = lock(sightings);
+    seen.insert(id.clone(), at);
+    if seen.len() > state.tokens.len() {
+        seen.retain(|id, _| state.tokens.contains_key(id));
+    }
+}
 
 impl Sightings {
-    /// Notes it, and forgets what is no token any more when there is more to know than there are tokens.
     fn saw(&self, id: &TokenId, at: Timestamp, state: &State) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert(id.clone(), at);
-        if seen.len() > state.tokens.len() {
-            seen.retain(|id, _| state.tokens.contains_key(id));
-        }
+        note(&self.taken, id, at, state);
+    }
+
+    fn saw_late(&self, id: &TokenId, at: Timestamp, state: &State) {
+        note(&self.late, id, at, state);
     }
 
     fn last(&self, id: &TokenId) -> Option<Timestamp> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
+        lock(&self.taken).get(id).copied()
+    }
+
+    fn late_since(&self, since: Timestamp) -> Vec<(TokenId, Timestamp)> {
+        let mut late = lock(&self.late);
+        late.retain(|_, at| *at >= since);
+        late.iter().map(|(id, at)| (id.clone(), *at)).collect()
     }
 }
 
@@ -74,6 +102,7 @@ impl Control {
             return fail(format!("{id} was revoked at {at}"));
         }
         if let Some(at) = token.expires_at.filter(|at| *at <= now) {
+            self.sightings.saw_late(&id, now, &state);
             return fail(format!("{id} expired at {at}"));
         }
         self.sightings.saw(&id, now, &state);
@@ -224,6 +253,27 @@ impl Control {
                 Err(Error::Contended { kind: "token", name: wanted.to_owned() })
             }
         }
+    }
+
+    /// The caller's tokens that somebody used at this node after their end, and that no other of their name replaces.
+    pub(crate) fn expired_in_use(&self, caller: &Caller) -> Vec<ExpiredToken> {
+        let now = self.clock.now();
+        let late = self.sightings.late_since(now.saturating_sub(IN_USE).unwrap_or(now));
+        if late.is_empty() {
+            return Vec::new();
+        }
+        let state = self.mirror.state();
+        let visible: Vec<&Record<Token>> = self.visible(&state, caller).collect();
+        let replaced = |token: &Token| {
+            visible.iter().any(|one| one.name == token.name && one.state(now) == TokenState::Active)
+        };
+        let seen = late.into_iter().filter_map(|(id, presented_at)| {
+            let token = visible.iter().find(|token| token.id == id)?;
+            let expired_at = token.expires_at.filter(|_| token.state(now) == TokenState::Expired)?;
+            let (name, grant) = (token.name.clone(), token.grant);
+            (!replaced(token)).then_some(ExpiredToken { id, name, grant, expired_at, presented_at })
+        });
+        seen.collect()
     }
 
     /// The tokens that concern the caller: those of its organisation, and those of the cluster if it may see them.

@@ -389,6 +389,18 @@ impl Cluster {
         self.send(node, Method::GET, path, None).await.1
     }
 
+    /// What a tool of AI operators answers at a node.
+    pub(crate) async fn tool(&self, node: usize, tool: &str, arguments: Value) -> Value {
+        let call = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": tool, "arguments": arguments}});
+        let request = self
+            .request(node, Method::POST, "/mcp")
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream");
+        let (_, answer) = self.answered(request, Some(call)).await;
+        answer["result"]["structuredContent"].clone()
+    }
+
     /// The nodes by name, as one of them sees them.
     pub(crate) async fn node_view(&self, seen_by: usize, name: &str) -> Value {
         self.get(seen_by, &format!("/api/nodes/{name}")).await

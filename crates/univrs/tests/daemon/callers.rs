@@ -107,3 +107,19 @@ async fn the_cluster_names_who_leads_and_votes() {
     let cluster = daemon.get("/api/cluster").await.body;
     assert_eq!((&cluster["leader"], &cluster["voters"]), (&"one".into(), &serde_json::json!(["one"])));
 }
+
+#[tokio::test]
+async fn a_socket_whose_address_says_what_it_wants_begins_at_once() {
+    let daemon = Daemon::start().await;
+    let open = async |query: &str| {
+        let url = format!("ws://127.0.0.1:{}/ws/orchestrator?{query}", daemon.port);
+        tokio_tungstenite::connect_async(url).await
+    };
+    let (mut socket, _) = open("subscribe=workloads,nodes").await.unwrap();
+    let first = tokio::time::timeout(PATIENCE, futures::StreamExt::next(&mut socket)).await.unwrap().unwrap();
+    let first: serde_json::Value = serde_json::from_str(first.unwrap().to_text().unwrap()).unwrap();
+    assert_eq!((&first["type"], &first["data"]["nodes"][0]["name"]), (&"snapshot".into(), &"one".into()));
+    assert!(first["data"]["workloads"].is_array() && first["data"]["instances"].is_null(), "{first}");
+    let refused = open("subscribe=workloads,everything").await.unwrap_err().to_string();
+    assert!(refused.contains("400"), "{refused}");
+}

@@ -1,11 +1,15 @@
 //! A scripted operator against planted faults: it finds the cause, applies the fix and sees that all is well, in at
-//! most six calls each.
+//! most six calls each. What only a person may do, a person does between two calls, as the fix says it. A node that is
+//! cut off is planted in the tests of clusters.
 
+use reqwest::{Method, StatusCode};
 use rmcp::ClientLifecycleMode;
 use serde_json::{Value, json};
+use univrs_model::quantity::Bytes;
 
 use crate::harness::{Daemon, PATIENCE};
 use crate::mcp::Operator;
+use crate::resources::rehearsal;
 
 /// Most calls to solve a fault.
 const CALLS: usize = 6;
@@ -152,4 +156,130 @@ async fn every_planted_fault_is_solved_in_few_calls() {
             daemon.send(daemon.request(reqwest::Method::DELETE, &path)).await;
         }
     }
+}
+
+/// What is told of a subject under a code.
+fn told(list: &Value, code: &str, subject: &str) -> Option<Value> {
+    let mut items = list["items"].as_array().into_iter().flatten();
+    items.find(|one| one["code"] == code && one["subject"] == subject).cloned()
+}
+
+/// An operator that is called once a fault shows, and what it finds of it.
+async fn called(daemon: &Daemon, code: &str, subject: &str) -> (Operator, Value) {
+    daemon.until(code, async || told(&daemon.get("/api/problems").await.body, code, subject).is_some()).await;
+    let mut operator = Operator::over_http(daemon, "operate", ClientLifecycleMode::Initialize).await;
+    let found = operator.call("find_problems", json!({})).await.unwrap();
+    let problem = told(&found, code, subject).unwrap_or_else(|| panic!("{code}: {found:#}"));
+    for said in ["cause", "fix", "next"] {
+        assert!(!problem[said].as_str().unwrap().is_empty(), "{problem:#}");
+    }
+    (operator, problem)
+}
+
+/// The operator sees that it is mended, in few calls in all.
+async fn mended(daemon: &Daemon, mut operator: Operator, code: &str, subject: &str) {
+    daemon
+        .until("it is mended", async || {
+            told(&daemon.get("/api/problems").await.body, code, subject).is_none()
+        })
+        .await;
+    let left = operator.call("find_problems", json!({})).await.unwrap();
+    assert_eq!(told(&left, code, subject), None, "{left:#}");
+    assert!(operator.calls <= CALLS, "{code}: {} calls", operator.calls);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_missing_is_set_by_a_person() {
+    let daemon = Daemon::start().await;
+    let spec = json!({"name": "needs", "image": "web:1", "secrets": [{"name": "db", "env": "DB_URL"}]});
+    assert_eq!(daemon.post("/api/workloads", &spec.to_string()).await.status, StatusCode::CREATED);
+    let (operator, problem) = called(&daemon, "secret_missing", "workload/needs").await;
+    assert!(problem["fix"].as_str().unwrap().contains("univrs secret set db"), "{problem:#}");
+    assert!(crate::secrets::set(&daemon, "db", "postgres://x").await.status.is_success());
+    daemon.until_status("needs", "running").await;
+    mended(&daemon, operator, "secret_missing", "workload/needs").await;
+}
+
+#[tokio::test]
+async fn a_rollout_that_does_not_move_is_taken_back() {
+    let daemon = Daemon::start().await;
+    daemon.post("/api/workloads", r#"{"name":"slow","image":"web:1"}"#).await;
+    daemon.until_status("slow", "running").await;
+    // It runs and nothing is wrong with it; it only never counts.
+    let update = json!({"image": "web:2", "update": {"min_healthy": "2h", "deadline": "2s"}});
+    let patch = daemon.request(Method::PATCH, "/api/workloads/slow").body(update.to_string());
+    assert_eq!(daemon.send(patch).await.status, StatusCode::OK);
+    let (mut operator, problem) = called(&daemon, "rollout_stuck", "workload/slow").await;
+    assert!(problem["fix"].as_str().unwrap().contains("workload_rollback"), "{problem:#}");
+    let plan = operator.call("workload_rollback", json!({"name": "slow"})).await.unwrap();
+    operator.apply(&plan, 300).await.unwrap();
+    assert_eq!(daemon.get("/api/workloads/slow").await.body["spec"]["image"], "web:1");
+    mended(&daemon, operator, "rollout_stuck", "workload/slow").await;
+}
+
+#[tokio::test]
+async fn a_disk_that_is_promised_away_is_freed() {
+    let daemon = Daemon::start().await;
+    let disk: Bytes =
+        daemon.get("/api/nodes/one").await.body["capacity"]["disk"].as_str().unwrap().parse().unwrap();
+    let size = (disk.get() / 100 * 95).to_string();
+    let spec = json!({"name": "hoard", "containers": [{"name": "app", "image": "db:1",
+        "mounts": [{"volume": "data", "path": "/data"}]}], "volumes": [{"name": "data", "size": size}]});
+    let made = daemon.post("/api/workloads", &spec.to_string()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    daemon.until_status("hoard", "running").await;
+    let (mut operator, problem) = called(&daemon, "disk_pressure", "node/one").await;
+    assert!(problem["cause"].as_str().unwrap().contains("is promised to volumes"), "{problem:#}");
+    let plan = operator.call("workload_delete", json!({"name": "hoard"})).await.unwrap();
+    let approve = format!("/api/plans/{}/approve", plan["plan_id"].as_str().unwrap());
+    assert_eq!(daemon.post(&approve, "{}").await.status, StatusCode::OK);
+    operator.apply(&plan, 300).await.unwrap();
+    mended(&daemon, operator, "disk_pressure", "node/one").await;
+}
+
+#[tokio::test]
+async fn a_quota_that_is_used_up_is_told_before_and_when_it_refuses() {
+    let (daemon, _templates) = rehearsal().await;
+    let quota = async |most: u32| {
+        let body = json!({"resources": most}).to_string();
+        let set = daemon.request(Method::PUT, "/api/orgs/default/quota").body(body);
+        assert_eq!(daemon.send(set).await.status, StatusCode::OK);
+    };
+    quota(1).await;
+    let first = json!({"name": "first", "template": "plain", "provider": "mesh", "parameters": {}});
+    assert_eq!(daemon.post("/api/resources", &first.to_string()).await.status, StatusCode::ACCEPTED);
+    let (mut operator, problem) = called(&daemon, "quota_reached", "org/default").await;
+    assert!(problem["cause"].as_str().unwrap().contains("resources: 1 of 1"), "{problem:#}");
+    let second = json!({"name": "second", "template": "plain", "provider": "mesh"});
+    let refused = operator.call("resource_create", second.clone()).await.unwrap_err();
+    assert!(refused.contains("(quota)") && refused.contains("next: "), "{refused}");
+    quota(2).await;
+    let plan = operator.call("resource_create", second).await.unwrap();
+    assert_eq!(plan["status"], "ready", "{plan:#}");
+    mended(&daemon, operator, "quota_reached", "org/default").await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_used_after_its_end_is_replaced() {
+    let daemon = Daemon::start().await;
+    let token = async |ttl: &str| {
+        let body = json!({"name": "ci", "grant": "operate", "ttl": ttl}).to_string();
+        daemon.post("/api/tokens", &body).await.body["token"].as_str().unwrap().to_owned()
+    };
+    let looks = async |token: &str| {
+        daemon.send(daemon.request(Method::GET, "/api/workloads").bearer_auth(token)).await
+    };
+    let old = token("1s").await;
+    daemon.until("it has ended", async || looks(&old).await.status == StatusCode::UNAUTHORIZED).await;
+    // Who has it is told so, also behind standard input and output.
+    let with = format!("token {old}");
+    let mut late = Operator::over_stdio(&daemon, &with, ClientLifecycleMode::Initialize).await;
+    let refused = late.call("find_problems", json!({})).await.unwrap_err();
+    assert!(refused.contains("expired at") && refused.contains("univrs token create"), "{refused}");
+    // So is who is asked why nothing comes through any more.
+    let (operator, problem) = called(&daemon, "token_expired", "token/ci").await;
+    assert_eq!(problem["next"], "univrs token create ci --grant operate", "{problem:#}");
+    let new = token("1h").await;
+    assert_eq!(looks(&new).await.status, StatusCode::OK);
+    mended(&daemon, operator, "token_expired", "token/ci").await;
 }

@@ -32,6 +32,7 @@ mod plans;
 #[path = "../cluster/ports.rs"]
 mod ports;
 mod preempting;
+mod refusals;
 mod resources;
 mod secrets;
 mod sockets;

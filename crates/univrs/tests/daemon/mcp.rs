@@ -34,7 +34,7 @@ impl Operator {
     }
 
     /// `mode` is a mode, `token ` and a token, or empty.
-    async fn over_stdio(daemon: &Daemon, mode: &str, lifecycle: ClientLifecycleMode) -> Self {
+    pub(crate) async fn over_stdio(daemon: &Daemon, mode: &str, lifecycle: ClientLifecycleMode) -> Self {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_univrs"));
         command.args(["mcp", "--server", &format!("http://127.0.0.1:{}", daemon.port)]);
         if let Some(token) = mode.strip_prefix("token ") {
@@ -119,7 +119,7 @@ async fn every_transport_and_revision_offers_the_same() {
             assert!(
                 operator.client.read_resource(ReadResourceRequestParams::new("univrs://none")).await.is_err()
             );
-            assert_eq!(operator.client.list_all_prompts().await.unwrap().len(), 3);
+            assert_eq!(operator.client.list_all_prompts().await.unwrap().len(), 4);
             let prompt =
                 operator.client.get_prompt(GetPromptRequestParams::new("troubleshoot")).await.unwrap();
             assert_eq!(prompt.messages.len(), 1);
@@ -203,6 +203,7 @@ async fn an_observer_reaches_no_write_with_any_tool() {
         json!({"node": node}),
         json!({"node": node, "deadline": "1m"}),
         json!({"plan_id": "pl_22222222", "digest": "sha256:0"}),
+        json!({"text": include_str!("../../../../examples/freetier.toml")}),
         json!({}),
     ];
     let mut denied = 0;
@@ -298,6 +299,9 @@ async fn foreign_sites_huge_and_many_requests() {
     let answers: Vec<_> = futures::StreamExt::collect(futures::StreamExt::buffer_unordered(calls, 200)).await;
     let well = answers.iter().filter(|answer| answer.body["result"]["structuredContent"]["items"].is_array());
     assert_eq!(well.count(), 1000);
+    // Whoever calls a lot does not fill the log.
+    let lines = daemon.log().lines().count();
+    assert!(lines < 500, "{lines} lines of log");
     // Last, because the connection ends with it.
     assert_eq!(daemon.send(post("x".repeat(2 << 20))).await.status, StatusCode::PAYLOAD_TOO_LARGE);
 }

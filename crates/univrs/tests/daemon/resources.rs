@@ -48,7 +48,7 @@ mounts = [{ volume = "data", path = "/data" }]
 "#;
 
 /// A daemon whose containers are simulated, with that template.
-async fn rehearsal() -> (Daemon, tempfile::TempDir) {
+pub(crate) async fn rehearsal() -> (Daemon, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("plain.toml"), TEMPLATE).unwrap();
     let templates = dir.path().to_str().unwrap();

@@ -31,7 +31,7 @@ const COLUMNS: readonly Column<Audit>[] = [
 ];
 
 export function AuditLog() {
-  const { q } = useSearch({ from: "/audit" });
+  const { q, sort } = useSearch({ from: "/audit" });
   const navigate = useNavigate({ from: "/audit" });
   const { data, error, isPending, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(auditQuery);
   const all = useMemo(() => data?.pages.flatMap((page) => page.items) ?? [], [data]);
@@ -40,7 +40,7 @@ export function AuditLog() {
     <>
       <PageHead title="Audit" about="One entry for each write: who, what, and the rule that allowed it." actions={<Button onClick={() => void refetch()}>Load anew</Button>} />
       <div className="mb-3">
-        <FilterField label="Filter entries" value={q ?? ""} onChange={(text) => void navigate({ search: { q: text || undefined }, replace: true })} />
+        <FilterField label="Filter entries" value={q ?? ""} onChange={(text) => void navigate({ search: (before) => ({ ...before, q: text || undefined }), replace: true })} />
       </div>
       {isPending ? <Loading what="Loading the audit log" /> : null}
       {error && !data ? <Failed error={error} retry={() => void refetch()} /> : null}
@@ -52,6 +52,8 @@ export function AuditLog() {
             columns={COLUMNS}
             id={(row) => `${row.revision} ${row.request ?? ""} ${row.object} ${row.summary}`}
             initial={{ column: "Time", down: true }}
+            sort={sort}
+            onSort={(sort) => void navigate({ search: (before) => ({ ...before, sort }), replace: true })}
             empty={<Empty icon="audit" title={all.length === 0 ? "Nothing was written yet" : "No entry fits the filter"}>{counted(all.length, "entry", "entries")} in all.</Empty>}
           />
           {hasNextPage ? (

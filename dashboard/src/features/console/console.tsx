@@ -7,6 +7,7 @@ import { useMemo, useState } from "react";
 import { useCan } from "../../api/caller";
 import { isPlan, type Plan } from "../../api/client";
 import { Button } from "../../ui/button";
+import { Command } from "../../ui/copy";
 import { CONTROL, FilterField } from "../../ui/field";
 import { counted } from "../../ui/format";
 import { PageHead, Panel } from "../../ui/page";
@@ -14,7 +15,7 @@ import { matches } from "../../ui/sort";
 import { Empty, Failed, Loading, Trouble } from "../../ui/states";
 import { Status } from "../../ui/status";
 import { Ago } from "../../ui/time";
-import { callTool, listTools, type Mode, type Result, type Tool } from "./mcp";
+import { callTool, lineOf, listTools, type Mode, type Result, type Tool } from "./mcp";
 import { Answer } from "./answer";
 import { SchemaFields } from "./schema-fields";
 import { argumentsOf, fieldsOf } from "./schema-form";
@@ -35,9 +36,9 @@ const KEPT_RUNS = 50;
 let history: readonly Run[] = [];
 
 export function Console() {
-  const { tool: chosen } = useSearch({ from: "/console" });
+  const { tool: chosen, mode: asked } = useSearch({ from: "/console" });
+  const mode: Mode = asked ?? "observe";
   const navigate = useNavigate({ from: "/console" });
-  const [mode, setMode] = useState<Mode>("observe");
   const [query, setQuery] = useState("");
   const [runs, setRuns] = useState<readonly Run[]>(history);
   const [shown, setShown] = useState<number | null>(null);
@@ -70,7 +71,7 @@ export function Console() {
         actions={
           <label className="flex items-center gap-2">
             <span className="text-dim">Mode</span>
-            <select className={`${CONTROL} w-auto!`} value={mode} onChange={(event) => setMode(event.target.value as Mode)}>
+            <select className={`${CONTROL} w-auto!`} value={mode} onChange={(event) => void navigate({ search: (before) => ({ ...before, mode: event.target.value === "observe" ? undefined : (event.target.value as "operate" | "admin") }), replace: true })}>
               <option value="observe">observe: read only</option>
               <option value="operate">operate: workloads</option>
               <option value="admin">admin: everything</option>
@@ -95,7 +96,7 @@ export function Console() {
                     className="flex w-full items-center justify-between gap-2 px-3.5 py-1 text-left font-mono text-[0.86rem] hover:bg-raised aria-[current]:bg-raised aria-[current]:font-bold"
                     onClick={() => {
                       setShown(null);
-                      void navigate({ search: { tool: one.name } });
+                      void navigate({ search: (before) => ({ ...before, tool: one.name }) });
                     }}
                   >
                     {one.name}
@@ -145,6 +146,10 @@ function Runner({ tool, mode, run }: { tool: Tool; mode: Mode; run: (name: strin
         </div>
         <Trouble error={go.error} />
       </form>
+      <div className="mt-3">
+        <p className="mb-1 text-[0.86rem] text-dim">The same on the command line</p>
+        <Command line={lineOf(mode, tool.name, args)} />
+      </div>
     </Panel>
   );
 }

@@ -33,6 +33,8 @@ export function fieldsOf(schema: Schema): Field[] {
     required: required.has(name),
     description: property.description ?? "",
     choices: (property.enum ?? []).map(String),
+    // What is called so is a file's.
+    ...(name === "text" ? { lines: true } : {}),
   }));
   return fields.toSorted((a, b) => Number(b.required) - Number(a.required));
 }

@@ -18,6 +18,7 @@ import { Status } from "../../ui/status";
 import { type Column, Table } from "../../ui/table";
 import { Ago } from "../../ui/time";
 import { visible } from "../../ui/visible";
+import { NodeName } from "../nodes/node-name";
 import { useEvents } from "./event-lines";
 
 type Numbered = ClusterEvent & { key: string };
@@ -35,16 +36,16 @@ const COLUMNS: readonly Column<Numbered>[] = [
           {row.workload}
         </Link>
       ) : (
-        <span className="font-mono text-[0.86rem]">{row.node ?? ""}</span>
+        row.node && <NodeName id={row.node} />
       ),
   },
   { name: "Message", cell: (row) => <span title={visible(row.message)}>{visible(row.message)}</span> },
 ];
 
 export function Events() {
-  const { q, severity, at } = useSearch({ from: "/events" });
+  const { q, severity, at, sort } = useSearch({ from: "/events" });
   const navigate = useNavigate({ from: "/events" });
-  const current = useEvents();
+  const { events: current, instead } = useEvents();
   const heard = usePicture((picture) => picture.heard);
   const [held, setHeld] = useState<{ events: readonly ClusterEvent[]; heard: number } | null>(null);
   const events = held?.events ?? current;
@@ -58,7 +59,7 @@ export function Events() {
     return found.reverse();
   }, [events, q, severity]);
   const chosen = rows.find((row) => row.key === at);
-  const set = (next: { q?: string; severity?: string; at?: string }) => void navigate({ search: { q, severity, at, ...next }, replace: true });
+  const set = (next: { q?: string; severity?: string; at?: string; sort?: string }) => void navigate({ search: (before) => ({ ...before, ...next }), replace: true });
   return (
     <>
       <PageHead title="Events" about={counted(events.length, "event")} />
@@ -82,8 +83,10 @@ export function Events() {
             rows={rows}
             columns={COLUMNS}
             id={(row) => row.key}
+            sort={sort}
+            onSort={(sort) => set({ sort })}
             onOpen={(row) => set({ at: row.key })}
-            empty={<Empty icon="events" title={events.length === 0 ? "Nothing has happened yet" : "No event fits the filter"} />}
+            empty={(events.length === 0 ? instead : null) ?? <Empty icon="events" title={events.length === 0 ? "Nothing has happened yet" : "No event fits the filter"} />}
           />
         </Panel>
         {chosen ? (
@@ -95,7 +98,7 @@ export function Events() {
                 ["Severity", <Status key="s" state={chosen.severity} />],
                 ["Workload", chosen.workload ?? "none"],
                 ["Instance", chosen.instance ?? "none"],
-                ["Node", chosen.node ? <Link key="n" to="/nodes/$id" params={{ id: chosen.node }} className="text-accent hover:underline">{chosen.node}</Link> : "none"],
+                ["Node", chosen.node ? <NodeName key="n" id={chosen.node} /> : "none"],
                 ["Revision", String(chosen.revision)],
                 ["Message", visible(chosen.message)],
               ]}

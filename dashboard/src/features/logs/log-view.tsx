@@ -10,7 +10,7 @@ import { Command } from "../../ui/copy";
 import { CONTROL, FilterField } from "../../ui/field";
 import { counted } from "../../ui/format";
 import { Icon } from "../../ui/icons";
-import { Failed } from "../../ui/states";
+import { Failed, Trouble } from "../../ui/states";
 import { Status } from "../../ui/status";
 import { useWindow } from "../../ui/window";
 import { problemFrom } from "../../api/problem";
@@ -40,6 +40,7 @@ export function LogView({ workload }: { workload: string }) {
   const [counts, setCounts] = useState<Counts>({ total: 0, shown: 0, dropped: 0, instances: [] });
   const [part, setPart] = useState<{ from: number; lines: Line[] }>({ from: 0, lines: [] });
   const [ended, setEnded] = useState<{ status: number; problem: unknown } | null>(null);
+  const [fault, setFault] = useState<unknown>(null);
   const worker = useRef<Worker | null>(null);
   const frame = useRef<HTMLDivElement>(null);
   const send = (message: ToWorker) => worker.current?.postMessage(message);
@@ -71,9 +72,19 @@ export function LogView({ workload }: { workload: string }) {
 
   async function download() {
     const path = `/api/workloads/${encodeURIComponent(workload)}/logs?timestamps=true${instance ? `&instance=${instance}` : ""}`;
-    const reply = await fetch(path, { headers: credentials() });
+    setFault(null);
+    try {
+      const reply = await fetch(path, { headers: credentials() });
+      if (!reply.ok) throw problemFrom(reply.status, await reply.json().catch(() => null));
+      save(await reply.blob());
+    } catch (error) {
+      setFault(error);
+    }
+  }
+
+  function save(lines: Blob) {
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(await reply.blob());
+    link.href = URL.createObjectURL(lines);
     link.download = `${workload}.log`;
     link.click();
     URL.revokeObjectURL(link.href);
@@ -108,6 +119,7 @@ export function LogView({ workload }: { workload: string }) {
           {ended ? <Status state="stale" label="ended" /> : null}
         </span>
       </div>
+      <Trouble error={fault} />
       {/* Scrolling up, by wheel or key, ends the following. */}
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions */}
       <div

@@ -1,6 +1,6 @@
 // What members call out to all, as it comes: filtered, held still to be read, and looked into.
 
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 
 import { usePicture } from "../../live/use-live";
@@ -26,8 +26,9 @@ interface Props {
 const told = (call: Call) => visible(JSON.stringify(call.body) ?? "");
 
 export function Gossip({ calls, heard, nameOf }: Props) {
-  const [filter, setFilter] = useState("");
-  const [topic, setTopic] = useState("");
+  const { q: filter = "", topic = "" } = useSearch({ from: "/network" });
+  const navigate = useNavigate({ from: "/network" });
+  const change = (next: { q?: string; topic?: string }) => void navigate({ search: (before) => ({ ...before, ...next }), replace: true });
   const [held, setHeld] = useState<{ calls: readonly Call[]; heard: number } | null>(null);
   const [at, setAt] = useState<number | null>(null);
   const shown = held?.calls ?? calls;
@@ -46,8 +47,8 @@ export function Gossip({ calls, heard, nameOf }: Props) {
   return (
     <Panel title="Gossip" flush>
       <div className="flex flex-wrap items-center gap-2 border-b border-line px-3.5 py-2">
-        <FilterField label="Filter messages" value={filter} onChange={setFilter} />
-        <select aria-label="Topic" className={`${CONTROL} w-auto!`} value={topic} onChange={(event) => setTopic(event.target.value)}>
+        <FilterField label="Filter messages" value={filter} onChange={(text) => change({ q: text || undefined })} />
+        <select aria-label="Topic" className={`${CONTROL} w-auto!`} value={topic} onChange={(event) => change({ topic: event.target.value || undefined })}>
           <option value="">all topics</option>
           {topics.map((one) => (
             <option key={one}>{one}</option>

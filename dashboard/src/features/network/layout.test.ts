@@ -22,7 +22,7 @@ describe("layout", () => {
     const nodes = many(5000);
     const begun = performance.now();
     const { points } = layout(nodes);
-    expect(performance.now() - begun).toBeLessThan(200);
+    expect(performance.now() - begun).toBeLessThan(5000); // far beyond what it takes, and far below what a slip in its growth would
     expect(new Set(Array.from({ length: 5000 }, (_, at) => `${points[at * 2]} ${points[at * 2 + 1]}`)).size).toBe(5000);
     expect(layout(nodes).points).toEqual(points);
   });

@@ -5,6 +5,8 @@ import { useCallback, useDeferredValue, useEffect, useMemo, useState } from "rea
 
 import type { Node } from "../../api/client";
 import { useKnown, usePicture } from "../../live/use-live";
+import { command } from "../../ui/cli";
+import { Command } from "../../ui/copy";
 import { Facts, PageHead, Panel } from "../../ui/page";
 import { counted } from "../../ui/format";
 import { Loading } from "../../ui/states";
@@ -43,7 +45,7 @@ export function Network() {
   const links = useMemo(() => joined(lines, new Map(nodes.map((node, at) => [node.id, at]))), [lines, nodes]);
   const nameOf = useCallback((id: string) => map.get(id)?.name ?? picture.peers.get(id)?.name ?? id, [map, picture.peers]);
   const peer = chosen ? picture.peers.get(chosen) : undefined;
-  const choose = (index: number | null) => void navigate({ search: { node: index === null ? undefined : nodes[index]?.id }, replace: true });
+  const choose = (index: number | null) => void navigate({ search: (before) => ({ ...before, node: index === null ? undefined : nodes[index]?.id }), replace: true });
 
   return (
     <>
@@ -107,6 +109,9 @@ export function Network() {
           <Gossip calls={picture.calls} heard={picture.heard} nameOf={nameOf} />
         </div>
       ) : null}
+      <div className="mt-3">
+        <Command line={command("mesh", "peers")} />
+      </div>
     </>
   );
 }
@@ -128,7 +133,7 @@ function Region({ name, members, open, chosen }: { name: string; members: readon
                 type="button"
                 aria-pressed={node.id === chosen}
                 className="flex w-full items-center justify-between gap-2 px-3.5 py-1 text-left hover:bg-raised aria-pressed:bg-raised"
-                onClick={() => void navigate({ search: { node: node.id }, replace: true })}
+                onClick={() => void navigate({ search: (before) => ({ ...before, node: node.id }), replace: true })}
               >
                 <span className="truncate">{node.name}</span>
                 <Status state={stateOf(node)} />

@@ -5,6 +5,8 @@ import { useMemo } from "react";
 
 import type { Node } from "../../api/client";
 import { useKnown, usePicture } from "../../live/use-live";
+import { command } from "../../ui/cli";
+import { Command } from "../../ui/copy";
 import { FilterField } from "../../ui/field";
 import { bytes, bytesOf, cores, coresOf, counted } from "../../ui/format";
 import { PageHead, Panel } from "../../ui/page";
@@ -56,7 +58,7 @@ const COLUMNS: readonly Column<Node>[] = [
 ];
 
 export function NodeList() {
-  const { q } = useSearch({ from: "/nodes" });
+  const { q, sort } = useSearch({ from: "/nodes" });
   const navigate = useNavigate({ from: "/nodes" });
   const nodes = usePicture((picture) => picture.nodes);
   const known = useKnown();
@@ -68,7 +70,7 @@ export function NodeList() {
     <>
       <PageHead title="Nodes" about={known ? counted(nodes.size, "node") : null} />
       <div className="mb-3">
-        <FilterField label="Filter nodes" value={q ?? ""} onChange={(text) => void navigate({ search: { q: text || undefined }, replace: true })} />
+        <FilterField label="Filter nodes" value={q ?? ""} onChange={(text) => void navigate({ search: (before) => ({ ...before, q: text || undefined }), replace: true })} />
       </div>
       <Panel flush>
         {known ? (
@@ -78,6 +80,8 @@ export function NodeList() {
             columns={COLUMNS}
             id={(row) => row.id}
             initial={{ column: "Name", down: false }}
+            sort={sort}
+            onSort={(sort) => void navigate({ search: (before) => ({ ...before, sort }), replace: true })}
             onOpen={(row) => void navigate({ to: "/nodes/$id", params: { id: row.id } })}
             empty={<Empty icon="search" title="No node fits the filter">{counted(nodes.size, "node")} in all.</Empty>}
           />
@@ -85,6 +89,9 @@ export function NodeList() {
           <Loading what="Loading nodes" />
         )}
       </Panel>
+      <div className="mt-3">
+        <Command line={command("node", "ls")} />
+      </div>
     </>
   );
 }

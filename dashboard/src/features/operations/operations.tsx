@@ -9,7 +9,10 @@ import { useKnown, usePicture } from "../../live/use-live";
 import { Button } from "../../ui/button";
 import { command } from "../../ui/cli";
 import { Command } from "../../ui/copy";
+import { FilterField } from "../../ui/field";
+import { counted } from "../../ui/format";
 import { Facts, PageHead, Panel } from "../../ui/page";
+import { matches } from "../../ui/sort";
 import { Empty, Loading } from "../../ui/states";
 import { Status } from "../../ui/status";
 import { type Column, Table } from "../../ui/table";
@@ -35,16 +38,19 @@ const COLUMNS: readonly Column<Operation>[] = [
 ];
 
 export function Operations() {
-  const { id } = useSearch({ from: "/operations" });
+  const { id, q, sort } = useSearch({ from: "/operations" });
   const navigate = useNavigate({ from: "/operations" });
   const map = usePicture((picture) => picture.operations);
   const known = useKnown();
-  const rows = useMemo(() => [...map.values()], [map]);
+  const rows = useMemo(() => [...map.values()].filter((row) => matches(q ?? "", row.kind.replaceAll("_", " "), row.subject, row.status, row.stage, row.id)), [map, q]);
   const chosen = id ? map.get(id) : undefined;
   return (
     <>
       <PageHead title="Operations" about="Long changes: drains, removals and the like. Each goes on after a crash of whoever carries it out." />
-      <div className={`grid items-start gap-4 ${chosen ? "xl:grid-cols-[minmax(0,1fr)_26rem]" : ""}`}>
+      <div className="mb-3">
+        <FilterField label="Filter operations" value={q ?? ""} onChange={(text) => void navigate({ search: (before) => ({ ...before, q: text || undefined }), replace: true })} />
+      </div>
+      <div className={`grid items-start gap-4 ${id ? "xl:grid-cols-[minmax(0,1fr)_26rem]" : ""}`}>
         <Panel flush>
           {known ? (
             <Table
@@ -53,14 +59,31 @@ export function Operations() {
               columns={COLUMNS}
               id={(row) => row.id}
               initial={{ column: "Begun", down: true }}
-              onOpen={(row) => void navigate({ search: { id: row.id } })}
-              empty={<Empty icon="operations" title="No operations yet">Draining a node is one, for example.</Empty>}
+              sort={sort}
+              onSort={(sort) => void navigate({ search: (before) => ({ ...before, sort }), replace: true })}
+              onOpen={(row) => void navigate({ search: (before) => ({ ...before, id: row.id }) })}
+              empty={
+                map.size === 0 ? (
+                  <Empty icon="operations" title="No operations yet">Draining a node is one, for example.</Empty>
+                ) : (
+                  <Empty icon="search" title="No operation fits the filter">{counted(map.size, "operation")} in all.</Empty>
+                )
+              }
             />
           ) : (
             <Loading what="Loading operations" />
           )}
         </Panel>
-        {chosen ? <Detail operation={chosen} /> : null}
+        {chosen ? (
+          <Detail operation={chosen} />
+        ) : id && known ? (
+          <Panel>
+            <Empty icon="search" title="There is no such operation">Operations are forgotten some time after they ended.</Empty>
+          </Panel>
+        ) : null}
+      </div>
+      <div className="mt-3">
+        <Command line={command("operation", "ls")} />
       </div>
     </>
   );

@@ -8,12 +8,13 @@ import type { Finding } from "../../api/client";
 import { clusterQuery, problemsQuery } from "../../api/queries";
 import { useKnown, usePicture } from "../../live/use-live";
 import { buttonClass } from "../../ui/button";
+import { command } from "../../ui/cli";
 import { Command } from "../../ui/copy";
 import { bytes, bytesOf, cores, coresOf, counted } from "../../ui/format";
 import { Icon } from "../../ui/icons";
 import { Meter } from "../../ui/meter";
 import { Figure, PageHead, Panel } from "../../ui/page";
-import { Failed, Loading } from "../../ui/states";
+import { Failed, Loading, Outdated } from "../../ui/states";
 import { Status } from "../../ui/status";
 import { EventLines } from "../events/event-lines";
 import { Rollout } from "../workloads/rollout";
@@ -21,6 +22,7 @@ import { subjectOf } from "./subject";
 
 export function Overview() {
   const cluster = useQuery(clusterQuery);
+  const problems = useQuery(problemsQuery);
   const workloads = usePicture((picture) => picture.workloads);
   const instances = usePicture((picture) => picture.instances);
   const nodes = usePicture((picture) => picture.nodes);
@@ -49,6 +51,7 @@ export function Overview() {
           </Link>
         }
       />
+      <Outdated of={cluster.error ? cluster : problems} />
       <div className="grid gap-4">
         <Problems />
         <div className="grid gap-3 sm:grid-cols-2 xl:grid-cols-4">
@@ -63,7 +66,9 @@ export function Overview() {
         </div>
         <div className="grid gap-4 xl:grid-cols-2">
           <Panel title="On the move" flush>
-            {moving.length === 0 ? (
+            {!known ? (
+              <Loading what="Loading rollouts" />
+            ) : moving.length === 0 ? (
               <p className="p-3.5 text-dim">No rollout is under way.</p>
             ) : (
               <ul className="divide-y divide-line">
@@ -85,6 +90,7 @@ export function Overview() {
             <EventLines most={8} />
           </Panel>
         </div>
+        <Command line={command("status")} />
       </div>
     </>
   );

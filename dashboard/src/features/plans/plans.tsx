@@ -10,8 +10,10 @@ import { useNow } from "../../ui/clock";
 import { Button } from "../../ui/button";
 import { command } from "../../ui/cli";
 import { Command } from "../../ui/copy";
+import { FilterField } from "../../ui/field";
 import { Code, Facts, PageHead, Panel } from "../../ui/page";
-import { Empty, Failed, Loading, Trouble } from "../../ui/states";
+import { matches } from "../../ui/sort";
+import { Empty, Failed, Loading, Outdated, Trouble } from "../../ui/states";
 import { Status } from "../../ui/status";
 import { type Column, Table } from "../../ui/table";
 import { Ago } from "../../ui/time";
@@ -23,9 +25,15 @@ export function statusNow(plan: Plan, now: number): string {
   return open && Date.parse(plan.expires_at) < now ? "expired" : (plan.status ?? "ready");
 }
 
+/** What it is about and what is asked. */
+function told(plan: Plan): string {
+  const names = [...new Set(plan.changes.map((change) => `${change.kind} ${change.name}`))].join(", ");
+  return plan.summary ? `${names}: ${plan.summary}` : plan.changes.map((change) => `${change.action} ${change.kind} ${change.name}`).join(", ");
+}
+
 const COLUMNS: readonly Column<Plan>[] = [
   { name: "Plan", value: (row) => row.plan_id, cell: (row) => <span className="font-mono text-[0.86rem]">{row.plan_id}</span> },
-  { name: "What", cell: (row) => row.summary ?? row.changes.map((change) => `${change.action} ${change.name}`).join(", ") },
+  { name: "What", cell: (row) => <span title={told(row)}>{told(row)}</span> },
   { name: "Status", value: (row) => row.status, cell: (row) => <Now plan={row} /> },
   { name: "By", value: (row) => callerName(row.planned_by), cell: (row) => callerName(row.planned_by) },
   { name: "Valid", value: (row) => row.expires_at, cell: (row) => <Ago at={row.expires_at} />, right: true },
@@ -36,14 +44,16 @@ function Now({ plan }: { plan: Plan }) {
 }
 
 export function Plans() {
-  const { id } = useSearch({ from: "/plans" });
+  const { id, q } = useSearch({ from: "/plans" });
   const navigate = useNavigate({ from: "/plans" });
-  const { data, error, isPending, refetch } = useQuery(plansQuery);
+  const plans = useQuery(plansQuery);
+  const { data, error, isPending, refetch } = plans;
   const now = useNow();
-  const items = data?.items ?? [];
+  const all = data?.items ?? [];
+  const items = all.filter((plan) => matches(q ?? "", plan.plan_id, plan.summary, plan.status?.replaceAll("_", " "), callerName(plan.planned_by), ...plan.changes.map((change) => change.name)));
   const waiting = items.filter((plan) => statusNow(plan, now) === "waiting_for_approval");
   const others = items.filter((plan) => statusNow(plan, now) !== "waiting_for_approval");
-  const chosen = items.find((plan) => plan.plan_id === id);
+  const chosen = all.find((plan) => plan.plan_id === id);
   const table = (label: string, rows: Plan[], empty: string) => (
     <Panel title={label} flush>
       <Table
@@ -52,7 +62,7 @@ export function Plans() {
         columns={COLUMNS}
         id={(row) => row.plan_id}
         initial={{ column: "Valid", down: true }}
-        onOpen={(row) => void navigate({ search: { id: row.plan_id } })}
+        onOpen={(row) => void navigate({ search: (before) => ({ ...before, id: row.plan_id }) })}
         empty={<p className="p-3.5 text-dim">{empty}</p>}
       />
     </Panel>
@@ -60,17 +70,24 @@ export function Plans() {
   return (
     <>
       <PageHead title="Approvals" about="Changes that were planned. Destructive ones wait here until a person agrees; no AI operator can agree to its own." />
+      <div className="mb-3">
+        <FilterField label="Filter plans" value={q ?? ""} onChange={(text) => void navigate({ search: (before) => ({ ...before, q: text || undefined }), replace: true })} />
+      </div>
+      <Outdated of={plans} />
       {isPending ? <Loading what="Loading plans" /> : null}
       {error && !data ? <Failed error={error} retry={() => void refetch()} /> : null}
       {data ? (
         <div className={`grid items-start gap-4 ${id ? "xl:grid-cols-[minmax(0,1fr)_32rem]" : ""}`}>
           <div className="grid min-w-0 gap-4">
-            {table("Waiting for a person", waiting, "Nothing waits.")}
-            {table("Other plans", others, "No other plans are kept.")}
+            {table("Waiting for a person", waiting, q ? "Nothing that waits fits the filter." : "Nothing waits.")}
+            {table("Other plans", others, q ? "No other plan fits the filter." : "No other plans are kept.")}
           </div>
           {chosen ? <Decision key={chosen.plan_id} plan={chosen} /> : id ? <Panel><Empty icon="search" title="There is no such plan">Plans are forgotten some time after they expired.</Empty></Panel> : null}
         </div>
       ) : null}
+      <div className="mt-3">
+        <Command line={command("plan", "ls")} />
+      </div>
     </>
   );
 }
@@ -120,7 +137,14 @@ function Decision({ plan }: { plan: Plan }) {
             </Button>
           ) : null}
         </div>
-        <Command line={command("plan", "approve", plan.plan_id)} />
+        {status === "waiting_for_approval" ? (
+          <>
+            <Command line={command("plan", "approve", plan.plan_id)} />
+            <Command line={command("plan", "reject", plan.plan_id)} />
+          </>
+        ) : (
+          <Command line={command("plan", "get", plan.plan_id)} />
+        )}
       </div>
     </Panel>
   );

@@ -7,6 +7,7 @@ import { useCan } from "../../api/caller";
 import type { Resource } from "../../api/client";
 import { useKnown, usePicture } from "../../live/use-live";
 import { buttonClass } from "../../ui/button";
+import { command } from "../../ui/cli";
 import { Command } from "../../ui/copy";
 import { FilterField } from "../../ui/field";
 import { bytes, bytesOf, cores, coresOf, counted } from "../../ui/format";
@@ -39,7 +40,7 @@ const COLUMNS: readonly Column<Resource>[] = [
 ];
 
 export function ResourceList() {
-  const { q, status } = useSearch({ from: "/resources" });
+  const { q, status, sort } = useSearch({ from: "/resources" });
   const navigate = useNavigate({ from: "/resources" });
   const resources = usePicture((picture) => picture.resources);
   const known = useKnown();
@@ -66,7 +67,7 @@ export function ResourceList() {
         }
       />
       <div className="mb-3 flex flex-wrap items-center gap-2">
-        <FilterField label="Filter resources" value={q ?? ""} onChange={(text) => void navigate({ search: { q: text || undefined, status }, replace: true })} />
+        <FilterField label="Filter resources" value={q ?? ""} onChange={(text) => void navigate({ search: (before) => ({ ...before, q: text || undefined }), replace: true })} />
         <div role="group" aria-label="Only with this status" className="flex flex-wrap gap-1">
           {states.map(([state, count]) => (
             <button
@@ -74,7 +75,7 @@ export function ResourceList() {
               type="button"
               aria-pressed={status === state}
               className="rounded-full border border-transparent p-0.5 aria-pressed:border-accent"
-              onClick={() => void navigate({ search: { q, status: status === state ? undefined : state } })}
+              onClick={() => void navigate({ search: (before) => ({ ...before, status: status === state ? undefined : state }) })}
             >
               <Status state={state} label={`${state.toLowerCase()} ${count}`} />
             </button>
@@ -91,6 +92,8 @@ export function ResourceList() {
             columns={COLUMNS}
             id={(row) => row.id}
             initial={{ column: "Name", down: false }}
+            sort={sort}
+            onSort={(sort) => void navigate({ search: (before) => ({ ...before, sort }), replace: true })}
             onOpen={(row) => void navigate({ to: "/resources/$name", params: { name: row.name } })}
             empty={
               refused ? (
@@ -113,6 +116,9 @@ export function ResourceList() {
           />
         )}
       </Panel>
+      <div className="mt-3">
+        <Command line={command("resource", "ls")} />
+      </div>
     </>
   );
 }

@@ -4,10 +4,10 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
 
 import type { Instance } from "../../api/client";
-import { usePicture } from "../../live/use-live";
+import { useKnown, usePicture } from "../../live/use-live";
 import { CONTROL } from "../../ui/field";
 import { PageHead, Panel } from "../../ui/page";
-import { Empty } from "../../ui/states";
+import { Empty, Loading } from "../../ui/states";
 import { Status } from "../../ui/status";
 import { type Column, Table } from "../../ui/table";
 import { Ago } from "../../ui/time";
@@ -38,6 +38,7 @@ export function Scheduler() {
   const navigate = useNavigate({ from: "/scheduler" });
   const instances = usePicture((picture) => picture.instances);
   const workloads = usePicture((picture) => picture.workloads);
+  const known = useKnown();
   const queue = useMemo(() => [...instances.values()].filter((one) => one.phase === "pending"), [instances]);
   const short = useMemo(() => [...workloads.values()].filter((one) => one.status === "pending" || (one.status === "degraded" && one.instances < one.replicas)), [workloads]);
   const names = useMemo(() => [...workloads.keys()].toSorted(), [workloads]);
@@ -53,7 +54,9 @@ export function Scheduler() {
             columns={COLUMNS}
             id={(row) => row.id}
             empty={
-              short.length === 0 ? (
+              !known ? (
+                <Loading what="Loading what waits" />
+              ) : short.length === 0 ? (
                 <p className="p-3.5 text-dim">Nothing waits: every instance that is wanted has a place.</p>
               ) : (
                 <ul className="divide-y divide-line">
@@ -85,7 +88,7 @@ export function Scheduler() {
               </select>
             ) : null}
           </div>
-          {chosen ? <Why key={chosen} workload={chosen} /> : <Panel><Empty title="There are no workloads yet" /></Panel>}
+          {chosen ? <Why key={chosen} workload={chosen} /> : <Panel>{known ? <Empty title="There are no workloads yet" /> : <Loading what="Loading workloads" />}</Panel>}
         </div>
         <Panel title="Latest decisions" flush>
           <EventLines most={40} only={decided} />

@@ -1,6 +1,7 @@
 // Secrets by name. Values go in and never come out: not here, and from no other part of the API.
 
 import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { useCan } from "../../api/caller";
@@ -10,19 +11,25 @@ import { Button } from "../../ui/button";
 import { command } from "../../ui/cli";
 import { Command } from "../../ui/copy";
 import { Dialog } from "../../ui/dialog";
-import { TextField } from "../../ui/field";
+import { FilterField, TextField } from "../../ui/field";
+import { counted } from "../../ui/format";
 import { PageHead, Panel } from "../../ui/page";
-import { Empty, Failed, Loading } from "../../ui/states";
+import { matches } from "../../ui/sort";
+import { Empty, Failed, Loading, Outdated } from "../../ui/states";
 import { Table } from "../../ui/table";
 import { Ago } from "../../ui/time";
 import { WriteDialog } from "../writes/write-dialog";
 
 export function Secrets() {
-  const { data, error, isPending, refetch } = useQuery(secretsQuery);
+  const { q, sort } = useSearch({ from: "/secrets" });
+  const navigate = useNavigate({ from: "/secrets" });
+  const asked = useQuery(secretsQuery);
+  const { data, error, isPending, refetch } = asked;
   const [setting, setSetting] = useState<string | null>(null);
   const [removing, setRemoving] = useState<Secret | null>(null);
   const can = useCan();
   const reason = can("secret_write");
+  const rows = data?.items.filter((row) => matches(q ?? "", row.name, ...row.used_by)) ?? [];
   return (
     <>
       <PageHead
@@ -34,16 +41,28 @@ export function Secrets() {
           </Button>
         }
       />
+      <div className="mb-3">
+        <FilterField label="Filter secrets" value={q ?? ""} onChange={(text) => void navigate({ search: (before) => ({ ...before, q: text || undefined }), replace: true })} />
+      </div>
+      <Outdated of={asked} />
       {isPending ? <Loading what="Loading secrets" /> : null}
       {error && !data ? <Failed error={error} retry={() => void refetch()} /> : null}
       {data ? (
         <Panel flush>
           <Table
             label="Secrets"
-            rows={data.items}
+            rows={rows}
+            sort={sort}
+            onSort={(sort) => void navigate({ search: (before) => ({ ...before, sort }), replace: true })}
             id={(row) => row.id}
             initial={{ column: "Name", down: false }}
-            empty={<Empty icon="secrets" title="No secrets yet">Workloads receive them as variables or files.</Empty>}
+            empty={
+              data.items.length === 0 ? (
+                <Empty icon="secrets" title="No secrets yet">Workloads receive them as variables or files.</Empty>
+              ) : (
+                <Empty icon="search" title="No secret fits the filter">{counted(data.items.length, "secret")} in all.</Empty>
+              )
+            }
             columns={[
               { name: "Name", value: (row) => row.name, cell: (row) => <span className="font-medium">{row.name}</span> },
               { name: "Version", value: (row) => row.version, cell: (row) => row.version, right: true },

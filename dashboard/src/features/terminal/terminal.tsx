@@ -62,7 +62,7 @@ export function Terminal({ workload }: { workload: Workload }) {
         </form>
       </Panel>
       {session ? <Window key={session.number} workload={workload.name} session={session} /> : null}
-      <Command line={command("exec", tty && "-t", workload.name, chosen ? "--instance" : null, chosen || null, "--", ...(read ?? []))} />
+      <Command line={command("exec", tty ? "-it" : "-i", workload.name, chosen ? "--instance" : null, chosen || null, "--", ...(read ?? []))} />
     </div>
   );
 }

@@ -1,6 +1,7 @@
 // Tokens of the API: who may come in and how much each may do. The text of a new one is shown once.
 
 import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { callerQuery, callerName, useCan } from "../../api/caller";
@@ -10,9 +11,11 @@ import { Button } from "../../ui/button";
 import { command } from "../../ui/cli";
 import { Command, CopyButton } from "../../ui/copy";
 import { Dialog } from "../../ui/dialog";
-import { CheckField, SelectField, TextField } from "../../ui/field";
+import { CheckField, FilterField, SelectField, TextField } from "../../ui/field";
+import { counted } from "../../ui/format";
 import { Code, Facts, PageHead, Panel } from "../../ui/page";
-import { Empty, Failed, Loading } from "../../ui/states";
+import { matches } from "../../ui/sort";
+import { Empty, Failed, Loading, Outdated } from "../../ui/states";
 import { Status } from "../../ui/status";
 import { Table } from "../../ui/table";
 import { Ago } from "../../ui/time";
@@ -21,13 +24,17 @@ import { WriteDialog } from "../writes/write-dialog";
 type Grant = "observe" | "operate" | "admin";
 
 export function Tokens() {
-  const { data, error, isPending, refetch } = useQuery(tokensQuery);
+  const { q, sort } = useSearch({ from: "/tokens" });
+  const navigate = useNavigate({ from: "/tokens" });
+  const asked = useQuery(tokensQuery);
+  const { data, error, isPending, refetch } = asked;
   const caller = useQuery(callerQuery);
   const [making, setMaking] = useState(false);
   const [made, setMade] = useState<string | null>(null);
   const [revoking, setRevoking] = useState<Token | null>(null);
   const can = useCan();
   const reason = can("token_write");
+  const rows = data?.items.filter((row) => matches(q ?? "", row.name, row.grant, row.state, row.org, row.id)) ?? [];
   return (
     <>
       <PageHead
@@ -49,16 +56,26 @@ export function Tokens() {
             </div>
           </Panel>
         ) : null}
+        <FilterField label="Filter tokens" value={q ?? ""} onChange={(text) => void navigate({ search: (before) => ({ ...before, q: text || undefined }), replace: true })} />
+        <Outdated of={asked} />
         {isPending ? <Loading what="Loading tokens" /> : null}
         {error && !data ? <Failed error={error} retry={() => void refetch()} /> : null}
         {data ? (
           <Panel flush>
             <Table
               label="Tokens"
-              rows={data.items}
+              rows={rows}
+              sort={sort}
+              onSort={(sort) => void navigate({ search: (before) => ({ ...before, sort }), replace: true })}
               id={(row) => row.id}
               initial={{ column: "Name", down: false }}
-              empty={<Empty icon="tokens" title="No tokens yet">On this machine none is needed; from elsewhere, and for pipelines and AI operators, one is.</Empty>}
+              empty={
+                data.items.length === 0 ? (
+                  <Empty icon="tokens" title="No tokens yet">On this machine none is needed; from elsewhere, and for pipelines and AI operators, one is.</Empty>
+                ) : (
+                  <Empty icon="search" title="No token fits the filter">{counted(data.items.length, "token")} in all.</Empty>
+                )
+              }
               columns={[
                 { name: "Name", value: (row) => row.name, cell: (row) => <span className="font-medium">{row.name}</span> },
                 { name: "Grants", value: (row) => row.grant, cell: (row) => `${row.grant}${row.direct ? ", direct" : ""}` },

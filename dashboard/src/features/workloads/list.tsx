@@ -6,6 +6,7 @@ import { useMemo } from "react";
 import type { Workload } from "../../api/client";
 import { useKnown, usePicture } from "../../live/use-live";
 import { buttonClass } from "../../ui/button";
+import { command } from "../../ui/cli";
 import { Command } from "../../ui/copy";
 import { FilterField } from "../../ui/field";
 import { counted } from "../../ui/format";
@@ -37,7 +38,7 @@ const COLUMNS: readonly Column<Workload>[] = [
 ];
 
 export function WorkloadList() {
-  const { q, status } = useSearch({ from: "/workloads" });
+  const { q, status, sort } = useSearch({ from: "/workloads" });
   const navigate = useNavigate({ from: "/workloads" });
   const workloads = usePicture((picture) => picture.workloads);
   const known = useKnown();
@@ -62,7 +63,7 @@ export function WorkloadList() {
         }
       />
       <div className="mb-3 flex flex-wrap items-center gap-2">
-        <FilterField label="Filter workloads" value={q ?? ""} onChange={(text) => void navigate({ search: { q: text || undefined, status }, replace: true })} />
+        <FilterField label="Filter workloads" value={q ?? ""} onChange={(text) => void navigate({ search: (before) => ({ ...before, q: text || undefined }), replace: true })} />
         <div role="group" aria-label="Only with this status" className="flex flex-wrap gap-1">
           {states.map(([state, count]) => (
             <button
@@ -70,7 +71,7 @@ export function WorkloadList() {
               type="button"
               aria-pressed={status === state}
               className="rounded-full border border-transparent p-0.5 aria-pressed:border-accent"
-              onClick={() => void navigate({ search: { q, status: status === state ? undefined : state } })}
+              onClick={() => void navigate({ search: (before) => ({ ...before, status: status === state ? undefined : state }) })}
             >
               <Status state={state} label={`${state} ${count}`} />
             </button>
@@ -87,6 +88,8 @@ export function WorkloadList() {
             columns={COLUMNS}
             id={(row) => row.id}
             initial={{ column: "Name", down: false }}
+            sort={sort}
+            onSort={(sort) => void navigate({ search: (before) => ({ ...before, sort }), replace: true })}
             onOpen={(row) => void navigate({ to: "/workloads/$name", params: { name: row.name } })}
             empty={
               workloads.size === 0 ? (
@@ -103,6 +106,9 @@ export function WorkloadList() {
           />
         )}
       </Panel>
+      <div className="mt-3">
+        <Command line={command("workload", "ls")} />
+      </div>
     </>
   );
 }

@@ -7,6 +7,7 @@ import type { Explanation } from "../../api/client";
 import { explainQuery } from "../../api/queries";
 import { command } from "../../ui/cli";
 import { Command } from "../../ui/copy";
+import { NodeName } from "../nodes/node-name";
 import { counted } from "../../ui/format";
 import { Panel } from "../../ui/page";
 import { Failed, Loading } from "../../ui/states";
@@ -30,9 +31,9 @@ export function Why({ workload }: { workload: string }) {
                   <span className="font-mono text-[0.86rem]">{instance.id}</span>
                   <Status state={instance.phase} />
                   {instance.node ? (
-                    <Link to="/nodes/$id" params={{ id: instance.node }} className="text-accent hover:underline">
-                      {instance.node}
-                    </Link>
+                    <span className="text-accent">
+                      <NodeName id={instance.node} />
+                    </span>
                   ) : null}
                 </span>
                 <span className="text-dim">{instance.reason}</span>

@@ -18,7 +18,7 @@ export interface WriteProps {
   write: (dryRun: boolean) => Promise<unknown>;
   /** The same on the command line. */
   line: string;
-  /** The name that has to be typed before something is destroyed. */
+  /** The name that has to be typed before something is destroyed; where the plan needs a person's agreement, that of its first change when absent. */
   confirm?: string;
   note?: ReactNode;
   /** What else there is to say of the plan once it is there. */
@@ -32,7 +32,7 @@ export interface WriteProps {
 
 let opened = 0;
 
-export function WriteBody({ verb, write, line, confirm, note, about, leave = "Cancel", onClose, onDone }: WriteProps) {
+export function WriteBody({ verb, write, line, confirm: asked, note, about, leave = "Cancel", onClose, onDone }: WriteProps) {
   const client = useQueryClient();
   const [id] = useState(() => (opened += 1));
   const [typed, setTyped] = useState("");
@@ -62,6 +62,8 @@ export function WriteBody({ verb, write, line, confirm, note, about, leave = "Ca
     },
   });
   const empty = plan.data?.status === "empty";
+  // What the server wants a person's agreement to destroys something too, such as scaling to nothing.
+  const confirm = asked ?? (plan.data?.approval_needed?.length ? plan.data.changes[0]?.name : undefined);
   const reason = apply.isPending
     ? "it is being carried out"
     : !plan.data

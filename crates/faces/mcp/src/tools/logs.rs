@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, ApiRequest};
 use crate::arguments::segment;
-use crate::reply::{Answer, Refusal, word};
+use crate::reply::{Answer, Refusal, ask_text, word};
 use crate::untrusted::{block, clean};
 
 /// How many lines are looked through for those that contain a text.
@@ -34,14 +34,9 @@ pub(super) async fn read(api: &dyn Api, args: LogsArgs) -> Result<Answer, Refusa
         .with("tail", Some(fetched))
         .with("instance", args.instance)
         .with("since", args.since);
-    let reply = api.send(request).await?;
-    if !(200..300).contains(&reply.status) {
-        let refusal: Refusal = serde_json::from_str(&reply.body).unwrap_or_default();
-        return Err(refusal);
-    }
+    let said = ask_text(api, request).await?;
     let contains = args.contains.unwrap_or_default().to_lowercase();
-    let mut lines: Vec<Value> = reply
-        .body
+    let mut lines: Vec<Value> = said
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|line| contains.is_empty() || text(line).to_lowercase().contains(&contains))

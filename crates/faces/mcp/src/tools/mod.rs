@@ -7,6 +7,7 @@ mod nodes;
 mod plans;
 mod resources;
 mod summary;
+mod topology;
 mod workloads;
 
 use std::sync::{Arc, LazyLock};
@@ -92,6 +93,8 @@ pub(crate) async fn run(
         "template_list" => resources::templates(api, read(arguments)?).await,
         "resource_get" => resources::get(api, read(arguments)?).await,
         "resource_create" => resources::create(api, read::<JsonObject>(arguments).map(Value::Object)?).await,
+        "topology_check" => topology::check(api, read(arguments)?).await,
+        "topology_cost" => topology::cost(api, read(arguments)?).await,
         "plan_get" => plans::get(api, read(arguments)?).await,
         "plan_apply" => plans::apply(api, patience, read(arguments)?, false).await,
         other => Err(Refusal {

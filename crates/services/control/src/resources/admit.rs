@@ -100,7 +100,7 @@ pub(super) fn names_taken(
 }
 
 /// What an organisation's resources may use already, without `except`.
-fn used(state: &State, org: &Name, except: Option<&Resource>) -> (u32, Amount) {
+pub(crate) fn used(state: &State, org: &Name, except: Option<&Resource>) -> (u32, Amount) {
     let mut count = 0;
     let mut sum = Amount::default();
     for (at, known) in &state.resources {

@@ -54,7 +54,7 @@ pub use upkeep::ResourceUpkeep;
 pub use view::{TemplateView, view as view_of};
 pub use watch::ResourceWatcher;
 
-pub(crate) use admit::tier_of;
+pub(crate) use admit::{tier_of, used};
 
 /// What resources are made of and with.
 #[derive(Clone)]
