@@ -2,13 +2,20 @@
 # Outside suites against the live API: promtool on the metrics, schemathesis on the OpenAPI document, MCP clients.
 set -uo pipefail
 bin=$(realpath "${1:-target/release/univrs}")
-data=$(mktemp -d /tmp/univrs-interop.XXXXXX)
+work=$(mktemp -d /tmp/univrs-interop.XXXXXX)
 api=http://127.0.0.1:18080
-"$bin" up --data-dir "$data" --api 127.0.0.1:18080 --runtime simulated >"$data.log" 2>&1 &
-daemon=$!
-trap 'kill $daemon; wait $daemon 2>/dev/null; rm -rf "$data" "$data.log"' EXIT
-until curl -fsS -m 1 $api/readyz >/dev/null 2>&1; do kill -0 $daemon || exit 1; sleep 0.1; done
-curl -fsS -X POST $api/api/workloads -d '{"name":"probe","image":"sim/probe:1","replicas":3}' >/dev/null
+daemon=
+# A daemon of its own for a suite: what one leaves behind is not what the next expects.
+start() {
+  local data=$work/$1
+  "$bin" up --data-dir "$data" --api 127.0.0.1:18080 --runtime simulated >"$data.log" 2>&1 &
+  daemon=$!
+  until curl -fsS -m 1 $api/readyz >/dev/null 2>&1; do kill -0 $daemon || { cat "$data.log" >&2; exit 1; }; sleep 0.1; done
+  curl -fsS -X POST $api/api/workloads -d '{"name":"probe","image":"sim/probe:1","replicas":3}' >/dev/null
+}
+stop() { [ -z "$daemon" ] || { kill "$daemon"; wait "$daemon" 2>/dev/null; daemon=; }; }
+trap 'stop; rm -rf "$work"' EXIT
+start rest
 failed=0
 if ! command -v promtool >/dev/null; then
   # The tool alone: the package would start a server.
@@ -37,6 +44,7 @@ if [ -x target/venv/bin/schemathesis ]; then
 else
   echo "== schemathesis: NOT RUN, it could not be installed (needs python3-venv)"
 fi
+stop
 if command -v tofu >/dev/null || command -v terraform >/dev/null; then
   echo "== emitted OpenTofu roots through a real tofu or terraform, against stand-in providers"
   roots=()
@@ -63,5 +71,6 @@ scripts/images.sh kubo ipfs-cluster s3 balancer || failed=1
 scripts/interop-ipfs.sh "$bin"; code=$?
 [ "$code" = 0 ] || [ "$code" = 3 ] || failed=1
 echo "== MCP"
+start mcp
 "$(dirname "$0")/interop-mcp.sh" "$bin" $api || failed=1
 exit $failed

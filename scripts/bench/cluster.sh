@@ -15,7 +15,7 @@ trap '"$bin" lab down >/dev/null 2>&1; rm -rf "$work"' EXIT
 command -v iperf3 >/dev/null || { echo "iperf3 is missing: apt install iperf3" >&2; exit 1; }
 
 millis() { echo $((($(now) - $1) / 1000000)); }
-percentile() { sort -n "$1" | awk -v p="$2" '{v[NR] = $1} END {i = int((NR - 1) * p / 100 + 0.999999) + 1; print v[i > NR ? NR : i]}'; }
+percentile() { sort -n "$1" | awk -v p="$2" '{v[NR] = $1} END {i = int((NR - 1) * p / 100 + 0.999999) + 1; if (i > NR) i = NR; print v[i]}'; }
 on() { local node=$1; shift; ip netns exec "univrs-$name-$node" "$@"; }
 raise() { # further flags
   u lab up --nodes 6 --clouds "$clouds" "$@" >/dev/null 2>"$work/up.log" || { cat "$work/up.log" >&2; fail "the lab did not come up"; }
@@ -73,7 +73,8 @@ joins() {
   local token; token=$(u -o name join-token create --uses 10 --ttl 15m 2>/dev/null) || fail "no join token"
   for i in $(seq 10); do
     local begun pid; begun=$(now)
-    on n6 "$bin" up --data-dir "$work/extra$i" --api 127.0.0.1:8090 --node-listen 0.0.0.0:9444 --ingress 127.0.0.1:0 --name "extra$i" \
+    # Not through a function: what is ended afterwards must be the daemon, not a shell around it.
+    ip netns exec "univrs-$name-n6" "$bin" up --data-dir "$work/extra$i" --api 127.0.0.1:8090 --node-listen 0.0.0.0:9444 --ingress 127.0.0.1:0 --name "extra$i" \
       --role business,slim --runtime simulated --join 10.90.1.10 --join-token "$token" >>"$work/extra.log" 2>&1 &
     pid=$!
     wait_until 30 on n6 curl -fsS -m 1 http://127.0.0.1:8090/readyz || { tail -n 5 "$work/extra.log" >&2; fail "extra$i did not join"; }
@@ -91,9 +92,31 @@ wires() {
   result cluster "throughput between two nodes" "$(rate "$own")" Mb/s over=wireguard
 }
 
+# What a node sends and receives on the wire while nothing happens, and how much memory it takes: state, gossip, health.
+quiet() { # how many nodes
+  local nodes=$1 link before after pids
+  sleep 10
+  bytes() { for n in $(seq "$nodes"); do on "n$n" awk -F'[: ]+' 'NR > 2 && $2 != "lo" && $2 !~ /^uv/ {sum += $3 + $11} END {printf "%.0f\n", sum}' /proc/net/dev; done | awk '{s += $1} END {printf "%.0f", s}'; }
+  before=$(bytes); sleep 20; after=$(bytes)
+  result cluster "on the wire per node, nothing happening" "$(awk -v b="$before" -v a="$after" -v n="$nodes" 'BEGIN {printf "%.1f", (a - b) / n / 20 / 1000}')" kB/s nodes="$nodes"
+  pids=$(for n in $(seq "$nodes"); do ip netns pids "univrs-$name-n$n"; done)
+  result cluster "resident memory of a daemon, nothing happening" \
+    "$(for p in $pids; do grep -qa "up" "/proc/$p/cmdline" && awk '/VmRSS/ {print $2 / 1000}' "/proc/$p/status"; done | sort -n | awk '{v[NR] = $1} END {printf "%.1f", v[int((NR + 1) / 2)]}')" MB nodes="$nodes"
+}
+
+fifty() {
+  local begun; begun=$(now)
+  u lab up --nodes 50 --clouds "$clouds" --runtime simulated >/dev/null 2>"$work/up.log" || { tail -n 5 "$work/up.log" >&2; fail "a lab of 50 did not come up"; }
+  result cluster "a lab of 50 nodes ready" "$(millis "$begun")" ms
+  quiet 50
+}
+
 kills_with "clouds as far apart as in the world"
 joins
+quiet 6
 u lab down >/dev/null 2>&1 || fail "the lab stayed"
-raise --no-delay --runtime oci
+kills_with "no delay between clouds" --no-delay --runtime oci
 wires
-jq -r '"\(.measure)\(if .percentile then ", p\(.percentile)" else "" end)\(if .over then ", \(.over)" else "" end): \(.value) \(.unit)"' "$out/cluster.json"
+u lab down >/dev/null 2>&1 || fail "the lab stayed"
+fifty
+jq -r '"\(.measure)\(if .percentile then ", p\(.percentile)" else "" end)\(if .between then ", \(.between)" else "" end)\(if .nodes then ", \(.nodes) nodes" else "" end)\(if .over then ", \(.over)" else "" end): \(.value) \(.unit)"' "$out/cluster.json"

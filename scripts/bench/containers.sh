@@ -35,8 +35,12 @@ started_of_ours() { curl -fsS "$api/api/workloads/$1/instances?limit=1000" | jq 
 scale_ours() { # workload, replicas
   curl -fsS -o /dev/null -X POST "$api/api/workloads/$1/scale" -H 'Content-Type: application/json' -d "{\"replicas\": $2}" || fail "scaling was refused"
 }
+# Looks rarely, and at a short answer: a look costs more of the processors than the start of a container.
 wait_for_ours() { # workload, how many
-  for _ in $(seq 1200); do [ "$(started_of_ours "$1" | wc -l)" -ge "$2" ] && return; sleep 0.05; done
+  for _ in $(seq 240); do
+    sleep 0.25
+    [ "$(curl -fsS "$api/api/workloads/$1" | jq .ready)" -ge "$2" ] && return
+  done
   fail "$2 instances of $1 did not come to run"
 }
 create_ours() { # workload

@@ -78,7 +78,6 @@ pub struct Alert {
 pub struct SilenceSpec {
     /// How long nobody is told.
     #[serde(rename = "for")]
-    #[schema(value_type = String, example = "2h")]
     pub lasts: crate::span::Span,
 }
 

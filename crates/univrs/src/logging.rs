@@ -14,8 +14,8 @@ use univrs_cli::{LogFormat, UpArgs};
 use crate::failure::Failure;
 
 /// What is told where nobody said: what these libraries warn of is of no use to whoever reads this, and what matters
-/// of it is said here.
-const USUAL: &str = "info,openraft=error,libp2p=error";
+/// of it is said here. The last one would write three lines for every call of a tool.
+const USUAL: &str = "info,openraft=error,libp2p=error,rmcp=error";
 
 /// Starts writing the log to standard error.
 ///

@@ -3398,11 +3398,11 @@ export interface components {
             /** @description What values it takes. */
             type: components["schemas"]["ParameterKind"];
             /** @description What it is when nothing is given; without one it has to be given. */
-            default?: Record<string, never> | null;
+            default?: unknown;
             /** @description The least, in its own form. */
-            min?: Record<string, never> | null;
+            min?: unknown;
             /** @description The most, in its own form. */
-            max?: Record<string, never> | null;
+            max?: unknown;
             /** @description The only values, if they are few. */
             choices?: string[];
             /** @description Whether it can be changed later. */
@@ -3944,11 +3944,8 @@ export interface components {
         Severity: "info" | "warning" | "error";
         /** @description What someone says of an alert. */
         SilenceSpec: {
-            /**
-             * @description How long nobody is told.
-             * @example 2h
-             */
-            for: string;
+            /** @description How long nobody is told. */
+            for: components["schemas"]["Span"];
         };
         /**
          * @description A length of time in whole milliseconds.
@@ -4245,11 +4242,7 @@ export interface components {
         UpgradeBody: {
             /** @description Digest of a program that was sent to this node. */
             digest: string;
-            /**
-             * @description How long each node has to show that it works with it; two minutes when absent.
-             * @example 2m
-             */
-            deadline?: string | null;
+            deadline?: components["schemas"]["Span"] | null;
             /** @description Leaves the feature level of the state as it is, so that there is a way back to the program of before. */
             keep_level?: boolean;
         };
@@ -4587,7 +4580,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["AlertSettings"];
+                    "application/json": components["schemas"]["AlertSettings"] | components["schemas"]["Plan"];
                 };
             };
             default: {
@@ -7105,7 +7098,10 @@ export interface operations {
             query?: {
                 /** @description Choose the environment; the same as setting `environment`. */
                 environment?: string;
-                /** @description Report prices older than this, such as `90d`. */
+                /**
+                 * @description Report prices older than this, such as `90d`.
+                 * @example 90d
+                 */
                 max_price_age?: string;
                 /** @description Where a price is known in another region only, take that one; the total still counts as incomplete. */
                 assume_missing?: boolean;
@@ -7116,7 +7112,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": unknown;
             };
         };
         responses: {
@@ -7143,7 +7139,10 @@ export interface operations {
             query?: {
                 /** @description Choose the environment; the same as setting `environment`. */
                 environment?: string;
-                /** @description Report prices older than this, such as `90d`. */
+                /**
+                 * @description Report prices older than this, such as `90d`.
+                 * @example 90d
+                 */
                 max_price_age?: string;
                 /** @description Where a price is known in another region only, take that one; the total still counts as incomplete. */
                 assume_missing?: boolean;
@@ -7154,7 +7153,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": unknown;
             };
         };
         responses: {
@@ -7181,7 +7180,10 @@ export interface operations {
             query?: {
                 /** @description Choose the environment; the same as setting `environment`. */
                 environment?: string;
-                /** @description Report prices older than this, such as `90d`. */
+                /**
+                 * @description Report prices older than this, such as `90d`.
+                 * @example 90d
+                 */
                 max_price_age?: string;
                 /** @description Where a price is known in another region only, take that one; the total still counts as incomplete. */
                 assume_missing?: boolean;
@@ -7192,7 +7194,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": unknown;
             };
         };
         responses: {
@@ -7219,7 +7221,10 @@ export interface operations {
             query?: {
                 /** @description Choose the environment; the same as setting `environment`. */
                 environment?: string;
-                /** @description Report prices older than this, such as `90d`. */
+                /**
+                 * @description Report prices older than this, such as `90d`.
+                 * @example 90d
+                 */
                 max_price_age?: string;
                 /** @description Where a price is known in another region only, take that one; the total still counts as incomplete. */
                 assume_missing?: boolean;
@@ -7230,7 +7235,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": unknown;
             };
         };
         responses: {
@@ -7257,7 +7262,10 @@ export interface operations {
             query?: {
                 /** @description Choose the environment; the same as setting `environment`. */
                 environment?: string;
-                /** @description Report prices older than this, such as `90d`. */
+                /**
+                 * @description Report prices older than this, such as `90d`.
+                 * @example 90d
+                 */
                 max_price_age?: string;
                 /** @description Where a price is known in another region only, take that one; the total still counts as incomplete. */
                 assume_missing?: boolean;
@@ -7268,7 +7276,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": unknown;
             };
         };
         responses: {

@@ -15,6 +15,7 @@ mod nft;
 mod node;
 mod range;
 mod records;
+mod rules;
 mod simulated;
 mod worker;
 

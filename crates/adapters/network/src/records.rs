@@ -83,6 +83,12 @@ impl Book {
         })
     }
 
+    /// An address that others have too: for networks in which addresses lead nowhere.
+    pub(crate) fn shared_address(&self) -> Ipv4Addr {
+        let turn = u32::try_from(self.records.len()).unwrap_or(0) % self.capacity().max(1);
+        self.range.nth(FIRST_OFFSET + turn).unwrap_or_else(|| self.gateway())
+    }
+
     /// Gives an address back; it is reused last.
     pub(crate) fn put_back(&mut self, address: Ipv4Addr) {
         if self.range.contains(address) && !self.released.contains(&address) {

@@ -10,7 +10,8 @@ use univrs_ports::network::{AttachRequest, Attachment, Network, NetworkError};
 use crate::range::Range;
 use crate::records::{Book, Record};
 
-/// Addresses and ports by the rules of a real node, with no kernel behind them.
+/// Addresses and ports by the rules of a real node, with no kernel behind them; but for one: a block that is used up
+/// gives its addresses out again, as they lead nowhere and a simulated node may have more instances than a real one.
 #[derive(Debug)]
 pub struct SimulatedNetwork {
     book: Mutex<Book>,
@@ -39,7 +40,10 @@ impl Network for SimulatedNetwork {
         let known = book.records.get(instance).map(|record| record.address);
         let address = match known {
             Some(address) => address,
-            None => book.take_address()?,
+            None => match book.take_address() {
+                Err(NetworkError::RangeExhausted { .. }) => book.shared_address(),
+                taken => taken?,
+            },
         };
         let org = Some(org.to_string());
         let record = Record { address, org, netns: netns.clone(), ports: ports.clone() };
@@ -88,6 +92,15 @@ mod tests {
             org: univrs_model::name::Name::default_org(),
             netns: "/none".into(),
             ports,
+        }
+    }
+
+    #[tokio::test]
+    async fn it_has_room_for_more_than_its_block() {
+        let network = SimulatedNetwork::new("100.64.0.0/29".parse().unwrap());
+        for number in 1..=20 {
+            let given = network.attach(&request(number, u16::try_from(number).unwrap())).await.unwrap();
+            assert!(given.address > given.gateway);
         }
     }
 

@@ -20,10 +20,11 @@ use crate::inside::{configure, open_netns};
 use crate::links::{Inner, Links, failed};
 use crate::machine;
 use crate::names::{Names, host_end};
-use crate::nft::{Nft, Separation, legacy_tables};
+use crate::nft::{Nft, legacy_tables};
 use crate::node::NetworkOptions;
 use crate::range::Range;
 use crate::records::{Book, BookFile, Record};
+use crate::rules::Rules;
 
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, NetworkError>>;
 
@@ -47,6 +48,8 @@ pub(crate) struct Worker {
     nft: Nft,
     file: BookFile,
     book: Book,
+    /// What the kernel's tables were last made to say; absent when that is not known.
+    written: Option<Rules>,
     /// Whether the kernel can keep organisations apart.
     separates: bool,
     /// Nothing is there and nothing is missed.
@@ -79,8 +82,9 @@ impl Worker {
                 "this kernel cannot look into bridges: organisations reach each other's instances"
             );
         }
-        let purged = false;
-        let mut worker = Self { names, cluster, mtu, links, nft, file, book, separates, purged, check_every };
+        let (written, purged) = (None, false);
+        let mut worker =
+            Self { names, cluster, mtu, links, nft, file, book, written, separates, purged, check_every };
         worker.begin().await?;
         Ok(worker)
     }
@@ -140,6 +144,7 @@ impl Worker {
             }
         }
         self.pass_docker();
+        self.written = None;
         self.write_rules()
     }
 
@@ -189,13 +194,16 @@ impl Worker {
         Ok(())
     }
 
-    fn write_rules(&self) -> Result<(), NetworkError> {
-        let separation = self.separation();
-        self.nft.apply(&self.names.table, &self.names.bridge, self.cluster, &self.book, separation.as_ref())
-    }
-
-    fn separation(&self) -> Option<Separation> {
-        self.separates.then(|| Separation::of(self.cluster, &self.book))
+    /// Makes the kernel's tables say what the book says.
+    fn write_rules(&mut self) -> Result<(), NetworkError> {
+        let table = &self.names.table;
+        let rules = Rules::of(table, &self.names.bridge, self.cluster, &self.book, self.separates);
+        match self.written.take() {
+            Some(before) => self.nft.change(table, &before, &rules)?,
+            None => self.nft.write(table, &rules)?,
+        }
+        self.written = Some(rules);
+        Ok(())
     }
 
     /// Takes in whose the addresses of the cluster are, and writes the rules if that changes them.
@@ -311,7 +319,8 @@ impl Worker {
         let missing = self.links.find(&self.names.bridge).await?.is_none();
         let bridge = self.ensure_bridge().await?;
         if missing {
-            // Somebody removed the bridge, and with it every link's place: all are put back.
+            // Somebody removed the bridge, and with it every link's place: all are put back, and the rules for certain.
+            self.written = None;
             for other in self.book.records.keys().filter(|other| *other != instance) {
                 if let Err(error) = self.ensure_link(other, bridge).await {
                     tracing::warn!(instance = %other, %error, "could not restore the instance's link");
@@ -352,6 +361,7 @@ impl Worker {
     async fn purge(&mut self) -> Result<(), NetworkError> {
         remove_all(&self.names, &self.links, &self.nft, &self.file, &self.book).await?;
         self.book = Book::new(self.book.range);
+        self.written = None;
         self.purged = true;
         Ok(())
     }

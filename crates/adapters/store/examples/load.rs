@@ -16,7 +16,7 @@ const VALUE: usize = 512;
 /// Watched writes per second.
 const PACE: u64 = 200;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let line = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {

@@ -163,6 +163,7 @@ fn cluster() -> Result<Scheduler, Failure> {
                 memory: Bytes::mebibytes(128 << 10),
                 disk: Bytes::new(1 << 40),
             },
+            addresses: None,
             runtime: true,
             cordoned: false,
             draining: false,

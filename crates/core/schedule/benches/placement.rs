@@ -38,6 +38,7 @@ fn cluster() -> Scheduler {
                 memory: Bytes::mebibytes(128 << 10),
                 disk: Bytes::new(1 << 40),
             },
+            addresses: None,
             runtime: true,
             cordoned: false,
             draining: false,

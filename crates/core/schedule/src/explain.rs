@@ -41,6 +41,8 @@ pub enum Filter {
     Disk,
     /// A port of the host is taken.
     HostPort,
+    /// Every address of its block is in use.
+    Addresses,
     /// A workload there and this one keep apart.
     AntiAffinity,
     /// The required spread would become uneven.
@@ -50,7 +52,7 @@ pub enum Filter {
 }
 
 /// All filters, in order.
-const FILTERS: [Filter; 13] = [
+const FILTERS: [Filter; 14] = [
     Filter::NotReady,
     Filter::Draining,
     Filter::Cordoned,
@@ -61,6 +63,7 @@ const FILTERS: [Filter; 13] = [
     Filter::Memory,
     Filter::Disk,
     Filter::HostPort,
+    Filter::Addresses,
     Filter::AntiAffinity,
     Filter::Spread,
     Filter::Pinned,
@@ -79,6 +82,7 @@ impl fmt::Display for Filter {
             Self::Memory => "short of memory",
             Self::Disk => "short of disk",
             Self::HostPort => "host port taken",
+            Self::Addresses => "out of addresses for instances",
             Self::AntiAffinity => "kept apart by anti-affinity",
             Self::Spread => "would make the required spread uneven",
             Self::Pinned => "not the node asked for",

@@ -46,6 +46,8 @@ pub(crate) fn loaded(shape: &Shape, rules: &Rules, node: &NodeState) -> Option<F
         Some(Filter::Disk)
     } else if shape.ports.iter().any(|port| node.ports.binary_search(port).is_ok()) {
         Some(Filter::HostPort)
+    } else if node.is_crowded() {
+        Some(Filter::Addresses)
     } else if keeps_away(shape, rules, node) {
         Some(Filter::AntiAffinity)
     } else {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use univrs_model::ids::{InstanceId, NodeId};
 use univrs_model::instance::Assignment;
 use univrs_model::name::Name;
-use univrs_model::node::{Capacity, Location, Node, NodePolicy, Role};
+use univrs_model::node::{Capacity, Location, Node, NodePolicy, Role, RuntimeKind};
 use univrs_model::workload::{HostPort, Requests, WorkloadSpec};
 
 /// A node as far as placements depend on it.
@@ -23,6 +23,8 @@ pub struct NodeInfo {
     pub labels: BTreeMap<String, String>,
     /// What it has to give.
     pub capacity: Capacity,
+    /// How many instances find an address in its block; absent where addresses are not real.
+    pub addresses: Option<u32>,
     /// Whether it has something to run containers on.
     pub runtime: bool,
     /// Whether users keep new instances away.
@@ -45,6 +47,7 @@ impl NodeInfo {
             location: node.location.clone(),
             labels,
             capacity: node.capacity,
+            addresses: addresses(node),
             runtime: node.runtime.is_some(),
             cordoned: policy.cordoned,
             draining: policy.draining,
@@ -56,6 +59,15 @@ impl NodeInfo {
     pub(crate) fn runs_workloads(&self) -> bool {
         self.roles.iter().any(|role| matches!(role, Role::Business | Role::Slim))
     }
+}
+
+/// The addresses of a node's block, less the network's own, the gateway's and the one of all.
+fn addresses(node: &Node) -> Option<u32> {
+    if node.runtime.is_none_or(|runtime| runtime == RuntimeKind::Simulated) {
+        return None;
+    }
+    let bits: u32 = node.block.as_deref()?.rsplit_once('/')?.1.parse().ok()?;
+    1_u32.checked_shl(32_u32.checked_sub(bits)?).map(|all| all.saturating_sub(3))
 }
 
 /// An instance that takes up room on a node.
@@ -150,6 +162,8 @@ pub(crate) struct NodeState {
     /// False once it was removed; its place may be given to another node.
     pub(crate) present: bool,
     pub(crate) capacity: Amounts,
+    /// How many instances it can have.
+    pub(crate) room: usize,
     pub(crate) used: Amounts,
     /// One over the capacity, or 0, for shares.
     pub(crate) inverse: [f64; 3],
@@ -169,6 +183,7 @@ impl NodeState {
     pub(crate) fn new(info: NodeInfo, tie: i64) -> Self {
         let mut state = Self {
             capacity: Amounts::default(),
+            room: 0,
             used: Amounts::default(),
             inverse: [0.0; 3],
             present: true,
@@ -187,6 +202,7 @@ impl NodeState {
     /// Takes over the capacity that the node says it has.
     pub(crate) fn measure(&mut self) {
         self.capacity = Amounts::of_capacity(&self.info.capacity);
+        self.room = self.info.addresses.map_or(usize::MAX, |count| count as usize);
         #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
         let inverse = |amount: u64| if amount == 0 { 0.0 } else { 1.0 / amount as f64 };
         self.inverse =
@@ -195,6 +211,11 @@ impl NodeState {
 
     pub(crate) fn free(&self) -> Amounts {
         self.capacity.minus(self.used)
+    }
+
+    /// Whether it has as many instances as addresses for them.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.instances.len() >= self.room
     }
 
     pub(crate) fn count_of(&self, workload: u32) -> u32 {

@@ -95,20 +95,27 @@ impl Scheduler {
             (held.priority, std::cmp::Reverse((held.amounts.cpu, held.amounts.memory)), held.id.clone())
         });
         let mut chosen = Vec::new();
+        // One address is as good as another: a single instance that goes is enough.
+        let mut crowded = node.is_crowded() && must.is_empty();
         for at in may {
-            if shape.amounts.within(room) {
+            if shape.amounts.within(room) && !crowded {
                 break;
             }
+            crowded = false;
             room = room.plus(self.held[at as usize].amounts);
             chosen.push(at);
         }
         // Whoever turns out not to be needed stays, the highest priority first.
         for place in (0..chosen.len()).rev() {
             let without = room.minus(self.held[chosen[place] as usize].amounts);
-            if shape.amounts.within(without) {
+            let last = chosen.len() == 1 && must.is_empty() && node.is_crowded();
+            if shape.amounts.within(without) && !last {
                 room = without;
                 chosen.remove(place);
             }
+        }
+        if crowded {
+            return None;
         }
         Some(must.into_iter().chain(chosen).collect())
     }

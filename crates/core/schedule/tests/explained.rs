@@ -21,6 +21,7 @@ fn node(at: u32, zone: &str, cpu: u64) -> NodeInfo {
         location: Location { zone: zone.into(), ..Location::default() },
         labels: BTreeMap::new(),
         capacity: Capacity { cpu: Cpu::millicores(cpu), memory: Bytes::mebibytes(1024), disk: Bytes::new(0) },
+        addresses: None,
         runtime: true,
         cordoned: false,
         draining: false,
@@ -116,6 +117,28 @@ fn refusals_count_and_name_the_nearest() {
         &[(spec("twice", "1m", serde_json::json!({"anti_affinity": ["self"]})), 2)],
         &expect!["n1 (no node fits: of 1 node 1 kept apart by anti-affinity)"],
     );
+}
+
+#[test]
+fn a_node_without_addresses_takes_nobody_until_one_goes() {
+    let mut small = node(1, "a", 1000);
+    small.addresses = Some(2);
+    let two = spec("two", "1m", serde_json::json!({}));
+    check(
+        std::slice::from_ref(&small),
+        &[(two.clone(), 3)],
+        &expect!["n1 n1 (no node fits: of 1 node 1 out of addresses for instances)"],
+    );
+    let mut scheduler = Scheduler::new(1);
+    scheduler.upsert_node(small);
+    place(&mut scheduler, &two, 1, 2);
+    let mut urgent = spec("urgent", "1m", serde_json::json!({}));
+    urgent.priority = two.priority + 1;
+    let request = Request::new(&assignment(9, &urgent), &urgent).unwrap();
+    assert_eq!(scheduler.preempt(&request).unwrap().victims.len(), 1);
+    urgent.priority = two.priority;
+    let request = Request::new(&assignment(9, &urgent), &urgent).unwrap();
+    assert!(scheduler.preempt(&request).is_none());
 }
 
 #[test]

@@ -35,9 +35,9 @@ fn node() -> impl Strategy<Value = NodeInfo> {
         prop::bool::weighted(0.9),
         prop::bool::weighted(0.1),
         prop::bool::weighted(0.2),
-        0u8..10,
+        (0u8..10, prop::option::weighted(0.3, 0u32..4)),
     )
-        .prop_map(|(cpu, memory, zone, cloud, ready, cordoned, ssd, role)| NodeInfo {
+        .prop_map(|(cpu, memory, zone, cloud, ready, cordoned, ssd, (role, addresses))| NodeInfo {
             id: NodeId::from_bits(0),
             name: "n".parse().unwrap(),
             roles: vec![if role == 0 { Role::Validator } else { Role::Slim }],
@@ -53,6 +53,7 @@ fn node() -> impl Strategy<Value = NodeInfo> {
                 memory: Bytes::mebibytes(memory * 64),
                 disk: Bytes::new(0),
             },
+            addresses,
             runtime: role != 1,
             cordoned,
             draining: false,
@@ -195,6 +196,7 @@ impl Naive {
         Self::passes_fixed(node, spec)
             && cpu + asked.cpu.as_millicores() <= node.capacity.cpu.as_millicores()
             && memory + asked.memory.get() <= node.capacity.memory.get()
+            && node.addresses.is_none_or(|most| self.on(node).count() < most as usize)
             && self.on(node).all(|(placed, _)| {
                 placed.requests.host_ports.iter().all(|port| !asked.host_ports.contains(port))
             })
@@ -232,7 +234,8 @@ proptest! {
                     if !naive.nodes.is_empty() {
                         let known = at.index(naive.nodes.len());
                         // Capacity stays, so that what is placed goes on fitting.
-                        let info = NodeInfo { id: naive.nodes[known].id.clone(), capacity: naive.nodes[known].capacity, ..info };
+                        let NodeInfo { id, capacity, addresses, .. } = naive.nodes[known].clone();
+                        let info = NodeInfo { id, capacity, addresses, ..info };
                         scheduler.upsert_node(info.clone());
                         naive.nodes[known] = info;
                     }
@@ -309,6 +312,7 @@ proptest! {
             for node in &naive.nodes {
                 let cpu: u64 = naive.on(node).map(|(placed, _)| placed.requests.cpu.as_millicores()).sum();
                 let memory: u64 = naive.on(node).map(|(placed, _)| placed.requests.memory.get()).sum();
+                prop_assert!(node.addresses.is_none_or(|most| naive.on(node).count() <= most as usize));
                 prop_assert!(cpu <= node.capacity.cpu.as_millicores() && memory <= node.capacity.memory.get(), "SCH-1");
             }
             prop_assert_eq!(scheduler.instance_count(), naive.placed.len());

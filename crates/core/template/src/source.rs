@@ -127,15 +127,12 @@ pub struct Parameter {
     pub kind: ParameterKind,
     /// What it is when nothing is given; without one it has to be given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     pub default: Option<Value>,
     /// The least, in its own form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     pub min: Option<Value>,
     /// The most, in its own form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     pub max: Option<Value>,
     /// The only values, if they are few.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

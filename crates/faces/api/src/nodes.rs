@@ -190,7 +190,7 @@ async fn uncordon(
 #[into_params(parameter_in = Query)]
 pub(crate) struct DrainQuery {
     /// How long it may take, such as `10m`. When it is over and instances are left, new ones may come again.
-    #[param(value_type = Option<String>, example = "10m")]
+    #[param(value_type = Option<String>, example = "10m", pattern = "^(([0-9]{1,10}|[12][0-9]{10})(\\.[0-9]{1,3})?ms|([0-9]{1,7}|[12][0-9]{7})(\\.[0-9]{1,3})?s|([0-9]{1,5}|[1-4][0-9]{5})(\\.[0-9]{1,3})?m|([0-9]{1,3}|[1-7][0-9]{3}|8[0-6][0-9]{2})(\\.[0-9]{1,3})?h|([0-9]{1,2}|[12][0-9]{2}|3[0-5][0-9])(\\.[0-9]{1,3})?d)$")]
     deadline: Option<Span>,
     /// Answer the plan of the write instead of doing it.
     #[serde(default)]

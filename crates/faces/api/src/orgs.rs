@@ -40,7 +40,7 @@ async fn list(
 }
 
 /// One organisation.
-#[utoipa::path(get, path = "/api/orgs/{org}", tag = "access", params(("org" = String, Path)),
+#[utoipa::path(get, path = "/api/orgs/{org}", tag = "access", params(("org" = String, Path, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")),
     responses((status = OK, body = OrgView), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn get(
     State(app): State<App>,
@@ -52,7 +52,7 @@ async fn get(
 }
 
 /// Gives an organisation another tier. What is there already stays.
-#[utoipa::path(put, path = "/api/orgs/{org}", tag = "access", params(("org" = String, Path), WriteQuery, Guarded),
+#[utoipa::path(put, path = "/api/orgs/{org}", tag = "access", params(("org" = String, Path, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"), WriteQuery, Guarded),
     request_body = OrgChange, responses((status = OK, body = OrgView),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn change(
@@ -75,7 +75,7 @@ fn named(org: &str) -> Result<Name, Problem> {
 }
 
 /// How much the resources of an organisation may use together; what is absent is not bounded.
-#[utoipa::path(get, path = "/api/orgs/{org}/quota", tag = "access", params(("org" = String, Path)),
+#[utoipa::path(get, path = "/api/orgs/{org}/quota", tag = "access", params(("org" = String, Path, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")),
     responses((status = OK, body = Quota), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn quota(
     State(app): State<App>,
@@ -86,7 +86,7 @@ async fn quota(
 }
 
 /// Says how much the resources of an organisation may use together.
-#[utoipa::path(put, path = "/api/orgs/{org}/quota", tag = "access", params(("org" = String, Path), WriteQuery),
+#[utoipa::path(put, path = "/api/orgs/{org}/quota", tag = "access", params(("org" = String, Path, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"), WriteQuery),
     request_body = Quota, responses((status = OK, body = Quota),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn set_quota(

@@ -2,7 +2,8 @@
 //! types.
 
 use utoipa::openapi::schema::{
-    AllOfBuilder, AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+    AdditionalProperties, AllOfBuilder, AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat,
+    SchemaType, Type,
 };
 use utoipa::openapi::{OpenApi, RefOr};
 
@@ -42,6 +43,18 @@ pub(crate) fn complete(document: &mut OpenApi) {
         let either = AnyOfBuilder::new().item(surge).item(unavailable);
         let fields = std::mem::replace(policy, RefOr::T(Schema::default()));
         *policy = RefOr::T(AllOfBuilder::new().item(fields).item(either).into());
+    }
+    if let Some(RefOr::T(Schema::Object(template))) = schemas.get_mut("Template") {
+        // What is sent has the schema of its parameters beside what its file has.
+        template.additional_properties = None;
+    }
+    if let Some(RefOr::T(Schema::OneOf(channel))) = schemas.get_mut("AlertChannel") {
+        // What the derived schemas of structures say by themselves, those of an enumeration's variants do not.
+        for kind in &mut channel.items {
+            if let RefOr::T(Schema::Object(kind)) = kind {
+                kind.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            }
+        }
     }
     // Quantities are written as text, and read as numbers too.
     let of_type = |kind| ObjectBuilder::new().schema_type(SchemaType::Type(kind));

@@ -71,6 +71,11 @@ enum WrittenOrPlanned {
     Planned(Box<Plan>),
 }
 
+/// What no schema can say of a body.
+fn rule(fault: FieldError) -> Problem {
+    Problem::invalid(StatusCode::UNPROCESSABLE_ENTITY, vec![fault])
+}
+
 /// The value of a body. Read by hand, because a decoder's complaint would repeat what it complains about.
 fn value_of(body: Value) -> Result<SecretValue, Problem> {
     const KNOWN: [&str; 2] = ["value", "base64"];
@@ -87,14 +92,15 @@ fn value_of(body: Value) -> Result<SecretValue, Problem> {
         (None, Some(Value::String(text))) => BASE64
             .decode(SecretValue::new(text.into_bytes()).expose())
             .map(SecretValue::new)
-            .map_err(|_| FieldError::new("base64", "the value is not base64").into()),
+            .map_err(|_| rule(FieldError::new("base64", "the value is not base64"))),
         (Some(_), None) => Err(FieldError::new("value", "the value is not a string")
             .hint("send bytes that are not text as `base64`")
             .into()),
         (None, Some(_)) => Err(FieldError::new("base64", "the value is not a string").into()),
-        (None, None) => Err(FieldError::new("value", "a secret needs a value").into()),
+        (None, None) => Err(rule(FieldError::new("value", "a secret needs a value"))),
         (Some(_), Some(_)) => {
-            Err(FieldError::new("base64", "`value` and `base64` exclude each other").into())
+            let fault = FieldError::new("base64", "`value` and `base64` exclude each other");
+            Err(rule(fault.hint("send one of them")))
         }
     }
 }
@@ -116,7 +122,7 @@ async fn list(
 }
 
 /// One secret, without its value.
-#[utoipa::path(get, path = "/api/secrets/{name}", tag = "secrets", params(("name" = String, Path)),
+#[utoipa::path(get, path = "/api/secrets/{name}", tag = "secrets", params(("name" = String, Path, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")),
     responses((status = OK, body = SecretView), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn get(
     State(app): State<App>,
@@ -127,7 +133,7 @@ async fn get(
 }
 
 /// Sets a secret's value; workloads that use it act as their `on_change` says.
-#[utoipa::path(put, path = "/api/secrets/{name}", tag = "secrets", params(("name" = String, Path), WriteQuery), request_body = SecretBody,
+#[utoipa::path(put, path = "/api/secrets/{name}", tag = "secrets", params(("name" = String, Path, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"), WriteQuery), request_body = SecretBody,
     responses((status = OK, body = inline(WrittenOrPlanned)), (status = CREATED, body = SecretView),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn put(
@@ -153,7 +159,7 @@ async fn put(
 }
 
 /// Removes a secret with all its versions; refused while workloads use it, unless forced.
-#[utoipa::path(delete, path = "/api/secrets/{name}", tag = "secrets", params(("name" = String, Path), RemoveQuery),
+#[utoipa::path(delete, path = "/api/secrets/{name}", tag = "secrets", params(("name" = String, Path, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"), RemoveQuery),
     responses((status = NO_CONTENT), (status = OK, body = Plan, description = "The plan, with dry_run"),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn remove(

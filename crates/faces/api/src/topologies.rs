@@ -63,7 +63,7 @@ struct Circumstances {
     /// Choose the environment; the same as setting `environment`.
     environment: Option<String>,
     /// Report prices older than this, such as `90d`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, example = "90d", pattern = "^(([0-9]{1,10}|[12][0-9]{10})(\\.[0-9]{1,3})?ms|([0-9]{1,7}|[12][0-9]{7})(\\.[0-9]{1,3})?s|([0-9]{1,5}|[1-4][0-9]{5})(\\.[0-9]{1,3})?m|([0-9]{1,3}|[1-7][0-9]{3}|8[0-6][0-9]{2})(\\.[0-9]{1,3})?h|([0-9]{1,2}|[12][0-9]{2}|3[0-5][0-9])(\\.[0-9]{1,3})?d)$")]
     max_price_age: Option<Span>,
     /// Where a price is known in another region only, take that one; the total still counts as incomplete.
     #[serde(default)]
@@ -85,7 +85,7 @@ struct Asked {
 }
 
 /// Everything that is found: errors, warnings and facts, each with its code, path, message, hint and place.
-#[utoipa::path(post, path = "/api/topologies/check", tag = "topologies", params(Circumstances), request_body = Object,
+#[utoipa::path(post, path = "/api/topologies/check", tag = "topologies", params(Circumstances), request_body = Value,
     responses((status = OK, body = Object),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn check(
@@ -101,7 +101,7 @@ async fn check(
 }
 
 /// Everything that will exist: regions with ranges and subnets, machines, tunnels, names, resources by provider.
-#[utoipa::path(post, path = "/api/topologies/plan", tag = "topologies", params(Circumstances), request_body = Object,
+#[utoipa::path(post, path = "/api/topologies/plan", tag = "topologies", params(Circumstances), request_body = Value,
     responses((status = OK, body = Object),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn plan(
@@ -118,7 +118,7 @@ async fn plan(
 }
 
 /// What it costs in a month of 730 hours: a superset of Infracost's JSON.
-#[utoipa::path(post, path = "/api/topologies/cost", tag = "topologies", params(Circumstances), request_body = Object,
+#[utoipa::path(post, path = "/api/topologies/cost", tag = "topologies", params(Circumstances), request_body = Value,
     responses((status = OK, body = Object),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn cost(
@@ -135,7 +135,7 @@ async fn cost(
 }
 
 /// What would be cheaper, and what may go wrong then.
-#[utoipa::path(post, path = "/api/topologies/optimize", tag = "topologies", params(Circumstances), request_body = Object,
+#[utoipa::path(post, path = "/api/topologies/optimize", tag = "topologies", params(Circumstances), request_body = Value,
     responses((status = OK, body = Object),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn optimize(
@@ -152,7 +152,7 @@ async fn optimize(
 }
 
 /// The OpenTofu files that make it true, by path, and what no file makes true.
-#[utoipa::path(post, path = "/api/topologies/emit", tag = "topologies", params(Circumstances), request_body = Object,
+#[utoipa::path(post, path = "/api/topologies/emit", tag = "topologies", params(Circumstances), request_body = Value,
     responses((status = OK, body = Object),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn emit(

@@ -39,7 +39,6 @@ pub(crate) struct UpgradeBody {
     digest: String,
     /// How long each node has to show that it works with it; two minutes when absent.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "2m")]
     deadline: Option<Span>,
     /// Leaves the feature level of the state as it is, so that there is a way back to the program of before.
     #[serde(default)]

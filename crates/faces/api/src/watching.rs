@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
 use serde::Deserialize;
+use univrs_control::Plan;
 use univrs_model::Timestamp;
 use univrs_model::alert::{Alert, AlertSettings, SilenceSpec};
 use univrs_model::caller::Caller;
@@ -11,7 +12,7 @@ use univrs_model::field::FieldError;
 use univrs_model::usage::UsageEvent;
 use univrs_watch::statement::Statement;
 use univrs_watch::tiers::Tiers;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -95,6 +96,8 @@ async fn usage(
     Extension(caller): Extension<Caller>,
     Query(query): Query<UsageQuery>,
 ) -> Result<Reply<Statement>, Problem> {
+    checked_limit(query.limit)?;
+    query.cursor()?;
     let (from, to) = query.period()?;
     Ok(Reply(app.control.usage(&caller, from, to).await?))
 }
@@ -164,9 +167,20 @@ async fn settings(
     Ok(Reply(app.control.alert_settings(&caller)?))
 }
 
+/// Either outcome of a write: the settings, or with `dry_run` the plan.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes a reply in the OpenAPI document")]
+enum SetOrPlanned {
+    /// The settings as they are now.
+    Set(Box<AlertSettings>),
+    /// What the write would do.
+    Planned(Box<Plan>),
+}
+
 /// Says where the organisation is told of alerts, in place of what was said before.
 #[utoipa::path(put, path = "/api/alerts/settings", tag = "resources", params(WriteQuery),
-    request_body = AlertSettings, responses((status = OK, body = AlertSettings),
+    request_body = AlertSettings, responses((status = OK, body = inline(SetOrPlanned)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn set_settings(
     State(app): State<App>,
