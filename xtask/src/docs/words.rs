@@ -72,7 +72,9 @@ pub(super) fn code_map(text: &str) -> Vec<(usize, Vec<&str>, &str)> {
         let [_, places, rest, ..] = cells.as_slice() else { continue };
         let places: Vec<&str> = spans(places).filter(|place| place.starts_with("crates/")).collect();
         if !places.is_empty() {
-            found.extend(spans(rest).map(|name| (number + 1, places.clone(), name)));
+            // What has a space in it is a command.
+            let names = spans(rest).filter(|name| !name.contains(' '));
+            found.extend(names.map(|name| (number + 1, places.clone(), name)));
         }
     }
     found
