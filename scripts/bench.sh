@@ -61,6 +61,7 @@ part store store
 part containers scripts/bench/containers.sh "$target/release/univrs" "$out"
 part idle scripts/bench/idle.sh "$target/release/univrs" "$out"
 part cluster scripts/bench/cluster.sh "$target/release/univrs" "$out"
+part wide scripts/bench/wide.sh "$target/release/univrs" "$out"
 part api scripts/bench/api.sh "$target/release/univrs" "$out"
 part watching watching
 part resources resources

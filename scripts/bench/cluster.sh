@@ -92,31 +92,9 @@ wires() {
   result cluster "throughput between two nodes" "$(rate "$own")" Mb/s over=wireguard
 }
 
-# What a node sends and receives on the wire while nothing happens, and how much memory it takes: state, gossip, health.
-quiet() { # how many nodes
-  local nodes=$1 link before after pids
-  sleep 10
-  bytes() { for n in $(seq "$nodes"); do on "n$n" awk -F'[: ]+' 'NR > 2 && $2 != "lo" && $2 !~ /^uv/ {sum += $3 + $11} END {printf "%.0f\n", sum}' /proc/net/dev; done | awk '{s += $1} END {printf "%.0f", s}'; }
-  before=$(bytes); sleep 20; after=$(bytes)
-  result cluster "on the wire per node, nothing happening" "$(awk -v b="$before" -v a="$after" -v n="$nodes" 'BEGIN {printf "%.1f", (a - b) / n / 20 / 1000}')" kB/s nodes="$nodes"
-  pids=$(for n in $(seq "$nodes"); do ip netns pids "univrs-$name-n$n"; done)
-  result cluster "resident memory of a daemon, nothing happening" \
-    "$(for p in $pids; do grep -qa "up" "/proc/$p/cmdline" && awk '/VmRSS/ {print $2 / 1000}' "/proc/$p/status"; done | sort -n | awk '{v[NR] = $1} END {printf "%.1f", v[int((NR + 1) / 2)]}')" MB nodes="$nodes"
-}
-
-fifty() {
-  local begun; begun=$(now)
-  u lab up --nodes 50 --clouds "$clouds" --runtime simulated >/dev/null 2>"$work/up.log" || { tail -n 5 "$work/up.log" >&2; fail "a lab of 50 did not come up"; }
-  result cluster "a lab of 50 nodes ready" "$(millis "$begun")" ms
-  quiet 50
-}
-
 kills_with "clouds as far apart as in the world"
 joins
-quiet 6
 u lab down >/dev/null 2>&1 || fail "the lab stayed"
 kills_with "no delay between clouds" --no-delay --runtime oci
 wires
-u lab down >/dev/null 2>&1 || fail "the lab stayed"
-fifty
-jq -r '"\(.measure)\(if .percentile then ", p\(.percentile)" else "" end)\(if .between then ", \(.between)" else "" end)\(if .nodes then ", \(.nodes) nodes" else "" end)\(if .over then ", \(.over)" else "" end): \(.value) \(.unit)"' "$out/cluster.json"
+jq -r '"\(.measure)\(if .percentile then ", p\(.percentile)" else "" end)\(if .between then ", \(.between)" else "" end)\(if .over then ", \(.over)" else "" end): \(.value) \(.unit)"' "$out/cluster.json"
