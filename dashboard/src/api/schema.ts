@@ -213,6 +213,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/blobs/{digest}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where a blob is, and how much of it has come. */
+        get: operations["get_images_blobs_digest"];
+        /** Takes in a piece of a blob. With the last piece it is checked against its digest. */
+        put: operations["put_images_blobs_digest"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/export": {
         parameters: {
             query?: never;
@@ -241,6 +259,23 @@ export interface paths {
         put?: never;
         /** Takes in the images of an archive, in the shape of `docker save` or an OCI layout. */
         post: operations["post_images_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/manifest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Makes an image of a manifest whose blobs have been sent, or are on nodes of the cluster, and names it. */
+        put: operations["put_images_manifest"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1650,6 +1685,21 @@ export interface components {
              */
             stops: number;
         };
+        /** @description A layer or configuration of images. */
+        BlobView: {
+            /** @description Its digest. */
+            digest: string;
+            /**
+             * @description Where it is: `here` on this node, `elsewhere` on another, from which this one fetches it, or `nowhere`, so that it
+             *     has to be sent.
+             */
+            place: string;
+            /**
+             * Format: int64
+             * @description Bytes of it that have come to this node; the next piece begins there.
+             */
+            received: number;
+        };
         /** @description How much a token's holder may do in all, whatever its grant. What is absent is not bounded. */
         Budget: {
             /**
@@ -1800,7 +1850,7 @@ export interface components {
          * @description What kind of thing is wrong; the list only grows.
          * @enum {string}
          */
-        Code: "node_cut_off" | "disk_pressure" | "image_missing" | "secret_missing" | "out_of_memory" | "crash_loop" | "cannot_start" | "failing_health" | "wrong_constraint" | "no_room" | "port_clash" | "kept_apart" | "nodes_closed" | "dependency_unmet" | "cron_never_fires" | "cron_blocked" | "rollout_reverted" | "rollout_stuck" | "failed" | "certificate_missing";
+        Code: "node_cut_off" | "disk_pressure" | "image_missing" | "secret_missing" | "out_of_memory" | "crash_loop" | "cannot_start" | "failing_health" | "wrong_constraint" | "no_room" | "port_clash" | "kept_apart" | "nodes_closed" | "dependency_unmet" | "cron_never_fires" | "cron_blocked" | "rollout_reverted" | "rollout_stuck" | "failed" | "certificate_missing" | "quota_reached" | "token_expired";
         /** @description One container of a workload. */
         ContainerSpec: {
             /** @description Unique in the workload. */
@@ -2227,7 +2277,7 @@ export interface components {
          * @description What is counted.
          * @enum {string}
          */
-        Meter: "cpu_limit" | "memory_limit" | "storage_limit" | "cpu_used" | "memory_used" | "storage_used" | "network_in" | "network_out";
+        Meter: "cpu_limit" | "memory_limit" | "storage_limit" | "cpu_used" | "memory_used" | "storage_used" | "network_in" | "network_out" | "requests";
         /** @description Where a volume appears in a container. */
         MountSpec: {
             /** @description Name of one of the workload's volumes. */
@@ -3082,6 +3132,7 @@ export interface components {
                 /** @description What its parts say of themselves: of a replica `replicaConnected` and `replicaLagSeconds`. */
                 facts?: Record<string, never>;
                 differences?: components["schemas"]["Differences"] | null;
+                usage?: components["schemas"]["ResourceUsage"] | null;
             }[];
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
@@ -3712,6 +3763,40 @@ export interface components {
          * @enum {string}
          */
         ResourceStatus: "PROVISIONING" | "ACTIVE" | "DEGRADED" | "INACTIVE" | "MAINTENANCE" | "FAILED" | "DELETED";
+        /** @description What a resource uses, as was last seen. */
+        ResourceUsage: {
+            /**
+             * Format: date-time
+             * @description When that was.
+             */
+            at: string;
+            /** @description Processor time. */
+            cpu: components["schemas"]["Cpu"];
+            /** @description Memory. */
+            memory: components["schemas"]["Bytes"];
+            /** @description Disk. */
+            storage: components["schemas"]["Bytes"];
+            /**
+             * Format: date-time
+             * @description From when on the following are counted.
+             */
+            since: string;
+            /**
+             * Format: int64
+             * @description Bytes that came in.
+             */
+            network_in: number;
+            /**
+             * Format: int64
+             * @description Bytes that went out.
+             */
+            network_out: number;
+            /**
+             * Format: int64
+             * @description Requests; absent where nothing counts them.
+             */
+            requests?: number | null;
+        };
         /** @description A resource as people see it: never its secrets. */
         ResourceView: {
             /** @description Its id. */
@@ -3777,6 +3862,7 @@ export interface components {
             /** @description What its parts say of themselves: of a replica `replicaConnected` and `replicaLagSeconds`. */
             facts?: Record<string, never>;
             differences?: components["schemas"]["Differences"] | null;
+            usage?: components["schemas"]["ResourceUsage"] | null;
         };
         /** @description Requests schedule, limits bind. */
         Resources: {
@@ -4784,7 +4870,12 @@ export interface operations {
     };
     post_cluster_programs: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -4800,7 +4891,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Program"];
+                    "application/json": components["schemas"]["Program"] | components["schemas"]["Plan"];
                 };
             };
             default: {
@@ -4933,6 +5024,8 @@ export interface operations {
             query: {
                 /** @description Its reference. */
                 reference: string;
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
@@ -4942,11 +5035,89 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description The plan, with dry_run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_images_blobs_digest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlobView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_images_blobs_digest: {
+        parameters: {
+            query: {
+                /** @description Where it begins, in bytes: as many as have been received. */
+                offset: number;
+                /** @description Bytes of the whole blob. */
+                size: number;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path: {
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlobView"];
+                };
             };
             default: {
                 headers: {
@@ -4994,7 +5165,12 @@ export interface operations {
     };
     post_images_import: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5010,7 +5186,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ImageView"][];
+                    "application/json": components["schemas"]["ImageView"][] | components["schemas"]["Plan"];
                 };
             };
             default: {
@@ -5023,16 +5199,23 @@ export interface operations {
             };
         };
     };
-    post_images_pull: {
+    put_images_manifest: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description Its reference. */
+                reference: string;
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PullBody"];
+                "application/octet-stream": number[];
             };
         };
         responses: {
@@ -5054,9 +5237,50 @@ export interface operations {
             };
         };
     };
+    post_images_pull: {
+        parameters: {
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PullBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageView"] | components["schemas"]["Plan"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_images_push: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5067,6 +5291,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description The plan, with dry_run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -5085,7 +5318,12 @@ export interface operations {
     };
     post_images_self: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Answer the plan of the write instead of doing it. */
+                dry_run?: boolean;
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5101,7 +5339,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ImageView"];
+                    "application/json": components["schemas"]["ImageView"] | components["schemas"]["Plan"];
                 };
             };
             default: {
@@ -5342,7 +5580,10 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 node: string;
             };
@@ -5383,7 +5624,10 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 node: string;
             };
@@ -5421,7 +5665,10 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 node: string;
             };
@@ -5460,7 +5707,10 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description Makes the call safe to repeat: what the first one began is answered again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 node: string;
             };
@@ -5532,7 +5782,10 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 node: string;
             };
@@ -5806,7 +6059,10 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 org: string;
             };
@@ -6006,7 +6262,10 @@ export interface operations {
     };
     post_plans_plan_apply: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
             header?: never;
             path: {
                 plan: string;
@@ -6039,7 +6298,10 @@ export interface operations {
     };
     post_plans_plan_approve: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
             header?: never;
             path: {
                 plan: string;
@@ -6068,7 +6330,10 @@ export interface operations {
     };
     post_plans_plan_reject: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The organisation; also as the header `X-Univrs-Org`. */
+                org?: string;
+            };
             header?: never;
             path: {
                 plan: string;
@@ -6304,7 +6569,10 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 resource: string;
             };
@@ -6376,7 +6644,12 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description Makes the call safe to repeat: what the first one began is answered again. */
+                "Idempotency-Key"?: string;
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 resource: string;
             };
@@ -6482,7 +6755,12 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description Makes the call safe to repeat: what the first one began is answered again. */
+                "Idempotency-Key"?: string;
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 resource: string;
             };
@@ -6525,7 +6803,12 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description Makes the call safe to repeat: what the first one began is answered again. */
+                "Idempotency-Key"?: string;
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 resource: string;
             };
@@ -6572,7 +6855,12 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description Makes the call safe to repeat: what the first one began is answered again. */
+                "Idempotency-Key"?: string;
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 resource: string;
             };
@@ -6615,7 +6903,12 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description Makes the call safe to repeat: what the first one began is answered again. */
+                "Idempotency-Key"?: string;
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 resource: string;
             };
@@ -6662,7 +6955,12 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description Makes the call safe to repeat: what the first one began is answered again. */
+                "Idempotency-Key"?: string;
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 resource: string;
             };
@@ -7418,7 +7716,10 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 volume: string;
             };
@@ -8073,7 +8374,12 @@ export interface operations {
     };
     get_ws_orchestrator: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description What to subscribe to, separated by commas; the first message is waited for when this is absent. */
+                subscribe?: string;
+                /** @description The last revision that the client knows of. */
+                since?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
