@@ -33,7 +33,7 @@ percentile() { sort -n | awk -v p="$1" '{v[NR] = $1} END {printf "%.1f", v[int((
 
 started_of_ours() { curl -fsS "$api/api/workloads/$1/instances?limit=1000" | jq -r '.items[] | select(.phase == "running") | .started_at'; }
 scale_ours() { # workload, replicas
-  curl -fsS -o /dev/null -X POST "$api/api/workloads/$1/scale" -H 'Content-Type: application/json' -d "{\"replicas\": $2}" || fail "scaling was refused"
+  u scale --detach "$1=$2" >/dev/null 2>>"$work/daemon.log" || fail "scaling was refused"
 }
 # Looks rarely, and at a short answer: a look costs more of the processors than the start of a container.
 wait_for_ours() { # workload, how many

@@ -28,6 +28,9 @@ use crate::rules::Rules;
 
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, NetworkError>>;
 
+/// Rules on their way into the kernel.
+type Writing = std::thread::JoinHandle<Result<Rules, NetworkError>>;
+
 /// What the worker is asked.
 pub(crate) enum Command {
     Attach(AttachRequest, Answer<Attachment>),
@@ -196,13 +199,29 @@ impl Worker {
 
     /// Makes the kernel's tables say what the book says.
     fn write_rules(&mut self) -> Result<(), NetworkError> {
-        let table = &self.names.table;
-        let rules = Rules::of(table, &self.names.bridge, self.cluster, &self.book, self.separates);
-        match self.written.take() {
-            Some(before) => self.nft.change(table, &before, &rules)?,
-            None => self.nft.write(table, &rules)?,
-        }
-        self.written = Some(rules);
+        let writing = self.begin_rules()?;
+        self.end_rules(writing)
+    }
+
+    /// Begins that, beside what is done until [`Self::end_rules`].
+    fn begin_rules(&mut self) -> Result<Writing, NetworkError> {
+        let (nft, table) = (self.nft.clone(), self.names.table.clone());
+        let rules = Rules::of(&table, &self.names.bridge, self.cluster, &self.book, self.separates);
+        let before = self.written.take();
+        let write = move || {
+            match before {
+                Some(before) => nft.change(&table, &before, &rules)?,
+                None => nft.write(&table, &rules)?,
+            }
+            Ok(rules)
+        };
+        let thread = std::thread::Builder::new().name("univrs-rules".to_owned());
+        thread.spawn(write).map_err(|error| failed("start a thread for the packet rules", error))
+    }
+
+    fn end_rules(&mut self, writing: Writing) -> Result<(), NetworkError> {
+        let died = |_| Err(failed("write the packet rules", "the thread died"));
+        self.written = Some(writing.join().unwrap_or_else(died)?);
         Ok(())
     }
 
@@ -327,8 +346,11 @@ impl Worker {
                 }
             }
         }
-        self.ensure_link(instance, bridge).await?;
-        if rules || missing { self.write_rules() } else { Ok(()) }
+        // Rules name links and addresses that need not be there yet.
+        let writing = if rules || missing { Some(self.begin_rules()?) } else { None };
+        let linked = self.ensure_link(instance, bridge).await;
+        let written = writing.map_or(Ok(()), |writing| self.end_rules(writing));
+        linked.and(written)
     }
 
     /// Undoes a failed attach; what cannot be undone is logged, and the next start removes it.
