@@ -21,6 +21,11 @@ impl Reach {
         }
     }
 
+    /// Whether somebody has tried and succeeded.
+    pub(super) fn is_reached(&self) -> bool {
+        !self.reached.is_empty()
+    }
+
     /// Whether others have tried in vain, and nobody has succeeded.
     pub(super) fn is_hidden(&self) -> bool {
         self.failed && self.reached.is_empty()
