@@ -112,6 +112,7 @@ pub enum AlertChannel {
         server: String,
         /// Its port; 587 with `starttls`, 465 with `tls`, 25 with `none` when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(maximum = 65535)]
         port: Option<u16>,
         /// How it is encrypted.
         #[serde(default)]

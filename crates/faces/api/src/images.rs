@@ -50,7 +50,7 @@ async fn refuse_dry_run(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let detail = "a piece of an image cannot be planned; nothing was done";
-    Problem::new(StatusCode::BAD_REQUEST, "not_plannable", "There is no plan for this", detail)
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not_plannable", "There is no plan for this", detail)
         .hint("leave out `dry_run` to do it")
         .into_response()
 }

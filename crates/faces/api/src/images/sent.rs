@@ -65,7 +65,7 @@ pub(crate) struct PieceQuery {
 }
 
 /// Where a blob is, and how much of it has come.
-#[utoipa::path(get, path = "/api/images/blobs/{digest}", tag = "images", params(("digest" = String, Path)),
+#[utoipa::path(get, path = "/api/images/blobs/{digest}", tag = "images", params(("digest" = String, Path, pattern = "^sha256:[a-f0-9]{64}$")),
     responses((status = OK, body = BlobView),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn look(
@@ -79,7 +79,7 @@ async fn look(
 }
 
 /// Takes in a piece of a blob. With the last piece it is checked against its digest.
-#[utoipa::path(put, path = "/api/images/blobs/{digest}", tag = "images", params(("digest" = String, Path), PieceQuery),
+#[utoipa::path(put, path = "/api/images/blobs/{digest}", tag = "images", params(("digest" = String, Path, pattern = "^sha256:[a-f0-9]{64}$"), PieceQuery),
     request_body(content = inline(Vec<u8>), content_type = "application/octet-stream"),
     responses((status = OK, body = BlobView),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
