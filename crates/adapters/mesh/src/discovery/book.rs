@@ -69,10 +69,16 @@ impl Book {
         }
     }
 
-    /// Whether a peer is connected by way of a third one only.
-    pub(super) fn is_relayed(&self, peer: &PeerId) -> bool {
-        let lines = self.met.get(peer).map(|met| &met.lines);
-        lines.is_some_and(|lines| !lines.is_empty() && lines.values().all(|line| line.path == Path::Relayed))
+    /// Whether a peer, which says of itself that a third one carries its traffic, is connected in no plain way: by way of
+    /// a third one or through a hole.
+    pub(super) fn is_behind(&self, peer: &PeerId) -> bool {
+        self.met.get(peer).is_some_and(|met| {
+            let carried =
+                |record: &PeerRecord| record.listen.iter().any(|listen| listen.contains("/p2p-circuit"));
+            !met.lines.is_empty()
+                && met.lines.values().all(|line| line.path != Path::Direct)
+                && met.record.as_ref().is_none_or(carried)
+        })
     }
 
     /// A connection came about through a hole that both sides made.

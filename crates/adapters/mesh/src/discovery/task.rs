@@ -286,11 +286,9 @@ impl Task {
     fn connected(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
         let path = match endpoint.is_relayed() {
             true => Path::Relayed,
-            // Who cannot be reached as far as is known, and is, has made a hole with the other's help: only the dialler is
-            // told so.
-            false if !endpoint.is_dialer() && !self.reach.is_reached() && self.book.is_relayed(&peer) => {
-                Path::Punched
-            }
+            // Two that cannot be reached as far as is known have made a hole. Who dialled is told so, if its line is the one
+            // that stays: both dial at the same time.
+            false if !self.reach.is_reached() && self.book.is_behind(&peer) => Path::Punched,
             false => Path::Direct,
         };
         let line = Line { address: endpoint.get_remote_address().clone(), path };
