@@ -46,8 +46,10 @@ impl Nft {
         }
         match self.run(&script, &format!("change nft table {table}")) {
             Ok(()) => Ok(()),
-            // Somebody else changed them as well.
-            Err(_) => self.write(table, rules),
+            Err(error) => {
+                tracing::info!(table, %error, "the packet rules are not as they were left; they are written anew");
+                self.write(table, rules)
+            }
         }
     }
 

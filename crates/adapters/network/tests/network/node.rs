@@ -167,6 +167,25 @@ fn who_has_spent_its_egress_reaches_the_cluster_only() {
     });
 }
 
+/// A change is written as a difference; where what it starts from is gone, all is written.
+#[test]
+fn an_instance_comes_after_somebody_flushed_the_rules() {
+    on_machine(|machine: Machine| async move {
+        let network = NodeNetwork::open(machine.options(1, RANGE)).await.unwrap();
+        let (one, two) = (machine.netns("one"), machine.netns("two"));
+        network.attach(&one.request(1, &[(8080, 80)])).await.unwrap();
+        let _one = one.serve(80, "one");
+        fetch(at(Ipv4Addr::LOCALHOST, 8080)).unwrap();
+        sh("nft flush ruleset");
+        network.attach(&two.request(2, &[(8081, 80)])).await.unwrap();
+        let _two = two.serve(80, "two");
+        for port in [8080, 8081] {
+            fetch(at(Ipv4Addr::LOCALHOST, port)).unwrap();
+        }
+        network.purge().await.unwrap();
+    });
+}
+
 #[test]
 fn an_instance_cannot_reach_the_loopback_of_the_host() {
     on_machine(|machine: Machine| async move {
