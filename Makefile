@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 BIN := $(or $(CARGO_TARGET_DIR),target)/release/univrs
 
-.PHONY: help demo demo-core demo-cluster demo-resources demo-topology demo-faces dashboard images images-ipfs bench-topology up test check bench soak interop fix openapi deps build
+.PHONY: help demo demo-core demo-cluster demo-resources demo-topology demo-faces dashboard images images-ipfs bench-topology up test check bench soak interop fix openapi deps build dist
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ interop: build images ## Outside suites against the live API
 
 build: deps dashboard
 	cargo build --release --package univrs
+
+dist: deps dashboard ## The program as it is given to others, into target/dist: optimised as a whole
+	cargo build --profile dist --package univrs
 
 images: ## The images that templates and tests need, from Debian packages, into target/images
 	@scripts/images.sh

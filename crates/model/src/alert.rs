@@ -87,9 +87,11 @@ pub struct SilenceSpec {
 pub struct AlertSettings {
     /// Where to.
     #[serde(default)]
+    #[schema(max_items = 16)]
     pub channels: Vec<AlertChannel>,
     /// From what cost of a month on, in whole units of the currency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1_000_000_000_000_i64)]
     pub monthly_cost: Option<u64>,
 }
 
@@ -102,6 +104,7 @@ pub enum AlertChannel {
         /// Unique in the organisation.
         name: Name,
         /// `https://…` or `http://…`.
+        #[schema(pattern = "^[hH][tT][tT][pP][sS]?://.")]
         url: String,
     },
     /// A message by SMTP.
@@ -109,6 +112,7 @@ pub enum AlertChannel {
         /// Unique in the organisation.
         name: Name,
         /// The mail server.
+        #[schema(pattern = "^[A-Za-z0-9._:-]{1,253}$")]
         server: String,
         /// Its port; 587 with `starttls`, 465 with `tls`, 25 with `none` when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,9 +124,14 @@ pub enum AlertChannel {
         /// The sender.
         from: String,
         /// Who gets it.
+        #[schema(min_items = 1)]
         to: Vec<String>,
         /// Who sends, where the server wants to know.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            deserialize_with = "crate::decode::objects",
+            skip_serializing_if = "Option::is_none"
+        )]
         login: Option<MailLogin>,
         /// The certificate (PEM) of an authority that the server's is from, where that is no public one.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,10 +5,15 @@ use serde_json::Value;
 
 use crate::field::FieldError;
 
+mod objects;
+
+pub use objects::objects;
+
 /// Decodes `bytes` as `T`.
 ///
 /// # Errors
-/// Names the offending field with its path. An unknown field gets the nearest known one as a hint.
+/// Names the offending field with its path. An unknown field gets the nearest known one as a hint. A list in the place of
+/// an object is refused.
 pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldError> {
     match strictly(bytes) {
         // JSON knows one kind of number: to it, 3.0 is an integer.
@@ -39,13 +44,7 @@ fn whole_numbers(value: &mut Value) {
 
 fn strictly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        fault(
-            if matches!(path.as_str(), "." | "?") { String::new() } else { path },
-            &error.into_inner().to_string(),
-        )
-    })?;
+    let value = objects_of(&mut reader)?;
     reader
         .end()
         .map_err(|error| FieldError::new("", format!("text after the end of the JSON value: {error}")))?;
@@ -57,12 +56,18 @@ fn strictly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldError> {
 /// # Errors
 /// As [`from_json`].
 pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, FieldError> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        fault(
-            if matches!(path.as_str(), "." | "?") { String::new() } else { path },
-            &error.into_inner().to_string(),
-        )
+    objects_of(value)
+}
+
+fn objects_of<'de, T: DeserializeOwned, D>(input: D) -> Result<T, FieldError>
+where
+    D: serde::Deserializer<'de, Error = serde_json::Error>,
+{
+    let mut track = serde_path_to_error::Track::new();
+    let input = serde_path_to_error::Deserializer::new(input, &mut track);
+    objects(input).map_err(|error| {
+        let path = track.path().to_string();
+        fault(if matches!(path.as_str(), "." | "?") { String::new() } else { path }, &error.to_string())
     })
 }
 

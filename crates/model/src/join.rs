@@ -165,12 +165,14 @@ pub struct JoinGrant {
 pub struct JoinTokenSpec {
     /// What a machine may become with it; everything when left out.
     #[serde(default = "every_role")]
+    #[schema(min_items = 1)]
     pub roles: Vec<Role>,
     /// How long it is good for.
     #[serde(default = "quarter_of_an_hour")]
     pub ttl: Span,
     /// How many machines may join with it.
     #[serde(default = "one")]
+    #[schema(minimum = 1)]
     pub uses: u32,
 }
 

@@ -21,17 +21,17 @@ pub struct Bytes(u64);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuantity {
     /// Not a CPU quantity.
-    #[error("`{0}` is not a CPU quantity; write `250m` or `0.25` (cores), at most 999999999 cores")]
+    #[error("`{0}` is not a CPU quantity; write `250m` or `0.25` (cores), less than 10^9 cores")]
     Cpu(String),
     /// Not a byte quantity.
-    #[error("`{0}` is not a size; write `128Mi` or `4Gi`, at most 1 Ei")]
+    #[error("`{0}` is not a size; write `128Mi` or `4Gi`, less than 10^18 bytes")]
     Bytes(String),
 }
 
-/// More cores than all machines of a cluster have.
-const MOST_MILLICORES: u64 = 999_999_999 * 1000;
-/// One exbibyte.
-const MOST_BYTES: u64 = 1 << 60;
+/// More cores than all machines of a cluster have: what has twelve digits. The API document says so too.
+const MOST_MILLICORES: u64 = 999_999_999_999;
+/// Nearly an exabyte: what has eighteen digits. The API document says so too.
+const MOST_BYTES: u64 = 999_999_999_999_999_999;
 
 impl Cpu {
     /// Thousandths of a core.
@@ -109,10 +109,15 @@ fn positive(number: &str, factor: f64, most: u64) -> Option<u64> {
     if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return None;
     }
+    // Floating point is not exact for the largest.
+    if factor == 1.0
+        && let Ok(whole) = number.parse::<u64>()
+    {
+        return (whole <= most).then_some(whole);
+    }
     let exact = number.parse::<f64>().ok()? * factor;
-    let value = exact.round();
-    let fits = exact == 0.0 || (1.0..=most as f64).contains(&value);
-    fits.then_some(value as u64)
+    let value = exact.round() as u64;
+    (exact == 0.0 || (exact >= 1.0 && value <= most)).then_some(value)
 }
 
 impl fmt::Display for Cpu {
@@ -137,13 +142,18 @@ impl fmt::Display for Bytes {
 }
 
 /// Quantities are strings on the wire, but a bare number is accepted too: `0.25` cores, `1048576` bytes.
-struct QuantityVisitor<T>(std::marker::PhantomData<T>, &'static str);
+struct QuantityVisitor<T> {
+    kind: std::marker::PhantomData<T>,
+    expecting: &'static str,
+    /// Whether a number must be whole: there is no part of a byte.
+    whole: bool,
+}
 
 impl<T: FromStr<Err = InvalidQuantity>> Visitor<'_> for QuantityVisitor<T> {
     type Value = T;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.1)
+        out.write_str(self.expecting)
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
@@ -159,12 +169,15 @@ impl<T: FromStr<Err = InvalidQuantity>> Visitor<'_> for QuantityVisitor<T> {
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
+        if self.whole && number.fract() != 0.0 {
+            return Err(E::invalid_type(de::Unexpected::Float(number), &self));
+        }
         number.to_string().parse().map_err(E::custom)
     }
 }
 
 macro_rules! quantity_serde {
-    ($name:ident, $expecting:literal) => {
+    ($name:ident, $whole:literal, $expecting:literal) => {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
                 out.collect_str(self)
@@ -173,14 +186,15 @@ macro_rules! quantity_serde {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-                input.deserialize_any(QuantityVisitor(std::marker::PhantomData, $expecting))
+                let kind = std::marker::PhantomData;
+                input.deserialize_any(QuantityVisitor { kind, expecting: $expecting, whole: $whole })
             }
         }
     };
 }
 
-quantity_serde!(Cpu, "a CPU quantity such as \"250m\" or 0.25");
-quantity_serde!(Bytes, "a size such as \"128Mi\"");
+quantity_serde!(Cpu, false, "a CPU quantity such as \"250m\" or 0.25");
+quantity_serde!(Bytes, true, "a size such as \"128Mi\"");
 
 #[cfg(test)]
 mod tests {
@@ -192,7 +206,7 @@ mod tests {
             assert_eq!(text.parse::<Cpu>().unwrap(), Cpu::millicores(millicores), "{text}");
         }
         assert_eq!(serde_json::from_str::<Cpu>("0.25").unwrap(), Cpu::millicores(250));
-        for bad in ["-1", "1e9", "1000000000", "", "m", "x", "1.2.3", "NaN", "0.0001"] {
+        for bad in ["-1", "1e9", "1000000000", "", "m", "x", "1.2.3", "NaN", "0.0001", "0.0009"] {
             assert!(bad.parse::<Cpu>().is_err(), "{bad}");
         }
     }
@@ -204,9 +218,17 @@ mod tests {
         {
             assert_eq!(text.parse::<Bytes>().unwrap(), Bytes::new(bytes), "{text}");
         }
-        for bad in ["-1Mi", "Mi", "9999999Ti", "12XB", ""] {
+        for bad in ["1000000000000000000", "977000000000000Ki", "-1Mi", "Mi", "9999999Ti", "12XB", ""] {
             assert!(bad.parse::<Bytes>().is_err(), "{bad}");
         }
         assert_eq!(Bytes::new(1 << 30).to_string(), "1Gi");
+        for (number, bytes) in
+            [("0", Some(0)), ("10", Some(10)), ("999999999999999999", Some(999_999_999_999_999_999))]
+        {
+            assert_eq!(serde_json::from_str(number).ok(), bytes.map(Bytes::new), "{number}");
+        }
+        for bad in ["1000000000000000000", "1.5", "-1", "1e30"] {
+            assert!(serde_json::from_str::<Bytes>(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -7,6 +7,7 @@ pub mod control_plane;
 pub mod discovery;
 pub mod images;
 pub mod issuer;
+pub mod keepsake;
 pub mod membership;
 pub mod mesh;
 pub mod network;

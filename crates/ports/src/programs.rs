@@ -123,6 +123,12 @@ pub trait Programs: Send + Sync + 'static {
     /// See [`ProgramError`]; nothing is kept then.
     async fn take_in(&self, file: Archive) -> Result<Program, ProgramError>;
 
+    /// Reads a program as [`Programs::take_in`] does, but does not run it and keeps nothing of it.
+    ///
+    /// # Errors
+    /// See [`ProgramError`].
+    async fn check(&self, file: Archive) -> Result<Program, ProgramError>;
+
     /// How a node stands.
     ///
     /// # Errors

@@ -582,7 +582,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One organisation. */
+        /** One organisation, by name or id. */
         get: operations["get_orgs_org"];
         /** Gives an organisation another tier. What is there already stays. */
         put: operations["put_orgs_org"];
@@ -1520,7 +1520,7 @@ export interface components {
              */
             changed_at: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Counts its changes from 1; with the id it names one notice.
              */
             number: number;
@@ -1653,7 +1653,7 @@ export interface components {
              */
             created_at: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Its size.
              */
             bytes: number;
@@ -1675,12 +1675,12 @@ export interface components {
         /** @description How many running instances a plan would touch. */
         BlastRadius: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description Instances that would be started.
              */
             starts: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Instances that would be stopped.
              */
             stops: number;
@@ -1695,7 +1695,7 @@ export interface components {
              */
             place: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Bytes of it that have come to this node; the next piece begins there.
              */
             received: number;
@@ -1703,17 +1703,17 @@ export interface components {
         /** @description How much a token's holder may do in all, whatever its grant. What is absent is not bounded. */
         Budget: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description Most objects that one write may touch: those it changes, and instances that it starts or stops.
              */
             objects_per_plan?: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Most removals in one day (UTC): objects that are removed, nodes that are drained, data that is replaced.
              */
             destroys_per_day?: number | null;
         };
-        Bytes: string | number;
+        Bytes: number | string;
         /** @description Who asks, and for which organisation. */
         Caller: {
             /** @description Who. */
@@ -1770,7 +1770,7 @@ export interface components {
             /** @description The chain as PEM. */
             chain?: string | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many attempts have failed in a row.
              */
             failures: number;
@@ -1829,19 +1829,19 @@ export interface components {
             /** @description What instances have asked for. */
             requested: components["schemas"]["Capacity"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many workloads there are in the caller's organisation.
              */
             workloads: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many instances are not ended, over all organisations.
              */
             instances: number;
             /** @description The other nodes as the node that answers sees them. */
             peers?: components["schemas"]["PeerStatus"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of this picture.
              */
             revision: number;
@@ -1879,7 +1879,7 @@ export interface components {
             /** @description Time between the stop signal and the kill. */
             stop_grace?: components["schemas"]["Span"];
         };
-        Cpu: string | number;
+        Cpu: 0 | number | string;
         /** @description When a `cron` workload runs. */
         CronSchedule: {
             /** @description Five fields: minute, hour, day of month, month, day of week. */
@@ -2006,7 +2006,7 @@ export interface components {
             /** @description Time after which a probe has failed. */
             timeout?: components["schemas"]["Span"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many probes in a row must fail.
              */
             retries?: number;
@@ -2032,6 +2032,17 @@ export interface components {
             /** @description Whether the official one cannot take the other's place, because the template needs its scripts. */
             local_only?: boolean;
         };
+        /**
+         * @description The reference of an image: `[registry/]repository[:tag][@digest]`. A first part with a dot, a port, or `localhost` is
+         *     the registry.
+         * @example registry.example/team/web:1.2
+         */
+        ImageReference: string;
+        /**
+         * @description What an image is called, or is to be called: `[registry/]repository[:tag]`.
+         * @example registry.example/team/web:1.2
+         */
+        ImageTag: string;
         /** @description An image on this machine. */
         ImageView: {
             /** @description Its name and tag. */
@@ -2039,7 +2050,7 @@ export interface components {
             /** @description Digest of its manifest. */
             digest: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Bytes of its blobs as stored.
              */
             size: number;
@@ -2084,7 +2095,7 @@ export interface components {
             /** @description Name of its workload. */
             workload: components["schemas"]["Name"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Which revision of the workload it runs.
              */
             workload_revision: number;
@@ -2113,7 +2124,7 @@ export interface components {
              */
             exit_code?: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How often containers were restarted.
              */
             restarts: number;
@@ -2136,7 +2147,7 @@ export interface components {
             /** @description How long it is good for. */
             ttl?: components["schemas"]["Span"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many machines may join with it.
              */
             uses?: number;
@@ -2150,7 +2161,7 @@ export interface components {
             /** @description Whether a machine can still join with it. */
             usable: boolean;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many machines may still join with it.
              */
             uses_left: number;
@@ -2160,7 +2171,7 @@ export interface components {
              */
             expires_at: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Revision of its last change.
              */
             revision: number;
@@ -2218,32 +2229,32 @@ export interface components {
             /** @description The node that passes them on, where one does. */
             via?: string | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Median round trip through the network in microseconds, over the last minute.
              */
             rtt_micros?: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description The largest packet that came back from there.
              */
             mtu?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Seconds since keys were last agreed on.
              */
             handshake_age?: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Probes of the last minute without an answer, in thousandths.
              */
             loss_per_mille?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Bytes that came from there.
              */
             received: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Bytes that went there.
              */
             sent: number;
@@ -2259,12 +2270,12 @@ export interface components {
             /** @description Its public key in base64. */
             public_key?: string | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Its UDP port.
              */
             port?: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description The largest packet that passes its interface.
              */
             mtu?: number | null;
@@ -2384,12 +2395,12 @@ export interface components {
         /** @description How the nodes stand towards a request. */
         NodesExplanation: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many nodes there are.
              */
             nodes: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many of them could take it.
              */
             feasible: number;
@@ -2500,7 +2511,7 @@ export interface components {
             /** @description Id of its tier. */
             tier: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Revision of its last change.
              */
             revision: number;
@@ -2525,12 +2536,12 @@ export interface components {
             /** @description How they go. */
             path: components["schemas"]["MeshPath"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description Median round trip through the overlay in microseconds, over the last minute.
              */
             rtt_us?: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Probes of the last minute without an answer, in thousandths.
              */
             loss_per_mille?: number | null;
@@ -2575,7 +2586,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -2593,7 +2604,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -2625,7 +2636,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -2672,7 +2683,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -2690,7 +2701,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -2717,7 +2728,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -2777,7 +2788,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -2816,7 +2827,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -2855,7 +2866,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -2880,7 +2891,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -2914,7 +2925,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -2959,7 +2970,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -3004,7 +3015,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -3031,7 +3042,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -3060,7 +3071,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -3137,7 +3148,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -3168,7 +3179,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -3209,7 +3220,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -3224,7 +3235,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -3282,7 +3293,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -3314,7 +3325,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -3359,7 +3370,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -3439,7 +3450,7 @@ export interface components {
             /** @description Where the next page begins; absent on the last. */
             next_cursor?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the view; watch from here to miss nothing.
              */
             revision: number;
@@ -3486,7 +3497,7 @@ export interface components {
             address?: string | null;
             path?: components["schemas"]["PeerPath"] | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Round trip in microseconds, from the latest ping.
              */
             rtt_us?: number | null;
@@ -3500,7 +3511,7 @@ export interface components {
             roles?: components["schemas"]["Role"][];
             capacity?: components["schemas"]["Capacity"] | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Processor time in use, in thousandths of all it has.
              */
             load?: number | null;
@@ -3531,7 +3542,7 @@ export interface components {
             /** @description SHA-256 over everything that applying it would do, who may apply it and until when. */
             digest: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision of the state that it was made against.
              */
             parent_revision: number;
@@ -3554,7 +3565,7 @@ export interface components {
             planned_by?: components["schemas"]["Principal"] | null;
             decided_by?: components["schemas"]["Principal"] | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision that applying it made, if it was applied.
              */
             applied_revision?: number | null;
@@ -3629,7 +3640,7 @@ export interface components {
             /** @description The kind of problem in a few words. */
             title: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description The HTTP status.
              */
             status: number;
@@ -3651,12 +3662,12 @@ export interface components {
             /** @description Its version. */
             version: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description The highest feature level of the state that it understands.
              */
             feature_level: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Bytes of the file.
              */
             size: number;
@@ -3688,19 +3699,18 @@ export interface components {
         /** @description Which image. */
         PullBody: {
             /** @description Its reference. */
-            reference: string;
+            reference: components["schemas"]["ImageReference"];
         };
         /** @description Which image goes where. */
         PushBody: {
             /** @description The image on this machine. */
-            reference: string;
-            /** @description The reference at the registry; the same when absent. */
-            to?: string | null;
+            reference: components["schemas"]["ImageReference"];
+            to?: components["schemas"]["ImageTag"] | null;
         };
         /** @description How much an organisation's resources may use together. What is absent is not bounded. */
         Quota: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many there may be.
              */
             resources?: number | null;
@@ -3782,17 +3792,17 @@ export interface components {
              */
             since: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Bytes that came in.
              */
             network_in: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Bytes that went out.
              */
             network_out: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Requests; absent where nothing counts them.
              */
             requests?: number | null;
@@ -3806,7 +3816,7 @@ export interface components {
             /** @description Its organisation. */
             org: components["schemas"]["Name"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Revision of its last change in the store; the `ETag`.
              */
             revision: number;
@@ -3833,7 +3843,7 @@ export interface components {
             /** @description The stage of the change under way, or of the last one; `failed` if that did. */
             stage: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How far that change is, 0 to 100.
              */
             progress: number;
@@ -3902,7 +3912,7 @@ export interface components {
         /** @description One kept version of a workload, as people see it. */
         RevisionView: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description Its number.
              */
             number: number;
@@ -3928,7 +3938,7 @@ export interface components {
         /** @description Which version to go back to. */
         RollbackBody: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description Its number; without one, the newest that ran as wanted before the present.
              */
             to?: number | null;
@@ -3969,10 +3979,11 @@ export interface components {
         };
         /** @description A secret's value: exactly one of the two. */
         SecretBody: {
-            /** @description The value as text, taken as it is. */
-            value?: string;
-            /** @description The value as base64, for bytes that are not text. */
-            base64?: string;
+            /** @description The value. */
+            value: string;
+        } | {
+            /** @description The value. */
+            base64: string;
         };
         /** @description A named value that only containers see. */
         SecretId: string;
@@ -3996,12 +4007,12 @@ export interface components {
             /** @description Its organisation. */
             org: components["schemas"]["Name"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Revision of its last change in the store; the `ETag`.
              */
             revision: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Counts its values from 1.
              */
             version: number;
@@ -4020,8 +4031,7 @@ export interface components {
         };
         /** @description What to call the image. */
         SelfBody: {
-            /** @description Its reference; `univrs/orchestrator:dev` when absent. */
-            tag?: string | null;
+            tag?: components["schemas"]["ImageTag"] | null;
         };
         /**
          * @description How much an event matters to a person.
@@ -4075,7 +4085,7 @@ export interface components {
              */
             exact: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many entries of the log it is made of.
              */
             entries: number;
@@ -4093,7 +4103,7 @@ export interface components {
             /** @description The tier whose price it has. */
             tier: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How much.
              */
             amount: number;
@@ -4109,14 +4119,14 @@ export interface components {
             /** @description The stage that people see. */
             stage: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Progress of the whole when it begins, 0 to 100.
              */
             progress: number;
             /** @description Where it stands. */
             status: components["schemas"]["StepStatus"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description How often it was tried.
              */
             attempts?: number;
@@ -4150,7 +4160,7 @@ export interface components {
             /** @description `DATABASE`, `STORAGE`, `COMPUTE`, `NETWORK`, `API` or `OTHER`. */
             kind: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Grows when the same parameters would compile to something else.
              */
             version: number;
@@ -4198,7 +4208,7 @@ export interface components {
             /** @description For people. */
             name: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many resources there may be.
              */
             resources?: number | null;
@@ -4265,7 +4275,7 @@ export interface components {
             /** @description Whether it is good. */
             state: components["schemas"]["TokenState"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Revision of its last change.
              */
             revision: number;
@@ -4299,12 +4309,12 @@ export interface components {
             /** @description In what manner. */
             strategy?: components["schemas"]["UpdateStrategy"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many instances above `replicas` may exist meanwhile.
              */
             max_surge?: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many instances below `replicas` may serve meanwhile.
              */
             max_unavailable?: number;
@@ -4345,7 +4355,7 @@ export interface components {
             /** @description What was counted. */
             meter: components["schemas"]["Meter"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description How much.
              */
             amount: number;
@@ -4425,7 +4435,7 @@ export interface components {
             /** @description Whether it can be used. */
             state: components["schemas"]["VolumeState"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Revision of its last change in the store.
              */
             revision: number;
@@ -4440,7 +4450,7 @@ export interface components {
             /** @description Public key in base64. */
             public_key: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description UDP port at the node's address.
              */
             port: number;
@@ -4510,7 +4520,7 @@ export interface components {
             /** @description Its organisation. */
             org: components["schemas"]["Name"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Revision of its last change in the store; the `ETag`.
              */
             revision: number;
@@ -4527,12 +4537,12 @@ export interface components {
             /** @description What is wanted. */
             spec: components["schemas"]["WorkloadSpec"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Grows with every change of `spec`.
              */
             generation: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The generation that the status speaks of.
              */
             observed_generation: number;
@@ -4541,32 +4551,32 @@ export interface components {
             /** @description Why. */
             message: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The version that instances should run.
              */
             version: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The version that failed and was reverted from, if the last update did.
              */
             reverted_from?: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many instances are wanted.
              */
             replicas: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many instances exist and are not ended.
              */
             instances: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many of them serve.
              */
             ready: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many of them run the wanted version.
              */
             updated: number;
@@ -4651,7 +4661,10 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4704,7 +4717,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Alert"];
+                    "application/json": components["schemas"]["Alert"] | components["schemas"]["Plan"];
                 };
             };
             default: {
@@ -4855,7 +4868,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/octet-stream": number[];
+                    "application/octet-stream": string;
                 };
             };
             default: {
@@ -4882,7 +4895,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/octet-stream": number[];
+                "application/octet-stream": string;
             };
         };
         responses: {
@@ -5023,7 +5036,7 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Its reference. */
-                reference: string;
+                reference: components["schemas"]["ImageReference"];
                 /** @description Answer the plan of the write instead of doing it. */
                 dry_run?: boolean;
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
@@ -5107,7 +5120,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/octet-stream": number[];
+                "application/octet-stream": string;
             };
         };
         responses: {
@@ -5133,7 +5146,7 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Its reference. */
-                reference: string;
+                reference: components["schemas"]["ImageReference"];
                 /** @description `docker-archive` or `oci-layout`. */
                 format?: string;
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
@@ -5150,7 +5163,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/x-tar": number[];
+                    "application/x-tar": string;
                 };
             };
             default: {
@@ -5177,7 +5190,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/x-tar": number[];
+                "application/x-tar": string;
             };
         };
         responses: {
@@ -5202,10 +5215,8 @@ export interface operations {
     put_images_manifest: {
         parameters: {
             query: {
-                /** @description Its reference. */
-                reference: string;
-                /** @description Answer the plan of the write instead of doing it. */
-                dry_run?: boolean;
+                /** @description Its reference, without a digest: that is its manifest's. */
+                reference: components["schemas"]["ImageTag"];
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
@@ -5215,7 +5226,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/octet-stream": number[];
+                "application/octet-stream": string;
             };
         };
         responses: {
@@ -6079,7 +6090,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["OrgView"];
+                    "application/json": components["schemas"]["OrgView"] | components["schemas"]["Plan"];
                 };
             };
             default: {
@@ -6129,7 +6140,10 @@ export interface operations {
                 /** @description The organisation; also as the header `X-Univrs-Org`. */
                 org?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag that the object must still have. */
+                "If-Match"?: string;
+            };
             path: {
                 org: string;
             };
@@ -6146,7 +6160,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Quota"];
+                    "application/json": components["schemas"]["Quota"] | components["schemas"]["Plan"];
                 };
             };
             default: {
@@ -7408,9 +7422,10 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
+        /** @description The topology, or its text as `{"text": …, "format": "toml"}` */
         requestBody: {
             content: {
-                "application/json": unknown;
+                "application/json": Record<string, never>;
             };
         };
         responses: {
@@ -7449,9 +7464,10 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
+        /** @description The topology, or its text as `{"text": …, "format": "toml"}` */
         requestBody: {
             content: {
-                "application/json": unknown;
+                "application/json": Record<string, never>;
             };
         };
         responses: {
@@ -7490,9 +7506,10 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
+        /** @description The topology, or its text as `{"text": …, "format": "toml"}` */
         requestBody: {
             content: {
-                "application/json": unknown;
+                "application/json": Record<string, never>;
             };
         };
         responses: {
@@ -7531,9 +7548,10 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
+        /** @description The topology, or its text as `{"text": …, "format": "toml"}` */
         requestBody: {
             content: {
-                "application/json": unknown;
+                "application/json": Record<string, never>;
             };
         };
         responses: {
@@ -7572,9 +7590,10 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
+        /** @description The topology, or its text as `{"text": …, "format": "toml"}` */
         requestBody: {
             content: {
-                "application/json": unknown;
+                "application/json": Record<string, never>;
             };
         };
         responses: {

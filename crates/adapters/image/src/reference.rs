@@ -203,6 +203,26 @@ mod tests {
         }
     }
 
+    /// The pattern of a schema of the API document.
+    fn documented(schema: &str) -> String {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../openapi/univrs.json");
+        let document: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let pattern = document["components"]["schemas"][schema]["pattern"].as_str().unwrap();
+        pattern.trim_start_matches('^').trim_end_matches('$').to_owned()
+    }
+
+    proptest! {
+        /// What the API document calls a reference is one. (What it does not is tried against the API.)
+        #[test]
+        fn the_document_has_the_same_grammar(
+            reference in proptest::string::string_regex(&documented("ImageReference")).unwrap(),
+            tag in proptest::string::string_regex(&documented("ImageTag")).unwrap(),
+        ) {
+            prop_assert!(read(&reference).is_ok() || reference.len() > LONGEST_REPOSITORY, "{reference}");
+            prop_assert!(read(&tag).is_ok_and(|tag| tag.digest().is_none()) || tag.len() > LONGEST_REPOSITORY, "{tag}");
+        }
+    }
+
     #[test]
     fn what_is_no_reference_is_refused() {
         for bad in [

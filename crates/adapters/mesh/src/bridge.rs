@@ -119,6 +119,11 @@ impl Pacing {
             })
             .collect()
     }
+
+    /// When the next repetition is due; never while nothing was tried in vain.
+    pub fn next(&self) -> Option<Duration> {
+        self.tried.values().map(|(_, next)| *next).min()
+    }
 }
 
 #[cfg(test)]
@@ -203,7 +208,9 @@ mod tests {
         }
         assert_eq!(times[..5], [0, 400, 1200, 2800, 6000]);
         assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 60_000));
+        assert!(pacing.next().is_some_and(|next| next > Duration::from_secs(299)));
         assert_eq!(pacing.due(Duration::from_secs(400), Vec::new()), []);
+        assert_eq!(pacing.next(), None, "where nothing is to be done, nobody looks again");
         assert_eq!(
             pacing.due(Duration::from_secs(400), vec![action.clone()]),
             [action],

@@ -18,7 +18,7 @@ use chitchat::transport::Transport;
 use chitchat::{
     ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, ProtocolVersion, spawn_chitchat,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use univrs_model::ids::{ClusterId, NodeId};
@@ -101,6 +101,8 @@ pub struct Gossip {
     handle: ChitchatHandle,
     members: watch::Receiver<Members>,
     others: watch::Receiver<Members>,
+    /// This node said something new of itself.
+    said: Arc<Notify>,
     watcher: JoinHandle<()>,
 }
 
@@ -143,8 +145,9 @@ impl Gossip {
             .map_err(|error| StartError { address, reason: format!("{error:#}") })?;
         let (publish, members) = watch::channel(Members::default());
         let (say, others) = watch::channel(Members::default());
-        let watcher = tokio::spawn(observe(handle.chitchat(), pace, publish, say));
-        Ok(Self { node, round: pace.round, handle, members, others, watcher })
+        let said = Arc::new(Notify::new());
+        let watcher = tokio::spawn(observe(handle.chitchat(), pace, Arc::clone(&said), publish, say));
+        Ok(Self { node, round: pace.round, handle, members, others, said, watcher })
     }
 
     /// Nodes of other domains, as nodes say that belong to both.
@@ -165,6 +168,7 @@ impl Gossip {
                 said.iter().for_each(|(key, value)| own.set(key, value));
             })
             .await;
+        self.said.notify_one();
     }
 }
 
@@ -178,6 +182,7 @@ impl Membership for Gossip {
                 told.iter().for_each(|(key, value)| own.set(key, value));
             })
             .await;
+        self.said.notify_one();
     }
 
     fn members(&self) -> watch::Receiver<Members> {
@@ -192,6 +197,7 @@ impl Membership for Gossip {
 
     async fn leave(&self) {
         self.handle.with_chitchat(|chitchat| chitchat.self_node_state().set(facts::LEFT, "1")).await;
+        self.said.notify_one();
         // Three others hear it in each round, and they tell the rest.
         sleep(self.round * 2).await;
         if self.handle.initiate_shutdown().is_err() {
@@ -216,6 +222,7 @@ fn short(node: &NodeId) -> String {
 async fn observe(
     chitchat: Arc<tokio::sync::Mutex<chitchat::Chitchat>>,
     pace: Pace,
+    said: Arc<Notify>,
     publish: watch::Sender<Members>,
     say: watch::Sender<Members>,
 ) {
@@ -224,11 +231,26 @@ async fn observe(
     let mut view = View::new(every, pace.dead_after);
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heard = chitchat.lock().await.live_nodes_watcher();
     loop {
-        ticks.tick().await;
-        let members = view.look(&*chitchat.lock().await, Instant::now());
+        let members = {
+            let gossip = chitchat.lock().await;
+            heard.mark_unchanged();
+            view.look(&gossip, Instant::now())
+        };
         show(&publish, members);
         show(&say, view.others());
+        if !view.is_alone() {
+            ticks.tick().await;
+            continue;
+        }
+        // Nobody can fall silent, so it is enough to look when somebody is heard.
+        view.rest();
+        tokio::select! {
+            changed = heard.changed() => if changed.is_err() { return },
+            () = said.notified() => {}
+        }
+        ticks.reset();
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod dns;
 mod docker_rules;
+mod generation;
 pub mod ingress;
 mod inside;
 mod links;

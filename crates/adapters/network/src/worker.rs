@@ -16,6 +16,7 @@ use univrs_model::ids::InstanceId;
 use univrs_ports::network::{AttachRequest, Attachment, NetworkError, Traffic};
 
 use crate::docker_rules;
+use crate::generation;
 use crate::inside::{configure, open_netns};
 use crate::links::{Inner, Links, failed};
 use crate::machine;
@@ -55,6 +56,8 @@ pub(crate) struct Worker {
     written: Option<Rules>,
     /// Whether the kernel can keep organisations apart.
     separates: bool,
+    /// The generation of the kernel's rules when all that others may remove was last seen to be there.
+    whole_at: Option<u32>,
     /// Nothing is there and nothing is missed.
     purged: bool,
     check_every: Duration,
@@ -85,9 +88,11 @@ impl Worker {
                 "this kernel cannot look into bridges: organisations reach each other's instances"
             );
         }
-        let (written, purged) = (None, false);
-        let mut worker =
-            Self { names, cluster, mtu, links, nft, file, book, written, separates, purged, check_every };
+        let (written, whole_at, purged) = (None, None, false);
+        #[rustfmt::skip]
+        let mut worker = Self {
+            names, cluster, mtu, links, nft, file, book, written, separates, whole_at, purged, check_every,
+        };
         worker.begin().await?;
         Ok(worker)
     }
@@ -164,15 +169,22 @@ impl Worker {
 
     /// Whoever reloads a firewall may remove our table with the rest, and a bridge is removed as easily.
     async fn repair(&mut self) -> Result<(), NetworkError> {
-        if !self.purged {
+        if self.purged {
+            return Ok(());
+        }
+        // Asked before anything is looked at, so that what changes meanwhile is looked at the next time.
+        let generation = generation::now();
+        let unchanged = generation.is_some() && generation == self.whole_at && !legacy_tables();
+        if !unchanged {
             // Docker may have been started, or its rules reloaded, meanwhile.
             self.pass_docker();
         }
-        let whole = self.purged
-            || (self.links.find(&self.names.bridge).await?.is_some()
-                && self.nft.has(&self.names.table)?
-                && (!self.separates || self.nft.has_separation(&self.names.table)?));
+        let whole = self.links.find(&self.names.bridge).await?.is_some()
+            && (unchanged
+                || (self.nft.has(&self.names.table)?
+                    && (!self.separates || self.nft.has_separation(&self.names.table)?)));
         if whole {
+            self.whole_at = generation;
             return Ok(());
         }
         tracing::warn!("somebody removed parts of the node's network; they are put back");

@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether a channel's words can be used.
 pub(crate) fn check(server: &str, from: &str, to: &[String]) -> Result<(), FieldError> {
-    if server.is_empty() || server.contains(|letter: char| letter.is_whitespace() || letter == '/') {
+    let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+    if !(1..=253).contains(&server.len()) || !server.bytes().all(in_name) {
         return Err(FieldError::new("server", "it is no name of a host"));
     }
     let mailbox = |field: &str, text: &str| {

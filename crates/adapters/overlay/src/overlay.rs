@@ -13,7 +13,7 @@ use gotatun::x25519::PublicKey;
 use ipnet::Ipv4Net;
 use ipnetwork::{IpNetwork, Ipv4Network};
 use tokio::net::UdpSocket;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use univrs_model::ids::NodeId;
 use univrs_model::mesh::{MeshPath, MeshPeer, MeshView};
@@ -76,6 +76,8 @@ pub struct Overlay {
     probe: Arc<Probe>,
     traffic: Arc<Traffic>,
     peers: Mutex<BTreeMap<NodeId, PeerSpec>>,
+    /// The peers are others.
+    changed: Notify,
     /// Where nodes hear each other, as far as that is not where they say they are.
     heard: std::sync::Mutex<Vec<Heard>>,
     tasks: Vec<JoinHandle<()>>,
@@ -139,6 +141,7 @@ impl Overlay {
             probe,
             traffic,
             peers: Mutex::default(),
+            changed: Notify::new(),
             heard: std::sync::Mutex::default(),
             tasks,
         })
@@ -196,6 +199,7 @@ impl Overlay {
         self.probe.set(wanted.values().filter_map(|peer| bridge_of(peer.block)));
         let (before, after) = (blocks(&present), blocks(&wanted));
         *present = wanted;
+        self.changed.notify_one();
         for gone in before.difference(&after) {
             if let Err(error) = self.links.let_go(&self.name, *gone, self.gateway).await {
                 tracing::warn!(%error, "a route to a node that is gone stays");
@@ -360,6 +364,10 @@ impl Overlay {
                 .carry(near.filter_map(|sight| Some((mark(&sight.node)?, sight.endpoint?))).collect());
             let guesses = turns.iter().filter_map(|turn| Some((mark(&turn.node)?, turn.guess.clone())));
             self.traffic.guess(guesses.collect());
+            if keys.is_empty() {
+                self.changed.notified().await;
+                continue;
+            }
             let moved: Vec<_> = turns
                 .into_iter()
                 .filter_map(|turn| Some((*keys.get(&turn.node)?, turn.node, turn.endpoint?)))

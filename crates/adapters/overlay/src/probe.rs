@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use ipnet::Ipv4Net;
 use tokio::net::UdpSocket;
+use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
 
 /// The port of echoes, on the bridge address.
 const PORT: u16 = 51821;
@@ -84,13 +86,15 @@ pub(crate) struct Probe {
     cluster: Ipv4Net,
     mtu: u32,
     seen: Mutex<BTreeMap<Ipv4Addr, Seen>>,
+    /// Other peers are asked from now on.
+    others: Notify,
 }
 
 impl Probe {
     /// Listens at the bridge's address.
     pub(crate) async fn bind(gateway: Ipv4Addr, cluster: Ipv4Net, mtu: u32) -> io::Result<Self> {
         let socket = UdpSocket::bind((gateway, PORT)).await?;
-        Ok(Self { socket, cluster, mtu, seen: Mutex::default() })
+        Ok(Self { socket, cluster, mtu, seen: Mutex::default(), others: Notify::new() })
     }
 
     /// From now on these peers are asked, by their bridges' addresses.
@@ -101,6 +105,11 @@ impl Probe {
             next.insert(peer, seen.remove(&peer).unwrap_or_default());
         }
         *seen = next;
+        self.others.notify_one();
+    }
+
+    fn has_peers(&self) -> bool {
+        !self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// What the echoes of a peer tell.
@@ -112,14 +121,16 @@ impl Probe {
     /// Asks and answers until dropped.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut tick = tokio::time::interval(EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut number = 0;
         let mut buffer = vec![0; usize::from(u16::MAX)];
         loop {
             tokio::select! {
-                _ = tick.tick() => {
+                _ = tick.tick(), if self.has_peers() => {
                     number += 1;
                     self.ask(number).await;
                 }
+                () = self.others.notified() => {}
                 received = self.socket.recv_from(&mut buffer) => match received {
                     Ok((length, from)) => self.hear(&mut buffer[..length], from).await,
                     // Such as a port that is not open yet at the other end.

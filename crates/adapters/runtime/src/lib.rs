@@ -18,6 +18,7 @@ pub mod allocator;
 mod calls;
 mod cgroup;
 pub mod docker;
+pub mod keepsake;
 mod layout;
 mod logfile;
 pub mod memory;

@@ -165,3 +165,58 @@ pub(crate) fn resize_loop(device: BorrowedFd<'_>) -> nix::Result<()> {
     let result = unsafe { nix::libc::ioctl(device.as_raw_fd(), LOOP_SET_CAPACITY, 0) };
     nix::errno::Errno::result(result).map(drop)
 }
+
+/// How long the machine has been up, its sleep included.
+pub(crate) fn uptime() -> std::time::Duration {
+    let mut time = nix::libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure is ours for the length of the call. It cannot fail: the kernel has had this clock since 2.6.39.
+    unsafe { nix::libc::clock_gettime(nix::libc::CLOCK_BOOTTIME, &raw mut time) };
+    let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    std::time::Duration::new(seconds.unwrap_or_default(), nanoseconds.unwrap_or_default())
+}
+
+/// A number at the beginning of a file. It is written as memory is: without a call, and never halfway.
+#[derive(Debug)]
+pub(crate) struct SharedNumber {
+    at: std::ptr::NonNull<std::sync::atomic::AtomicU64>,
+}
+
+// SAFETY: what it points at is an atomic number, which threads may share, and stays where it is until the drop.
+unsafe impl Send for SharedNumber {}
+// SAFETY: as above.
+unsafe impl Sync for SharedNumber {}
+
+impl SharedNumber {
+    const SIZE: usize = size_of::<u64>();
+
+    /// Maps the number; the file is made as long as it takes. Nobody may make it shorter.
+    pub(crate) fn map(file: &std::fs::File) -> std::io::Result<Self> {
+        if file.metadata()?.len() < Self::SIZE as u64 {
+            file.set_len(Self::SIZE as u64)?;
+        }
+        let access = nix::libc::PROT_READ | nix::libc::PROT_WRITE;
+        // SAFETY: the kernel chooses a place that is free, and the file has what is mapped.
+        let mapped = unsafe {
+            let (anywhere, shared) = (std::ptr::null_mut(), nix::libc::MAP_SHARED);
+            nix::libc::mmap(anywhere, Self::SIZE, access, shared, file.as_raw_fd(), 0)
+        };
+        if mapped == nix::libc::MAP_FAILED {
+            return Err(std::io::Error::last_os_error());
+        }
+        // A mapping begins with a page, which is aligned for anything.
+        let at = std::ptr::NonNull::new(mapped.cast()).ok_or_else(std::io::Error::last_os_error)?;
+        Ok(Self { at })
+    }
+
+    pub(crate) fn number(&self) -> &std::sync::atomic::AtomicU64 {
+        // SAFETY: it is mapped until the drop, aligned, and written as an atomic number only.
+        unsafe { self.at.as_ref() }
+    }
+}
+
+impl Drop for SharedNumber {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped with this size, and nobody borrows it any more.
+        unsafe { nix::libc::munmap(self.at.as_ptr().cast(), Self::SIZE) };
+    }
+}

@@ -28,8 +28,9 @@ impl RaftStore {
     /// Whether this node leads, now and after each change.
     pub fn leading(&self) -> watch::Receiver<bool> {
         let (sender, receiver) = watch::channel(false);
+        // Of the server, which change seldom: all metrics change with every write.
         let (mut metrics, member, shutdown) =
-            (self.core.raft.metrics(), self.core.member.0, self.core.shutdown.clone());
+            (self.core.raft.server_metrics(), self.core.member.0, self.core.shutdown.clone());
         tokio::spawn(async move {
             loop {
                 let leads = metrics.borrow_watched().current_leader == Some(member);

@@ -209,6 +209,8 @@ fn cost(command: &Command) -> usize {
 async fn deliver(core: &Core, names: &Names, mut batch: Vec<Waiting>) {
     let deadline = Instant::now() + core.timeout;
     batch = refuse_unknown(core, batch);
+    // Whether one attempt may have taken effect, whatever later ones say of themselves.
+    let mut doubt = false;
     while !batch.is_empty() {
         if !matches!(core.leader(), Leader::Here) {
             names.give(&mut batch);
@@ -228,7 +230,8 @@ async fn deliver(core: &Core, names: &Names, mut batch: Vec<Waiting>) {
             }
             Err(error) => error,
         };
-        batch = keep_retryable(core, batch, error, deadline);
+        doubt |= matches!(error, Error::Unavailable { may_have_committed: true, .. });
+        batch = keep_retryable(core, batch, if doubt { error.in_doubt() } else { error }, deadline);
         if !batch.is_empty() {
             tokio::time::sleep(LEADER_PAUSE).await;
         }

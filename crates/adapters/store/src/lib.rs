@@ -61,6 +61,7 @@ mod store;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a failed unwrap is a failed test")]
 mod suite;
+mod ticking;
 mod transport;
 mod types;
 mod wal;

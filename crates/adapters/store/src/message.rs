@@ -105,7 +105,8 @@ impl Refusal {
             Refusal::TooLarge => Error::TooLarge { what: "transaction", size: 0, limit: 0 },
             Refusal::Failed(reason) => {
                 tracing::warn!(member = %asked, reason, "another member failed to answer");
-                Error::Unavailable { reason: "the other member failed to answer", may_have_committed: false }
+                // One that stops may have written before.
+                Error::Unavailable { reason: "the other member failed to answer", may_have_committed: true }
             }
         }
     }

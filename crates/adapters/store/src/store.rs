@@ -27,6 +27,7 @@ use crate::network::Peers;
 use crate::node::Core;
 use crate::serve::Service;
 use crate::snapshot::{self, Position, SnapshotFile};
+use crate::ticking;
 use crate::transport::{NoTransport, PeerHandler, Transport};
 use crate::types::{LogId, StoredMembership, Types};
 use crate::wal::{Wal, WalOptions};
@@ -184,6 +185,7 @@ impl RaftStore {
         });
         let batcher = Batcher::start(Arc::clone(&core));
         tokio::spawn(leases::run(Arc::clone(&core), batcher.clone()));
+        tokio::spawn(ticking::run(Arc::clone(&core)));
         tokio::spawn(stop_when_told(Arc::clone(&core)));
         tokio::spawn(housekeeping(Arc::clone(&core), options.keep_log_bytes));
         let connected = Arc::clone(&core);

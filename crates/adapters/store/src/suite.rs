@@ -211,6 +211,30 @@ async fn segments_roll_and_are_deleted_when_purged() {
 }
 
 #[tokio::test]
+async fn zeros_behind_an_older_segment_are_no_damage_and_hide_none() {
+    let home = Home::new();
+    let mut log = home.open().unwrap();
+    for index in 0..12 {
+        append(&mut log, vec![entry(index, 300)]).await;
+    }
+    drop(log);
+    let first = home.segments()[0].clone();
+    assert!(home.segments().len() > 1);
+    // As after a crash between the making of the next segment and the cut of this one.
+    let whole = fs::read(&first).unwrap();
+    fs::write(&first, [&whole[..], &[0; 4096]].concat()).unwrap();
+    let mut log = home.open().unwrap();
+    assert_eq!(indexes(&mut log).await, (0..12).collect::<Vec<_>>());
+    drop(log);
+    let last_record =
+        (0..whole.len()).step_by(8).rfind(|at| whole[*at..].starts_with(&[1, b'V', b'R', b'U'])).unwrap();
+    let mut lost = whole.clone();
+    lost[last_record..].fill(0);
+    fs::write(&first, &lost).unwrap();
+    assert!(matches!(home.open(), Err(Error::Corrupt { .. })), "an entry is missing");
+}
+
+#[tokio::test]
 async fn an_unfinished_new_segment_is_made_again() {
     let home = Home::new();
     let first = five_entries(&home).await;

@@ -11,6 +11,8 @@
 //!   proposals are refused, while what is already on its way still fits. Nothing is given up; the log goes
 //!   on when there is room.
 //!
+//! Zeros lie ahead of the last record while the log is open, so that a sync changes no more than bytes of the file.
+//!
 //! Vote, committed and purged positions live in the same files; each segment starts with a checkpoint of
 //! them, so that older segments can be deleted after a snapshot.
 

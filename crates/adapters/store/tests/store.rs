@@ -4,6 +4,8 @@
 
 #[path = "store/cluster.rs"]
 mod cluster;
+#[path = "store/doubt.rs"]
+mod doubt;
 #[path = "store/golden.rs"]
 mod golden;
 #[path = "store/history/mod.rs"]

@@ -38,5 +38,5 @@ pub use cron::{check_schedule, next_runs};
 pub use cycle::find_cycle;
 pub use input::{Decision, DependencyState, RolloutInput};
 pub use judge::MOST_RESTARTS;
-pub use loss::{Loss, judge_loss};
+pub use loss::{Alone, Loss, judge_alone, judge_loss};
 pub use plan::plan;

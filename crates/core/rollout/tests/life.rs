@@ -226,6 +226,9 @@ fn it_starts_and_is_stopped() {
     assert_eq!(node.observation.as_ref().unwrap().fence, 2);
     // Logs stay readable until the order is gone.
     assert_eq!(dispose(&node.seen, Span::ZERO), [LifeStep::CloseSandbox, LifeStep::ReleaseStorage]);
+    // A container that is about to run would be left over when what it stands on went first.
+    node.seen.containers.insert("app".parse().unwrap(), ContainerSeen::Starting);
+    assert_eq!(dispose(&node.seen, Span::ZERO), []);
 }
 
 #[test]

@@ -38,7 +38,7 @@ EnvironmentFile=/etc/univrs/node.env
 EnvironmentFile=-/etc/univrs/machine.env
 ExecStart=/usr/local/bin/univrs up --data-dir /var/lib/univrs
 Restart=always
-RestartSec=5
+RestartSec=1
 KillMode=process
 Delegate=yes
 LimitNOFILE=1048576
@@ -212,7 +212,7 @@ ExecStartPre=-/usr/bin/docker rm --force app
 ExecStart=/usr/bin/docker run --rm --name app --env-file /etc/univrs/container.env --cpus {} --memory {}{ports} {}{command}
 ExecStop=/usr/bin/docker stop app
 Restart={restart}
-RestartSec=5
+RestartSec=1
 
 [Install]
 WantedBy=multi-user.target

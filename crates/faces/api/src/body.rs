@@ -31,11 +31,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         check_content_type(request.headers())?;
         let raw = read(request, state).await?;
-        // A list would be read as the fields of an object in their order.
-        if raw.trim_ascii_start().starts_with(b"[") {
-            let fault = FieldError::new("", "the body is a list, and an object is expected");
-            return Err(Problem::invalid(StatusCode::UNPROCESSABLE_ENTITY, vec![fault]));
-        }
         let value = decode::from_json(&raw).map_err(Problem::from)?;
         Ok(Self { value, raw })
     }

@@ -1,5 +1,6 @@
 //! `/api/images`: what is on this machine, and bringing more.
 
+pub(crate) mod reference;
 mod sent;
 
 use axum::body::Body;
@@ -15,6 +16,7 @@ use univrs_authz::Action;
 use univrs_control::Plan;
 use univrs_model::Timestamp;
 use univrs_model::caller::Caller;
+use univrs_model::field::FieldError;
 use univrs_ports::images::{ArchiveFormat, ImageError, ImageSummary, SELF_TAG};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
@@ -26,6 +28,8 @@ use crate::image_plans;
 use crate::page::{Page, PageQuery};
 use crate::problem::Problem;
 use crate::workloads::WriteQuery;
+
+use reference::{ImageReference, ImageTag};
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -106,11 +110,7 @@ enum ImagesOrPlan {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PullBody {
     /// Its reference.
-    #[schema(
-        pattern = "^((([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(\\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))+|localhost)(:[0-9]{1,5})?/|([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]):[0-9]{1,5}/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$",
-        max_length = 200
-    )]
-    reference: String,
+    reference: ImageReference,
 }
 
 /// Which image goes where.
@@ -118,18 +118,10 @@ pub(crate) struct PullBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PushBody {
     /// The image on this machine.
-    #[schema(
-        pattern = "^((([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(\\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))+|localhost)(:[0-9]{1,5})?/|([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]):[0-9]{1,5}/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$",
-        max_length = 200
-    )]
-    reference: String,
+    reference: ImageReference,
     /// The reference at the registry; the same when absent.
     #[serde(default)]
-    #[schema(
-        pattern = "^((([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(\\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))+|localhost)(:[0-9]{1,5})?/|([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]):[0-9]{1,5}/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$",
-        max_length = 200
-    )]
-    to: Option<String>,
+    to: Option<ImageTag>,
 }
 
 /// What to call the image.
@@ -138,11 +130,7 @@ pub(crate) struct PushBody {
 pub(crate) struct SelfBody {
     /// Its reference; `univrs/orchestrator:dev` when absent.
     #[serde(default)]
-    #[schema(
-        pattern = "^((([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(\\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))+|localhost)(:[0-9]{1,5})?/|([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]):[0-9]{1,5}/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$",
-        max_length = 200
-    )]
-    tag: Option<String>,
+    tag: Option<ImageTag>,
 }
 
 /// Which image.
@@ -151,11 +139,7 @@ pub(crate) struct SelfBody {
 #[into_params(parameter_in = Query)]
 pub(crate) struct ImageQuery {
     /// Its reference.
-    #[param(
-        pattern = "^((([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(\\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))+|localhost)(:[0-9]{1,5})?/|([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]):[0-9]{1,5}/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$",
-        max_length = 200
-    )]
-    reference: String,
+    reference: ImageReference,
     /// Answer the plan of the write instead of doing it.
     #[serde(default)]
     dry_run: bool,
@@ -171,11 +155,7 @@ pub(crate) struct ImageQuery {
 #[into_params(parameter_in = Query)]
 pub(crate) struct ExportQuery {
     /// Its reference.
-    #[param(
-        pattern = "^((([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(\\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))+|localhost)(:[0-9]{1,5})?/|([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]):[0-9]{1,5}/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$",
-        max_length = 200
-    )]
-    reference: String,
+    reference: ImageReference,
     /// `docker-archive` or `oci-layout`.
     #[serde(default)]
     #[param(value_type = Option<String>, pattern = "^(docker-archive|oci-layout)$")]
@@ -260,7 +240,11 @@ async fn push(
     body: Json<PushBody>,
 ) -> Result<Response, Problem> {
     let PushBody { reference, to } = body.value;
-    let to = to.as_deref().unwrap_or(&reference);
+    let to = to.map_or_else(|| ImageTag::try_from(reference.clone()), Ok).map_err(|unfit| {
+        let fault = FieldError::new("to", unfit.to_string()).hint("say under which tag the registry gets it");
+        Problem::invalid(StatusCode::UNPROCESSABLE_ENTITY, vec![fault])
+    })?;
+    let to = &*to;
     if query.dry_run {
         return Ok(Reply(image_plans::push(&app, &caller, &reference, to).await?).into_response());
     }

@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
 use univrs_control::{Control, Plan};
 use univrs_model::caller::Caller;
-use univrs_model::name::Name;
 use univrs_model::org::{OrgChange, OrgSpec, OrgView};
 use univrs_model::resource::Quota;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -39,8 +39,8 @@ async fn list(
     Ok(Reply(query.cut(views, revision.0, |org| org.name.to_string())?))
 }
 
-/// One organisation.
-#[utoipa::path(get, path = "/api/orgs/{org}", tag = "access", params(("org" = String, Path, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")),
+/// One organisation, by name or id.
+#[utoipa::path(get, path = "/api/orgs/{org}", tag = "access", params(("org" = String, Path)),
     responses((status = OK, body = OrgView), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn get(
     State(app): State<App>,
@@ -51,9 +51,20 @@ async fn get(
     Ok(tagged(StatusCode::OK, view.revision, view))
 }
 
+/// Either outcome of a write: the organisation, or with `dry_run` the plan.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes a reply in the OpenAPI document")]
+enum ChangedOrPlanned {
+    /// The organisation as it is now.
+    Changed(Box<OrgView>),
+    /// What the write would do.
+    Planned(Box<Plan>),
+}
+
 /// Gives an organisation another tier. What is there already stays.
-#[utoipa::path(put, path = "/api/orgs/{org}", tag = "access", params(("org" = String, Path, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"), WriteQuery, Guarded),
-    request_body = OrgChange, responses((status = OK, body = OrgView),
+#[utoipa::path(put, path = "/api/orgs/{org}", tag = "access", params(("org" = String, Path), WriteQuery, Guarded),
+    request_body = OrgChange, responses((status = OK, body = inline(ChangedOrPlanned)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn change(
     State(app): State<App>,
@@ -68,41 +79,44 @@ async fn change(
     writing.carry_out(writing.under(&app, &body.raw)?, caller, work, answer).await
 }
 
-fn named(org: &str) -> Result<Name, Problem> {
-    org.parse().map_err(|error: univrs_model::name::InvalidName| {
-        univrs_model::field::FieldError::new("org", error.to_string()).into()
-    })
-}
-
 /// How much the resources of an organisation may use together; what is absent is not bounded.
-#[utoipa::path(get, path = "/api/orgs/{org}/quota", tag = "access", params(("org" = String, Path, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")),
+#[utoipa::path(get, path = "/api/orgs/{org}/quota", tag = "access", params(("org" = String, Path)),
     responses((status = OK, body = Quota), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn quota(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(org): Path<String>,
-) -> Result<Reply<Quota>, Problem> {
-    Ok(Reply(app.control.resource_quota(&caller, &named(&org)?)?))
+) -> Result<Response, Problem> {
+    let (quota, revision) = app.control.resource_quota(&caller, &org)?;
+    Ok(tagged(StatusCode::OK, revision, quota))
+}
+
+/// Either outcome of a write: the bounds, or with `dry_run` the plan.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes a reply in the OpenAPI document")]
+enum BoundOrPlanned {
+    /// The bounds as they are now.
+    Bound(Box<Quota>),
+    /// What the write would do.
+    Planned(Box<Plan>),
 }
 
 /// Says how much the resources of an organisation may use together.
-#[utoipa::path(put, path = "/api/orgs/{org}/quota", tag = "access", params(("org" = String, Path, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"), WriteQuery),
-    request_body = Quota, responses((status = OK, body = Quota),
+#[utoipa::path(put, path = "/api/orgs/{org}/quota", tag = "access", params(("org" = String, Path), WriteQuery, Guarded),
+    request_body = Quota, responses((status = OK, body = inline(BoundOrPlanned)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn set_quota(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(org): Path<String>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
     body: Json<Quota>,
 ) -> Result<Response, Problem> {
-    let org = named(&org)?;
-    if query.dry_run {
-        let planning = app.control.planning();
-        let outcome = planning.set_resource_quota(&caller, &org, body.value).await;
-        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
-    }
-    Ok(Reply(app.control.set_resource_quota(&caller, &org, body.value).await?).into_response())
+    let (caller, org, quota) = (&caller, &org, body.value);
+    let work = |control: Control| async move { control.set_resource_quota(caller, org, quota).await };
+    let answer = |(quota, revision): (Quota, u64)| tagged(StatusCode::OK, revision, quota);
+    writing.carry_out(writing.under(&app, &body.raw)?, caller, work, answer).await
 }
 
 /// Makes an organisation.
@@ -125,5 +139,5 @@ async fn create(
         return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
     }
     let view = app.control.create_org(&caller, &body.value, &options).await?;
-    Ok((StatusCode::CREATED, Reply(view)).into_response())
+    Ok(tagged(StatusCode::CREATED, view.revision, view))
 }

@@ -32,15 +32,22 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 
 /// A secret's value: exactly one of the two.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(untagged)]
 #[allow(dead_code, reason = "describes the body; `value_of` reads it")]
-pub(crate) struct SecretBody {
-    /// The value as text, taken as it is.
-    #[schema(nullable = false)]
-    value: Option<String>,
-    /// The value as base64, for bytes that are not text.
-    #[schema(nullable = false)]
-    base64: Option<String>,
+pub(crate) enum SecretBody {
+    /// As text, taken as it is.
+    Text {
+        /// The value.
+        value: String,
+    },
+    /// As base64, for bytes that are not text.
+    Bytes {
+        /// The value.
+        #[schema(
+            pattern = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"
+        )]
+        base64: String,
+    },
 }
 
 /// How to remove a secret.

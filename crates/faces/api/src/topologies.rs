@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use univrs_compiler::{Backend, Input, Options, PriceDate, Report, Rules};
 use univrs_model::field::FieldError;
@@ -85,13 +85,14 @@ struct Asked {
 }
 
 /// Everything that is found: errors, warnings and facts, each with its code, path, message, hint and place.
-#[utoipa::path(post, path = "/api/topologies/check", tag = "topologies", params(Circumstances), request_body = Value,
+#[utoipa::path(post, path = "/api/topologies/check", tag = "topologies", params(Circumstances),
+    request_body(content = Object, description = "The topology, or its text as `{\"text\": …, \"format\": \"toml\"}`"),
     responses((status = OK, body = Object),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn check(
     State(app): State<App>,
     Query(query): Query<Circumstances>,
-    body: Json<Value>,
+    body: Json<Map<String, Value>>,
 ) -> Result<Response, Problem> {
     answer(asked(&app, query, body)?, |input, options| {
         let report = univrs_compiler::check(input, options).report;
@@ -101,13 +102,14 @@ async fn check(
 }
 
 /// Everything that will exist: regions with ranges and subnets, machines, tunnels, names, resources by provider.
-#[utoipa::path(post, path = "/api/topologies/plan", tag = "topologies", params(Circumstances), request_body = Value,
+#[utoipa::path(post, path = "/api/topologies/plan", tag = "topologies", params(Circumstances),
+    request_body(content = Object, description = "The topology, or its text as `{\"text\": …, \"format\": \"toml\"}`"),
     responses((status = OK, body = Object),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn plan(
     State(app): State<App>,
     Query(query): Query<Circumstances>,
-    body: Json<Value>,
+    body: Json<Map<String, Value>>,
 ) -> Result<Response, Problem> {
     answer(asked(&app, query, body)?, |input, options| {
         let planned = univrs_compiler::plan(input, options);
@@ -118,13 +120,14 @@ async fn plan(
 }
 
 /// What it costs in a month of 730 hours: a superset of Infracost's JSON.
-#[utoipa::path(post, path = "/api/topologies/cost", tag = "topologies", params(Circumstances), request_body = Value,
+#[utoipa::path(post, path = "/api/topologies/cost", tag = "topologies", params(Circumstances),
+    request_body(content = Object, description = "The topology, or its text as `{\"text\": …, \"format\": \"toml\"}`"),
     responses((status = OK, body = Object),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn cost(
     State(app): State<App>,
     Query(query): Query<Circumstances>,
-    body: Json<Value>,
+    body: Json<Map<String, Value>>,
 ) -> Result<Response, Problem> {
     answer(asked(&app, query, body)?, |input, options| {
         let costed = univrs_compiler::cost(input, options);
@@ -135,13 +138,14 @@ async fn cost(
 }
 
 /// What would be cheaper, and what may go wrong then.
-#[utoipa::path(post, path = "/api/topologies/optimize", tag = "topologies", params(Circumstances), request_body = Value,
+#[utoipa::path(post, path = "/api/topologies/optimize", tag = "topologies", params(Circumstances),
+    request_body(content = Object, description = "The topology, or its text as `{\"text\": …, \"format\": \"toml\"}`"),
     responses((status = OK, body = Object),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn optimize(
     State(app): State<App>,
     Query(query): Query<Circumstances>,
-    body: Json<Value>,
+    body: Json<Map<String, Value>>,
 ) -> Result<Response, Problem> {
     answer(asked(&app, query, body)?, |input, options| {
         let optimized = univrs_compiler::optimize(input, options, Rules::default());
@@ -152,13 +156,14 @@ async fn optimize(
 }
 
 /// The OpenTofu files that make it true, by path, and what no file makes true.
-#[utoipa::path(post, path = "/api/topologies/emit", tag = "topologies", params(Circumstances), request_body = Value,
+#[utoipa::path(post, path = "/api/topologies/emit", tag = "topologies", params(Circumstances),
+    request_body(content = Object, description = "The topology, or its text as `{\"text\": …, \"format\": \"toml\"}`"),
     responses((status = OK, body = Object),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn emit(
     State(app): State<App>,
     Query(query): Query<Circumstances>,
-    body: Json<Value>,
+    body: Json<Map<String, Value>>,
 ) -> Result<Response, Problem> {
     answer(asked(&app, query, body)?, |input, options| {
         let emitted = univrs_compiler::emit(input, options, Backend::default());
@@ -180,10 +185,10 @@ impl Serialize for Written {
     }
 }
 
-fn asked(app: &App, query: Circumstances, body: Json<Value>) -> Result<Asked, Problem> {
+fn asked(app: &App, query: Circumstances, body: Json<Map<String, Value>>) -> Result<Asked, Problem> {
     let wrapped = body.value.get("text").is_some_and(Value::is_string);
     let (text, format, set) = if wrapped {
-        let Wrapped { text, format, set } = univrs_model::decode::from_value(body.value)?;
+        let Wrapped { text, format, set } = univrs_model::decode::from_value(Value::Object(body.value))?;
         let format = match format {
             TextFormat::Toml => Format::Toml,
             TextFormat::Yaml => Format::Yaml,

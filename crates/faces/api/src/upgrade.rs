@@ -8,7 +8,6 @@ use axum::{Extension, Json as Reply};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tokio_util::io::StreamReader;
-use univrs_authz::Action;
 use univrs_control::{Plan, UpgradeSpec};
 use univrs_model::caller::Caller;
 use univrs_model::span::Span;
@@ -67,15 +66,12 @@ async fn take_in(
     Query(query): Query<WriteQuery>,
     body: Body,
 ) -> Result<Response, Problem> {
-    if query.dry_run {
-        // Which program it is, is known when it has been read.
-        let summary = "takes in a program for nodes".to_owned();
-        let plan = app.control.show(&caller, Action::NodeWrite, "node", summary, Vec::new())?;
-        return Ok(Reply(plan).into_response());
-    }
     let bytes = body.into_data_stream().map_err(std::io::Error::other);
-    let program = app.control.take_in_program(&caller, Box::new(StreamReader::new(bytes))).await?;
-    Ok(Reply(program).into_response())
+    let file = Box::new(StreamReader::new(bytes));
+    if query.dry_run {
+        return Ok(Reply(app.control.plan_program(&caller, file).await?).into_response());
+    }
+    Ok(Reply(app.control.take_in_program(&caller, file).await?).into_response())
 }
 
 /// Begins to give every node another program, one failure domain at a time. A node that does not work with it goes back

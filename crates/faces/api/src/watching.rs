@@ -1,10 +1,11 @@
 //! `/api/usage`, `/api/alerts`, `/api/tiers`: what resources used and cost, and what someone should be told.
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
 use serde::Deserialize;
-use univrs_control::Plan;
+use univrs_control::{Control, Plan};
 use univrs_model::Timestamp;
 use univrs_model::alert::{Alert, AlertSettings, SilenceSpec};
 use univrs_model::caller::Caller;
@@ -21,6 +22,7 @@ use crate::body::{Json, Query};
 use crate::page::{Page, PageQuery, checked_limit};
 use crate::problem::Problem;
 use crate::workloads::WriteQuery;
+use crate::writing::{Guarded, Writing, tagged};
 
 /// The routes of this module.
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -138,9 +140,20 @@ async fn alerts(
     Ok(Reply(query.cut(alerts, revision.0, |alert| alert.id.clone())?))
 }
 
+/// Either outcome of silencing: the alert, or with `dry_run` the plan.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes a reply in the OpenAPI document")]
+enum SilencedOrPlanned {
+    /// The alert as it is now.
+    Silenced(Box<Alert>),
+    /// What the write would do.
+    Planned(Box<Plan>),
+}
+
 /// Tells nobody of an alert for a while.
 #[utoipa::path(post, path = "/api/alerts/{alert}/silence", tag = "resources", params(("alert" = String, Path), WriteQuery),
-    request_body = SilenceSpec, responses((status = OK, body = Alert),
+    request_body = SilenceSpec, responses((status = OK, body = inline(SilencedOrPlanned)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn silence(
     State(app): State<App>,
@@ -160,11 +173,9 @@ async fn silence(
 /// Where the organisation is told of alerts, and from what cost of a month on.
 #[utoipa::path(get, path = "/api/alerts/settings", tag = "resources", responses((status = OK, body = AlertSettings),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn settings(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
-) -> Result<Reply<AlertSettings>, Problem> {
-    Ok(Reply(app.control.alert_settings(&caller)?))
+async fn settings(State(app): State<App>, Extension(caller): Extension<Caller>) -> Result<Response, Problem> {
+    let (settings, revision) = app.control.alert_settings(&caller)?;
+    Ok(tagged(StatusCode::OK, revision, settings))
 }
 
 /// Either outcome of a write: the settings, or with `dry_run` the plan.
@@ -179,20 +190,17 @@ enum SetOrPlanned {
 }
 
 /// Says where the organisation is told of alerts, in place of what was said before.
-#[utoipa::path(put, path = "/api/alerts/settings", tag = "resources", params(WriteQuery),
+#[utoipa::path(put, path = "/api/alerts/settings", tag = "resources", params(WriteQuery, Guarded),
     request_body = AlertSettings, responses((status = OK, body = inline(SetOrPlanned)),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn set_settings(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Query(query): Query<WriteQuery>,
+    writing: Writing,
     body: Json<AlertSettings>,
 ) -> Result<Response, Problem> {
-    let settings = body.value;
-    if query.dry_run {
-        let planning = app.control.planning();
-        let outcome = planning.set_alert_settings(&caller, settings, &*app.notifier).await;
-        return Ok(Reply(planning.planned(&caller, outcome)?).into_response());
-    }
-    Ok(Reply(app.control.set_alert_settings(&caller, settings, &*app.notifier).await?).into_response())
+    let (caller, settings, notifier) = (&caller, body.value, &*app.notifier);
+    let work = |control: Control| async move { control.set_alert_settings(caller, settings, notifier).await };
+    let answer = |(settings, revision): (AlertSettings, u64)| tagged(StatusCode::OK, revision, settings);
+    writing.carry_out(writing.under(&app, &body.raw)?, caller, work, answer).await
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "api/bodies.rs"]
+mod bodies;
 #[path = "api/callers.rs"]
 mod callers;
 #[path = "api/document.rs"]

@@ -179,6 +179,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same failure of a write of which an earlier attempt may have taken effect: what this attempt says of itself
+    /// alone, that nothing was written, is no longer the whole truth.
+    #[must_use]
+    pub fn in_doubt(self) -> Self {
+        match self {
+            Error::NotLeader { .. } => {
+                Error::Unavailable { reason: "the leader changed while writing", may_have_committed: true }
+            }
+            Error::DiskFull => {
+                Error::Unavailable { reason: "the leader's disk is full", may_have_committed: true }
+            }
+            Error::Unavailable { reason, .. } => Error::Unavailable { reason, may_have_committed: true },
+            other => other,
+        }
+    }
+
     /// The same request may succeed later without a change by the caller.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Error::NotLeader { .. } | Error::Unavailable { .. } | Error::DiskFull)

@@ -1,11 +1,12 @@
 //! Registers the node, keeps its lease, adopts what runs, and keeps one driver per instance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use jiff::SignedDuration;
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -17,11 +18,12 @@ use univrs_model::node::Node;
 use univrs_ports::clock::Clock;
 use univrs_ports::control_plane::{ControlPlane, ControlPlaneError};
 use univrs_ports::images::Images;
+use univrs_ports::keepsake::Keepsake;
 use univrs_ports::network::{Attachment, Network};
 use univrs_ports::runtime::{Runtime, RuntimeInventory};
 use univrs_ports::volumes::Volumes;
 
-use crate::alone;
+use crate::alone::{self, Guard};
 use crate::driver::{Adopted, Driver};
 use crate::images::{ImageKeeper, OnCollected};
 use crate::measure::Measuring;
@@ -33,6 +35,8 @@ use crate::volumes;
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// How long saying so may take before it counts as not heard.
 const ANSWER: Duration = Duration::from_millis(2500);
+/// Drivers count by the time of day. When somebody sets it by more than this while the node is cut off, they are told.
+const DRIFT: SignedDuration = SignedDuration::from_millis(500);
 /// Pause before trying again to reach the control plane or the runtime.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -67,6 +71,8 @@ pub struct AgentOptions {
     pub machine: Option<Machine>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+    /// Ends what may not run alone until the drivers have taken over.
+    pub guard: Guard,
     /// Told of images that were removed because nobody needs them.
     pub on_collected: OnCollected,
 }
@@ -77,6 +83,7 @@ pub struct Agent {
     control: Arc<dyn ControlPlane>,
     machine: Option<Machine>,
     clock: Arc<dyn Clock>,
+    guard: Guard,
     on_collected: OnCollected,
 }
 
@@ -90,8 +97,8 @@ struct Line {
 impl Agent {
     /// An agent; nothing happens before [`Agent::run`].
     pub fn new(options: AgentOptions) -> Self {
-        let AgentOptions { node, control, machine, clock, on_collected } = options;
-        Self { node, control, machine, clock, on_collected }
+        let AgentOptions { node, control, machine, clock, guard, on_collected } = options;
+        Self { node, control, machine, clock, guard, on_collected }
     }
 
     /// Runs until `shutdown`. Containers keep running then.
@@ -102,16 +109,10 @@ impl Agent {
             node: self.node.clone(),
             control: Arc::clone(&self.control),
             clock: Arc::clone(&self.clock),
+            keepsake: self.guard.keepsake(),
         };
-        match &self.machine {
-            Some(machine) => tokio::select! {
-                biased;
-                () = alive.register(&shutdown) => {}
-                () = alone::end_what_may_not_run(machine, &self.control, &self.node.id) => {}
-            },
-            None => alive.register(&shutdown).await,
-        }
-        tasks.spawn(shutdown.clone().run_until_cancelled_owned(alive.run(cut_off)));
+        let Some(registered) = shutdown.run_until_cancelled(alive.register()).await else { return };
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(alive.run(registered, cut_off)));
         if let Some(machine) = self.machine.clone() {
             let reporter = Reporter::default();
             // The reporter stops after the drivers, so that their last words are told.
@@ -171,6 +172,7 @@ impl Agent {
         machine.secrets.keep_only(|id| found.contains_key(id));
         let mut orders = self.control.orders(&self.node.id);
         let mut lines: BTreeMap<InstanceId, Line> = BTreeMap::new();
+        let keepsake = self.guard.keepsake();
         loop {
             // In order, and drivers one after the other, so that a run can be repeated.
             tokio::select! {
@@ -190,8 +192,12 @@ impl Agent {
                 },
                 next = orders.next() => {
                     let Some(next) = next else { return };
-                    let mut wanted: BTreeMap<InstanceId, InstanceOrder> =
-                        next.into_iter().map(|order| (order.assignment.id.clone(), order)).collect();
+                    let refused = note_limits(&*keepsake, &next);
+                    let mut wanted: BTreeMap<InstanceId, InstanceOrder> = next
+                        .into_iter()
+                        .map(|order| (order.assignment.id.clone(), order))
+                        .filter(|(id, _)| lines.contains_key(id) || !refused.contains(id))
+                        .collect();
                     lines.retain(|id, line| {
                         tell(&line.order, wanted.remove(id));
                         !line.order.is_closed()
@@ -212,6 +218,8 @@ impl Agent {
                         tasks.spawn(driver.run(receiver, Arc::clone(&look), cut_receiver, shutdown.clone()));
                         lines.insert(id, Line { order: sender, cut_off: cut_sender, look });
                     }
+                    // From here on they know themselves when the node is cut off.
+                    self.guard.end();
                 }
             }
         }
@@ -274,41 +282,64 @@ fn tell(line: &watch::Sender<Option<InstanceOrder>>, order: Option<InstanceOrder
     });
 }
 
+/// Notes on the machine what may not run alone, before it begins; answers what may not begin because that failed.
+fn note_limits(keepsake: &dyn Keepsake, orders: &[InstanceOrder]) -> BTreeSet<InstanceId> {
+    let (noted, limits) = (keepsake.limits(), alone::limits(orders));
+    if noted == limits {
+        return BTreeSet::new();
+    }
+    let Err(error) = keepsake.keep(&limits) else { return BTreeSet::new() };
+    tracing::error!(%error, "what may not run alone cannot be noted on this machine, and does not begin; trying again");
+    let unknown = limits.into_iter().filter(|limit| !noted.contains(limit));
+    unknown.map(|limit| limit.instance).collect()
+}
+
 struct KeepAlive {
     node: Node,
     control: Arc<dyn ControlPlane>,
     clock: Arc<dyn Clock>,
+    keepsake: Arc<dyn Keepsake>,
 }
 
 impl KeepAlive {
-    /// Makes the node known; tries until it works or `shutdown`.
-    async fn register(&self, shutdown: &CancellationToken) {
-        while let Err(error) = self.control.register(&self.node).await {
-            tracing::warn!(%error, "cannot register; trying again");
-            if shutdown.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
-                return;
+    /// Makes the node known; tries until it works. Answers when that attempt began.
+    async fn register(&self) -> Duration {
+        loop {
+            let asked = self.keepsake.uptime();
+            match self.control.register(&self.node).await {
+                Ok(()) => {
+                    self.keepsake.hear(asked);
+                    return asked;
+                }
+                Err(error) => tracing::warn!(%error, "cannot register; trying again"),
             }
+            tokio::time::sleep(RETRY).await;
         }
     }
 
     /// Renews the lease, and says since when the control plane has not been heard: since before the last sign of life
-    /// that it surely took in, so that the node never believes in its lease for longer than the control plane does.
-    async fn run(self, cut_off: watch::Sender<Option<Timestamp>>) {
+    /// that it surely took in, so that the node never believes in its lease for longer than the control plane does. The
+    /// same is noted on the machine, for the process after this one.
+    async fn run(self, registered: Duration, cut_off: watch::Sender<Option<Timestamp>>) {
         let mut tick = tokio::time::interval(KEEP_ALIVE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last = self.clock.now();
+        let mut last = registered;
         loop {
             tick.tick().await;
-            let asked = self.clock.now();
+            let asked = self.keepsake.uptime();
             let heard = tokio::time::timeout(ANSWER, self.renew()).await.unwrap_or_else(|_| {
                 tracing::warn!("the control plane does not answer in time");
                 false
             });
             if heard {
                 last = asked;
+                self.keepsake.hear(asked);
             }
+            let unheard = self.keepsake.uptime().saturating_sub(last);
+            let fresh = self.clock.now() - SignedDuration::try_from(unheard).unwrap_or_default();
             cut_off.send_if_modified(|since| {
-                let next = if heard { None } else { since.or(Some(last)) };
+                let next =
+                    if heard { None } else { since.filter(|since| near(*since, fresh)).or(Some(fresh)) };
                 std::mem::replace(since, next) != *since
             });
         }
@@ -327,4 +358,8 @@ impl KeepAlive {
             }
         }
     }
+}
+
+fn near(one: Timestamp, other: Timestamp) -> bool {
+    one.duration_since(other).abs() < DRIFT
 }

@@ -4,6 +4,7 @@
 //! - `driver` is the only code that calls runtime, images and network; what to do next is decided by the pure
 //!   [`univrs_rollout::life`].
 //! - `secrets` brings the values of secrets into containers, past every disk.
+//! - [`Guard`] ends what may not run alone while the drivers are not there yet.
 //! - `measure` reads what resources use and tells it once a minute.
 //! - `reporter` batches observations, so that a busy node writes little.
 //!
@@ -25,5 +26,6 @@ mod volumes;
 
 pub use access::LocalNodeAccess;
 pub use agent::{Agent, AgentOptions, Machine};
+pub use alone::{Guard, OpenRuntime};
 pub use images::{Collected, OnCollected};
 pub use secrets::Secrets;

@@ -26,8 +26,8 @@ use univrs_ports::store::{
 const MOST_CORES: u64 = 1_000_000;
 /// More bytes of memory than any machine has: 1 PiB.
 const MOST_MEMORY: u64 = 1 << 50;
-/// More bytes of disk than any machine has: 1 EiB.
-const MOST_DISK: u64 = 1 << 60;
+/// More bytes of disk than any machine has: the most that a quantity can say.
+const MOST_DISK: u64 = 999_999_999_999_999_999;
 
 /// A store held to what one node needs.
 pub struct GuardedStore {

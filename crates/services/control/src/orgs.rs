@@ -36,7 +36,7 @@ impl Control {
         if caller.org != home {
             // To act in an organisation is to see that it exists.
             self.allow(&caller, Action::OrgRead, &format!("org/{}", caller.org))?;
-            find(&self.mirror.state(), caller.org.as_str())?;
+            self.org_named(&caller, caller.org.as_str())?;
         }
         Ok(caller)
     }
@@ -57,9 +57,26 @@ impl Control {
     /// # Errors
     /// When it does not exist or the caller may not read it.
     pub fn get_org(&self, caller: &Caller, wanted: &str) -> Result<OrgView, Error> {
-        let name = wanted.parse().unwrap_or_else(|_| caller.org.clone());
+        self.org_read(caller, wanted).map(|record| view(&record))
+    }
+
+    /// One organisation, by name or id, if the caller may read it.
+    pub(crate) fn org_read(&self, caller: &Caller, wanted: &str) -> Result<Record<Org>, Error> {
+        // Whoever may not read an organisation is not told whether there is one of that name.
+        let known = find(&self.mirror.state(), wanted).map(|known| known.name.clone());
+        let name = known.or_else(|| wanted.parse().ok()).unwrap_or_else(|| caller.org.clone());
         self.allow_for(Some(&name), caller, Action::OrgRead, &format!("org/{wanted}"))?;
-        find(&self.mirror.state(), wanted).map(|record| view(&record))
+        self.org_named(caller, wanted)
+    }
+
+    /// One organisation, by name or id. Only what the caller sees is proposed instead.
+    pub(crate) fn org_named(&self, caller: &Caller, wanted: &str) -> Result<Record<Org>, Error> {
+        let state = self.mirror.state();
+        find(&state, wanted).ok_or_else(|| {
+            let visible = state.orgs.keys().filter(|org| self.sees(caller, org)).map(Name::as_str);
+            let near = nearest(wanted, visible).map(str::to_owned);
+            Error::NotFound { kind: "organisation", name: wanted.to_owned(), near }
+        })
     }
 
     /// Makes an organisation.
@@ -74,9 +91,8 @@ impl Control {
     ) -> Result<OrgView, Error> {
         let object = format!("org/{}", spec.name);
         let allowed_by = self.allow(caller, Action::OrgWrite, &object)?;
-        let known = |state: &State, name: &str| find(state, name).map(|record| view(&record));
         if let Some(name) = self.remembered(&caller.org, options.idempotency.as_ref()).await? {
-            return known(&self.mirror.state(), &name);
+            return self.org_named(caller, &name).map(|record| view(&record));
         }
         if let Some(tier) = &spec.tier {
             self.known_tier(tier)?;
@@ -104,7 +120,8 @@ impl Control {
         };
         match self.commit(write).await? {
             TxnOutcome::Committed { revision } => {
-                known(&self.mirror.at_least(revision).await, org.name.as_str())
+                self.mirror.at_least(revision).await;
+                self.org_named(caller, org.name.as_str()).map(|record| view(&record))
             }
             TxnOutcome::GuardFailed { index: 0, .. } => {
                 Err(Error::Exists { kind: "organisation", name: org.name })
@@ -125,10 +142,10 @@ impl Control {
         wanted: &str,
         change: &OrgChange,
     ) -> Result<OrgView, Error> {
-        let object = format!("org/{wanted}");
-        let allowed_by = self.allow(caller, Action::OrgWrite, &object)?;
+        let allowed_by = self.allow(caller, Action::OrgWrite, &format!("org/{wanted}"))?;
         self.known_tier(&change.tier)?;
-        let known = find(&self.mirror.state(), wanted)?;
+        let known = self.org_named(caller, wanted)?;
+        let object = format!("org/{}", known.name);
         check_revision("organisation", wanted, self.conditions.if_revision, known.revision)?;
         let changed = Org { tier: Some(change.tier.clone()), ..Org::clone(&known) };
         let at = keys::organisation(&known.name);
@@ -144,7 +161,8 @@ impl Control {
         };
         match self.commit(write).await? {
             TxnOutcome::Committed { revision } => {
-                find(&self.mirror.at_least(revision).await, wanted).map(|record| view(&record))
+                self.mirror.at_least(revision).await;
+                self.org_named(caller, wanted).map(|record| view(&record))
             }
             TxnOutcome::GuardFailed { .. } => {
                 Err(Error::Contended { kind: "organisation", name: wanted.to_owned() })
@@ -183,10 +201,8 @@ fn view(org: &Record<Org>) -> OrgView {
     }
 }
 
-fn find(state: &State, wanted: &str) -> Result<Record<Org>, Error> {
-    state.orgs.get(wanted).cloned().ok_or_else(|| Error::NotFound {
-        kind: "organisation",
-        name: wanted.to_owned(),
-        near: nearest(wanted, state.orgs.keys().map(Name::as_str)).map(str::to_owned),
-    })
+/// By name or id; no name looks like an id.
+fn find(state: &State, wanted: &str) -> Option<Record<Org>> {
+    let by_id = || state.orgs.values().find(|org| org.id.as_str() == wanted);
+    state.orgs.get(wanted).or_else(by_id).cloned()
 }

@@ -8,6 +8,7 @@ use univrs_model::ids::{InstanceId, NodeId};
 use univrs_model::instance::Assignment;
 use univrs_model::node::NodePolicy;
 use univrs_model::workload::{WorkloadKind, WorkloadSpec};
+use univrs_ports::store::Revision;
 use univrs_schedule::{Constraint, NodeInfo, Placed, Preemption, Request, Scheduler};
 
 use crate::state::{State, Touched, WorkloadKey};
@@ -19,8 +20,8 @@ const SEED: u64 = 0x756e_6976_7273;
 pub(crate) struct Placement {
     scheduler: Scheduler,
     nodes: BTreeMap<NodeId, NodeInfo>,
-    /// Since when nodes have been without a lease.
-    gone_since: BTreeMap<NodeId, Timestamp>,
+    /// Since when nodes have been without a lease, and when they had registered last.
+    gone_since: BTreeMap<NodeId, (Option<Revision>, Timestamp)>,
 }
 
 /// Where an instance goes, and why.
@@ -66,10 +67,15 @@ impl Placement {
 
     fn follow_node(&mut self, state: &State, id: &NodeId, now: Timestamp) {
         let alive = state.nodes_alive.contains(id);
+        let registered = state.nodes.get(id).map(|node| node.revision);
         if alive {
             self.gone_since.remove(id);
         } else {
-            self.gone_since.entry(id.clone()).or_insert(now);
+            let known = self.gone_since.entry(id.clone()).or_insert((registered, now));
+            // It was back and went again while nothing was heard here: what is counted began anew.
+            if registered.is_some() && known.0 != registered {
+                *known = (registered, now);
+            }
         }
         let Some(node) = state.nodes.get(id) else {
             self.scheduler.remove_node(id);
@@ -181,7 +187,7 @@ impl Placement {
     /// Since when a node has been without a lease, and whether it was removed altogether.
     pub(crate) fn gone(&self, node: Option<&NodeId>) -> (Option<Timestamp>, bool) {
         let Some(node) = node else { return (None, false) };
-        let since = self.gone_since.get(node).copied();
+        let since = self.gone_since.get(node).map(|(_, since)| *since);
         (since, since.is_some() && !self.nodes.contains_key(node))
     }
 }

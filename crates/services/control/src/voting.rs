@@ -31,24 +31,37 @@ pub struct Voting {
     silent: BTreeMap<NodeId, Instant>,
     /// When the lead was last handed over for want of space: where all disks are full it does not go round in circles.
     handed_over: Option<Instant>,
+    /// There is one member and nothing to be done: nobody can fall silent or catch up, so only a new picture matters.
+    settled: bool,
 }
 
 impl Voting {
     /// A loop over these parts.
     pub fn new(admin: Arc<dyn ClusterAdmin>, mirror: Mirror) -> Self {
-        Self { admin, mirror, silent: BTreeMap::new(), handed_over: None }
+        Self { admin, mirror, silent: BTreeMap::new(), handed_over: None, settled: false }
     }
 
     /// Runs until `shutdown`, and acts while this node leads.
     pub async fn run(mut self, mut leading: watch::Receiver<bool>, shutdown: CancellationToken) {
         let mut due = tokio::time::interval(EVERY);
         due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut pictures = self.mirror.subscribe();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 changed = leading.changed() => if changed.is_err() { return },
-                _ = due.tick() => {}
+                changed = pictures.changed(), if self.settled => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    // Looked at with the next tick, however many follow.
+                    self.settled = false;
+                    continue;
+                }
+                _ = due.tick(), if !self.settled => {}
             }
+            pictures.mark_unchanged();
+            self.settled = false;
             if !*leading.borrow() {
                 self.silent.clear();
                 continue;
@@ -99,7 +112,10 @@ impl Voting {
                 let voters = status.members.iter().filter(|member| member.role == Role::Voter);
                 voters.map(|member| member.id).collect()
             }
-            None => return Ok(()),
+            None => {
+                self.settled = state.members.len() == 1 && status.members.len() == 1;
+                return Ok(());
+            }
         };
         if let Some(next) = voters.first().filter(|_| !voters.contains(&status.member)) {
             // Whoever leads on makes the change, so that nobody votes itself out.

@@ -120,6 +120,10 @@ impl Programs for NodePrograms {
         self.copies.take_in(file, None).await
     }
 
+    async fn check(&self, file: Archive) -> Result<Program, ProgramError> {
+        self.copies.check(file).await
+    }
+
     async fn standing(&self, node: &NodeId) -> Result<ProgramStanding, ProgramError> {
         if *node == self.own {
             return self.copies.standing().await;

@@ -143,14 +143,9 @@ impl Copies {
     }
 
     /// Takes a copy in. With `expect` its digest has to be that.
-    pub(crate) async fn take_in(
-        &self,
-        mut file: Archive,
-        expect: Option<&str>,
-    ) -> Result<Program, ProgramError> {
-        fs::create_dir_all(self.place.root()).map_err(storage("make room for"))?;
-        let temporary = self.place.root().join(format!("{:016x}.new", rand::random::<u64>()));
-        let kept = self.receive(&mut file, &temporary, expect).await;
+    pub(crate) async fn take_in(&self, file: Archive, expect: Option<&str>) -> Result<Program, ProgramError> {
+        let temporary = self.temporary()?;
+        let kept = self.keep(file, &temporary, expect).await;
         if kept.is_err() {
             // Whatever is wrong with it is said; that a part of it stays would be worse.
             drop(fs::remove_file(&temporary));
@@ -158,44 +153,31 @@ impl Copies {
         kept
     }
 
-    async fn receive(
+    async fn keep(
         &self,
-        file: &mut Archive,
+        file: Archive,
         temporary: &Path,
         expect: Option<&str>,
     ) -> Result<Program, ProgramError> {
-        let mut out = tokio::fs::File::create(temporary).await.map_err(storage("write"))?;
-        let (mut hash, mut size) = (Sha256::new(), 0_u64);
-        let mut piece = vec![0; PIECE];
-        loop {
-            let read = file.read(&mut piece).await.map_err(storage("receive"))?;
-            if read == 0 {
-                break;
-            }
-            size += read as u64;
-            if size > LARGEST {
-                return Err(ProgramError::NotAProgram {
-                    reason: format!("it is larger than {LARGEST} bytes"),
-                });
-            }
-            hash.update(&piece[..read]);
-            out.write_all(&piece[..read]).await.map_err(storage("write"))?;
-        }
-        out.flush().await.map_err(storage("write"))?;
-        out.sync_all().await.map_err(storage("write"))?;
-        drop(out);
-        let digest = format!("sha256:{}", hex::encode(hash.finalize()));
-        if let Some(expect) = expect.filter(|expect| *expect != digest) {
-            return Err(ProgramError::NotAProgram {
-                reason: format!("what arrived is {digest} and not {expect}"),
-            });
-        }
-        let release = release::of(temporary)
-            .map_err(|error| ProgramError::NotAProgram { reason: error.to_string() })?;
+        let program = receive(file, temporary, expect).await?;
         fs::set_permissions(temporary, fs::Permissions::from_mode(0o755)).map_err(storage("write"))?;
         says_hello(temporary).await.map_err(|reason| ProgramError::NotAProgram { reason })?;
-        fs::rename(temporary, self.place.copy(&digest)).map_err(storage("keep"))?;
-        Ok(Program { digest, version: release.version, feature_level: release.feature_level, size })
+        fs::rename(temporary, self.place.copy(&program.digest)).map_err(storage("keep"))?;
+        Ok(program)
+    }
+
+    /// Reads a copy, and keeps nothing of it. It is not run: who only asks for a plan may do nothing yet.
+    pub(crate) async fn check(&self, file: Archive) -> Result<Program, ProgramError> {
+        let temporary = self.temporary()?;
+        let read = receive(file, &temporary, None).await;
+        drop(fs::remove_file(&temporary));
+        read
+    }
+
+    /// Where a copy is written that is not whole yet.
+    fn temporary(&self) -> Result<PathBuf, ProgramError> {
+        fs::create_dir_all(self.place.root()).map_err(storage("make room for"))?;
+        Ok(self.place.root().join(format!("{:016x}.new", rand::random::<u64>())))
     }
 
     /// Begins to fetch, unless that is under way; whoever asked tells how it ended.
@@ -265,6 +247,37 @@ fn is_digest(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Writes a copy to `temporary` and reads what it is. With `expect` its digest has to be that.
+async fn receive(mut file: Archive, temporary: &Path, expect: Option<&str>) -> Result<Program, ProgramError> {
+    let mut out = tokio::fs::File::create(temporary).await.map_err(storage("write"))?;
+    let (mut hash, mut size) = (Sha256::new(), 0_u64);
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = file.read(&mut piece).await.map_err(storage("receive"))?;
+        if read == 0 {
+            break;
+        }
+        size += read as u64;
+        if size > LARGEST {
+            return Err(ProgramError::NotAProgram { reason: format!("it is larger than {LARGEST} bytes") });
+        }
+        hash.update(&piece[..read]);
+        out.write_all(&piece[..read]).await.map_err(storage("write"))?;
+    }
+    out.flush().await.map_err(storage("write"))?;
+    out.sync_all().await.map_err(storage("write"))?;
+    drop(out);
+    let digest = format!("sha256:{}", hex::encode(hash.finalize()));
+    if let Some(expect) = expect.filter(|expect| *expect != digest) {
+        return Err(ProgramError::NotAProgram {
+            reason: format!("what arrived is {digest} and not {expect}"),
+        });
+    }
+    let release =
+        release::of(temporary).map_err(|error| ProgramError::NotAProgram { reason: error.to_string() })?;
+    Ok(Program { digest, version: release.version, feature_level: release.feature_level, size })
+}
+
 async fn digest_of(path: &Path) -> io::Result<(String, u64)> {
     let path = path.to_owned();
     let work = move || {
@@ -310,4 +323,26 @@ async fn says_hello(path: &Path) -> Result<(), String> {
         output.status,
         said.lines().last().unwrap_or_default()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use univrs_ports::images::Archive;
+    use univrs_ports::programs::ProgramError;
+
+    use super::Copies;
+    use crate::program::change::Place;
+
+    #[tokio::test]
+    async fn what_is_no_program_is_refused_by_a_plan_too_and_nothing_of_it_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let copies = Copies::new(Place::new(directory.path().to_owned()), None);
+        for bytes in [&b""[..], b"[]", b"\x7fELF", b"#!/bin/sh\nexit 0\n"] {
+            let file = || -> Archive { Box::new(bytes) };
+            for refused in [copies.check(file()).await, copies.take_in(file(), None).await] {
+                assert!(matches!(refused, Err(ProgramError::NotAProgram { .. })), "{refused:?}");
+            }
+            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        }
+    }
 }

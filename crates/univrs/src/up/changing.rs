@@ -137,10 +137,15 @@ impl Trial {
     }
 }
 
-/// The last steps before the daemon ends. One that will be back says so: nobody is to replace what runs on.
-pub(super) async fn leave(ended: Ended, trial: &Trial, control: &LocalControlPlane) -> Next {
+/// The last steps before the daemon ends. One that will be back says so: nobody is to replace what runs on. Answers for
+/// how long it counts as alive then, if that was taken in.
+pub(super) async fn leave(
+    ended: Ended,
+    trial: &Trial,
+    control: &LocalControlPlane,
+) -> (Next, Option<Duration>) {
     let (next, seconds) = match ended {
-        Ended::Told { .. } => return Next::Nothing,
+        Ended::Told { .. } => return (Next::Nothing, None),
         Ended::Ordered(order) => {
             let seconds = order.seconds;
             let change = match trial.calm().await {
@@ -161,7 +166,7 @@ pub(super) async fn leave(ended: Ended, trial: &Trial, control: &LocalControlPla
                 Err(reason) => Outcome::Returned { reason: reason.clone() },
             };
             if let Err(error) = trial.copies.judge(outcome) {
-                return Next::DoesNotWork(format!("how the trial went cannot be noted: {error}"));
+                return (Next::DoesNotWork(format!("how the trial went cannot be noted: {error}")), None);
             }
             match worked {
                 Ok(()) => (Next::Nothing, 0),
@@ -169,11 +174,18 @@ pub(super) async fn leave(ended: Ended, trial: &Trial, control: &LocalControlPla
             }
         }
     };
-    let span = Duration::from_secs(seconds) + MARGIN;
-    match tokio::time::timeout(SAY, control.away(&trial.node, span)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "others are not told that this node will be back"),
-        Err(_) => tracing::warn!("others are not told in time that this node will be back"),
-    }
-    next
+    let (span, asked) = (Duration::from_secs(seconds) + MARGIN, tokio::time::Instant::now());
+    let said = match tokio::time::timeout(SAY, control.away(&trial.node, span)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "others are not told that this node will be back");
+            false
+        }
+        Err(_) => {
+            tracing::warn!("others are not told in time that this node will be back");
+            false
+        }
+    };
+    // Counted from when it was asked for.
+    (next, said.then(|| span.saturating_sub(asked.elapsed())))
 }

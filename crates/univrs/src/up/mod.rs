@@ -6,6 +6,7 @@ mod api_tls;
 mod changing;
 pub(crate) mod containers;
 mod founding;
+mod ground;
 mod loops;
 mod member;
 mod memory;
@@ -30,7 +31,7 @@ use univrs_agent::{Agent, AgentOptions, LocalNodeAccess};
 use univrs_api::App;
 use univrs_authz::Authorizer;
 use univrs_cli::UpArgs;
-use univrs_control::{Control, Inbox, LocalControlPlane, Mirror};
+use univrs_control::{Control, Inbox, LocalControlPlane, Mirror, NODE_LEASE};
 use univrs_model::node::Role;
 use univrs_notify::Messenger;
 use univrs_ports::clock::{Clock, SystemClock};
@@ -87,6 +88,11 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
             () = stop.interrupted() => return Ok(Ending::Stopped),
         };
     }
+    // What may not run alone ends in time whether or not a validator is heard, and the state is there.
+    let early = match &identity.standing {
+        Some(standing) => Some(ground::Ground::open(&args, &dir, &identity, standing)?),
+        None => None,
+    };
     let beginning = member::begin(&args, &dir, &mut identity, clock.now(), Arc::clone(&copies));
     let member::Member { standing, peers, state, address, port } = tokio::select! {
         begun = beginning => begun?,
@@ -113,7 +119,11 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
     let inboxes = vec![changes.clone(), operations.clone()];
     let mirror = Mirror::start(Arc::clone(&store), inboxes, shutdown.clone()).await?;
     let directory = Arc::clone(peers.trust.directory());
-    let machine = parts::Machine::open(&args, &dir, &mut identity, &standing).await?;
+    let (ground, guard) = match early {
+        Some(early) => early,
+        None => ground::Ground::open(&args, &dir, &identity, &standing)?,
+    };
+    let machine = parts::Machine::open(&args, &dir, &mut identity, &standing, &ground).await?;
     machine.share_images(&peers, &mirror);
     let now = clock.now();
     let mut node = node::describe(&args, &dir, &identity, &standing, machine.kind(), address.clone(), now);
@@ -220,6 +230,7 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
         control: Arc::clone(&control_plane) as _,
         machine: machine.for_agent(&dir, &identity.node, secrets)?,
         clock: Arc::clone(&clock),
+        guard,
         on_collected: Arc::new(move |collected| counted.images_collected(collected.images, collected.bytes)),
     });
     let agent = tasks.spawn(agent.run(shutdown.clone()));
@@ -287,7 +298,8 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
         worked = trial.end() => changing::Ended::Tried { worked },
     };
     let down = matches!(ended, changing::Ended::Told { down: true });
-    let change = changing::leave(ended, &trial, &control_plane).await;
+    let (change, alive_for) = changing::leave(ended, &trial, &control_plane).await;
+    let alive_until = alive_for.map(|span| ground.keepsake.uptime() + span);
     if let Some(copy) = &state.copy {
         state::hand_over(copy, &mirror).await;
     }
@@ -297,7 +309,11 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
     if tokio::time::timeout(stop::PATIENCE, tasks.wait()).await.is_err() {
         tracing::warn!("some parts did not stop in time");
     }
-    drop((machine, mirror, place, trial));
+    if let Some(until) = alive_until {
+        // As if it were heard until then; nothing of this process notes anything else any more.
+        ground.keepsake.hear(until.saturating_sub(NODE_LEASE));
+    }
+    drop((machine, ground, mirror, place, trial));
     if let Some(copy) = &state.copy {
         copy.close().await;
     }

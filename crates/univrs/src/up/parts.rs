@@ -32,7 +32,8 @@ use crate::cluster::images::ClusterImages;
 use crate::cluster::port::Offers;
 use crate::failure::Failure;
 use crate::identity::{DataDir, Identity, Standing};
-use crate::up::containers::{self, Wanted};
+use crate::up::containers::Wanted;
+use crate::up::ground::Ground;
 
 /// How many bits of a node's block of the cluster's range are fixed: 254 addresses for instances.
 const NODE_PREFIX: u8 = 24;
@@ -54,6 +55,7 @@ impl Machine {
         dir: &DataDir,
         identity: &mut Identity,
         standing: &Standing,
+        ground: &Ground,
     ) -> Result<Self, Failure> {
         let images = Arc::new(ImageStore::open(
             &dir.images(),
@@ -61,7 +63,7 @@ impl Machine {
         )?);
         let bind_paths = args.allow_bind.clone();
         let cluster = cluster_range(args, standing);
-        let Some(wanted) = wanted_runtime(args, &standing.roles)? else {
+        let Some(wanted) = ground.wanted else {
             let network = Arc::new(SimulatedNetwork::new(first_block(dir, identity, cluster)?));
             return Ok(Self { images, runtime: None, network, bind_paths });
         };
@@ -71,7 +73,7 @@ impl Machine {
             let network = Arc::new(SimulatedNetwork::new(first_block(dir, identity, cluster)?));
             return Ok(Self { images, runtime: Some(runtime), network, bind_paths });
         }
-        let runtime = containers::open(wanted, dir, identity, &images).await?;
+        let runtime = ground.runtime(wanted, dir, identity, &images).await?;
         let turn = turn_to_choose().await?;
         let range = node_range(dir, identity, cluster).await?;
         let options =
@@ -194,7 +196,7 @@ impl Machine {
 }
 
 /// The runtime that flags and roles call for; never the simulated one unless asked for.
-fn wanted_runtime(args: &UpArgs, roles: &[Role]) -> Result<Option<Wanted>, Failure> {
+pub(super) fn wanted_runtime(args: &UpArgs, roles: &[Role]) -> Result<Option<Wanted>, Failure> {
     let runs_workloads = roles.iter().any(|role| matches!(role, Role::Business | Role::Slim));
     if !runs_workloads {
         return Ok(None);

@@ -154,8 +154,9 @@ async fn every_write_can_be_planned_and_changes_nothing() {
         let change = &plan.body["changes"][0];
         assert_eq!((&change["action"], &change["name"]), (&json!("create"), &json!("x:1")), "{change}");
     }
+    // A plan refuses what the write would refuse.
     let program = daemon.request(Method::POST, "/api/cluster/programs?dry_run=true").body("no program");
-    assert_eq!(daemon.send(program).await.body["status"], "show_only");
+    assert_eq!(daemon.send(program).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     let absent = daemon.request(Method::DELETE, "/api/images?reference=x:1&dry_run=true");
     assert_eq!(daemon.send(absent).await.status, StatusCode::NOT_FOUND);
     let push = daemon.post("/api/images/push?dry_run=true", r#"{"reference":"x:1"}"#).await;

@@ -105,6 +105,13 @@ impl Lab {
         command
     }
 
+    /// The same with the mounts of the machine, as a daemon has them: `ip netns exec` hides its control groups.
+    pub(crate) fn daemon_on(&self, node: &str, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.namespace(node))).arg(program).stdin(Stdio::null());
+        command
+    }
+
     /// Runs a program in a node's namespace, or in the `router`'s.
     pub(crate) fn on(&self, node: &str, program: &str, arguments: &[&str]) -> Output {
         let namespace = self.namespace(node);
@@ -115,6 +122,26 @@ impl Lab {
             .stdin(Stdio::null())
             .output()
             .unwrap()
+    }
+
+    /// The process of a node's daemon, and the words it was started with.
+    pub(crate) fn daemon(&self, node: &str) -> Option<(i32, Vec<String>)> {
+        let own = self.around.path().join("lab/nodes").join(node);
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let mut found = processes.filter_map(|entry| {
+            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let line = String::from_utf8(std::fs::read(entry.path().join("cmdline")).ok()?).ok()?;
+            let words: Vec<String> = line.split_terminator('\0').map(str::to_owned).collect();
+            let is_own = words.get(1).is_some_and(|word| word == "up")
+                && words.iter().any(|word| Path::new(word).starts_with(&own));
+            is_own.then_some((pid, words))
+        });
+        found.next()
+    }
+
+    /// What the daemon of a node has written.
+    pub(crate) fn log(&self, node: &str) -> PathBuf {
+        self.around.path().join("lab/nodes").join(node).join("log")
     }
 
     /// Runs the command line against the API of the lab.

@@ -17,6 +17,7 @@ mod nat;
 mod network;
 #[path = "../cluster/patience.rs"]
 mod patience;
+mod restarted;
 mod singleton;
 mod upgrade;
 mod wires;

@@ -10,7 +10,7 @@ use crate::archive::IMAGE;
 use crate::harness::{Lab, possible};
 
 /// How many processes were started with this argument.
-fn processes(mark: &str) -> usize {
+pub(crate) fn processes(mark: &str) -> usize {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
     lines

@@ -1,18 +1,15 @@
-//! The bridge at work: it looks whenever either view changes, and does what is due.
+//! The bridge at work: it looks whenever either view changes and when what was tried in vain is due again, and else rests.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 use univrs_model::ids::NodeId;
 use univrs_ports::discovery::{Discovery, PeerView};
 use univrs_ports::membership::Membership;
 
 use super::{Action, Pacing, Sight, Wish, reconcile};
 
-/// Time between two looks when nothing changes: what was tried in vain is due again some time.
-const LOOK: Duration = Duration::from_millis(200);
 /// Connected members that are enough, once all were met.
 const DEGREE: usize = 24;
 
@@ -34,16 +31,9 @@ impl Drop for Bridge {
 
 async fn run(wish: Wish, membership: Arc<dyn Membership>, discovery: Arc<dyn Discovery>) {
     let (mut members, mut peers) = (membership.members(), discovery.peers());
-    let mut looks = interval(LOOK);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pacing = Pacing::default();
     let start = Instant::now();
     loop {
-        tokio::select! {
-            changed = members.changed() => if changed.is_err() { return },
-            changed = peers.changed() => if changed.is_err() { return },
-            _ = looks.tick() => {}
-        }
         let known = Arc::clone(&members.borrow_and_update());
         let sights: Vec<Sight> = peers.borrow_and_update().iter().map(sight).collect();
         for action in pacing.due(start.elapsed(), reconcile(&wish, &known, &sights)) {
@@ -52,6 +42,12 @@ async fn run(wish: Wish, membership: Arc<dyn Membership>, discovery: Arc<dyn Dis
                 Action::Introduce { address, .. } => membership.introduce(address),
                 Action::Dial { peer, addresses, .. } => discovery.dial(&peer, &addresses).await,
             }
+        }
+        let again = pacing.next().map(|next| start + next);
+        tokio::select! {
+            changed = members.changed() => if changed.is_err() { return },
+            changed = peers.changed() => if changed.is_err() { return },
+            () = sleep_until(again.unwrap_or(start)), if again.is_some() => {}
         }
     }
 }

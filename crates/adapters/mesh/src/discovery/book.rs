@@ -142,6 +142,11 @@ impl Book {
         (events, unwanted)
     }
 
+    /// Whether nobody is connected and nobody was met who may come back.
+    pub(super) fn is_empty(&self) -> bool {
+        self.met.is_empty()
+    }
+
     /// Peers that are connected and not members.
     pub(super) fn strangers(&self) -> usize {
         self.met.values().filter(|met| met.node.is_none()).count()

@@ -109,7 +109,8 @@ impl Task {
                     None => return,
                 },
                 event = self.swarm.select_next_some() => self.event(event),
-                _ = reviews.tick() => self.review(),
+                // Without peers there is nobody to ask about and nobody to be carried by.
+                _ = reviews.tick(), if !self.book.is_empty() => self.review(),
             }
             self.publish_views();
         }

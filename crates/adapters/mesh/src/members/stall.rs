@@ -46,6 +46,11 @@ impl Stall {
         }
     }
 
+    /// This process does not look again before somebody is heard, and so cannot be late.
+    pub(super) const fn rest(&mut self) {
+        self.looked = None;
+    }
+
     /// Whether a silence since `since` may be no more than this process not having listened.
     pub(super) fn excuses(&self, since: Instant, now: Instant) -> bool {
         self.excuse.is_some_and(|excuse| since > excuse.from && now < excuse.until)
@@ -67,6 +72,17 @@ mod tests {
         let mut stall = Stall::new(EVERY, LONGEST);
         looks.iter().for_each(|look| stall.look(at(*look)));
         stall.excuses(at(since), at(*looks.last().unwrap()))
+    }
+
+    #[test]
+    fn a_look_after_a_rest_is_not_late() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut stall = Stall::new(EVERY, LONGEST);
+        stall.look(at(0));
+        stall.rest();
+        stall.look(at(60));
+        assert!(!stall.excuses(at(60), at(60)));
     }
 
     #[test]

@@ -10,9 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 use univrs_model::ids::NodeId;
 use univrs_ports::membership::{Facts, Member, Members, Membership};
 
@@ -42,6 +44,8 @@ struct Shared {
     at: Mutex<BTreeMap<SocketAddr, BTreeSet<String>>>,
     /// Where nodes are talked to, for calls that cannot wait.
     introductions: Mutex<Vec<SocketAddr>>,
+    /// There are introductions, or the domains are others.
+    stirred: Notify,
 }
 
 struct Parts {
@@ -84,6 +88,7 @@ impl Tiers {
             parts: AsyncMutex::new(parts),
             at: Mutex::default(),
             introductions: Mutex::default(),
+            stirred: Notify::new(),
         });
         let task = tokio::spawn(run(Arc::clone(&shared), publish, every));
         Ok(Self { shared, members, task })
@@ -142,6 +147,7 @@ impl Tiers {
         tracing::info!(domains = ?parts.gossips.keys(), "domains of gossip");
         *lock(&self.shared.at) = at;
         parts.layout = next;
+        self.shared.stirred.notify_one();
     }
 
     async fn enter(&self, domain: &str, others: &[SocketAddr]) -> Result<Gossip, StartError> {
@@ -171,14 +177,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Joins what the domains show, and says to each what is in the other.
+/// Joins what the domains show, and says to each what is in the other, whenever any of them shows something new.
 async fn run(shared: Arc<Shared>, publish: watch::Sender<Members>, every: Duration) {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen: Vec<Members> = Vec::new();
     let mut spoke = false;
     loop {
-        ticks.tick().await;
+        let looked = Instant::now();
         let parts = shared.parts.lock().await;
         for address in std::mem::take(&mut *lock(&shared.introductions)) {
             let domains = lock(&shared.at).get(&address).cloned();
@@ -188,18 +191,16 @@ async fn run(shared: Arc<Shared>, publish: watch::Sender<Members>, every: Durati
                 }
             }
         }
-        let now: Vec<Members> = parts
-            .gossips
-            .values()
-            .flat_map(|gossip| [gossip.others().borrow().clone(), gossip.members().borrow().clone()])
+        // Before they are read, so that nothing that comes later is missed.
+        let shown = parts.gossips.values().flat_map(|gossip| [gossip.others(), gossip.members()]);
+        let shown: Vec<watch::Receiver<Members>> = shown
+            .map(|mut shown| {
+                shown.mark_unchanged();
+                shown
+            })
             .collect();
-        let same = now.len() == seen.len() && now.iter().zip(&seen).all(|(now, seen)| Arc::ptr_eq(now, seen));
-        let speaks = parts.layout.speaks(&shared.options.node);
-        if same && speaks == spoke && Instant::now() > parts.until + every * 2 {
-            continue;
-        }
-        seen = now;
         show(&publish, parts.joined());
+        let speaks = parts.layout.speaks(&shared.options.node);
         if speaks {
             parts.speak(&shared.options.node).await;
         } else if spoke {
@@ -209,7 +210,28 @@ async fn run(shared: Arc<Shared>, publish: watch::Sender<Members>, every: Durati
             }
         }
         spoke = speaks;
+        let until = parts.until;
+        drop(parts);
+        tokio::select! {
+            () = any_changed(shown) => {}
+            () = shared.stirred.notified() => {}
+            () = sleep_until(until), if until > Instant::now() => {}
+        }
+        // The first news are joined at once, and those of a large cluster, where there are always some, together.
+        sleep_until(looked + every).await;
     }
+}
+
+/// Returns when one of these shows something new. One that ended never does.
+async fn any_changed(shown: Vec<watch::Receiver<Members>>) {
+    let mut changes: FuturesUnordered<_> =
+        shown.into_iter().map(async |mut shown: watch::Receiver<Members>| shown.changed().await).collect();
+    while let Some(changed) = changes.next().await {
+        if changed.is_ok() {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 impl Parts {
@@ -262,6 +284,7 @@ impl Membership for Tiers {
         let mut waiting = lock(&self.shared.introductions);
         if !waiting.contains(&address) {
             waiting.push(address);
+            self.shared.stirred.notify_one();
         }
     }
 

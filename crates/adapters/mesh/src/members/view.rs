@@ -51,6 +51,16 @@ impl View {
         others
     }
 
+    /// Whether no other was ever heard, or all who were are forgotten: nobody can fall silent.
+    pub(super) fn is_alone(&self) -> bool {
+        self.heard.len() <= 1
+    }
+
+    /// It is not looked at again before somebody is heard.
+    pub(super) const fn rest(&mut self) {
+        self.stall.rest();
+    }
+
     /// Everyone who has been heard of at least once; whoever was silent from the start is not shown.
     pub(super) fn look(&mut self, gossip: &Chitchat, now: Instant) -> BTreeMap<NodeId, Member> {
         self.stall.look(now);

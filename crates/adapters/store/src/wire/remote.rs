@@ -151,7 +151,7 @@ impl StateStore for RemoteStore {
 
     async fn txn(&self, txn: Txn) -> Result<TxnOutcome> {
         txn.validate(&Limits::DEFAULT)?;
-        let again = if txn.request.is_some() { Again::Safe } else { Again::Never };
+        let again = if txn.request.is_some() { Again::Once } else { Again::Never };
         match self.asker.ask(&Ask::Txn(txn), again).await? {
             Answer::Txn(outcome) => {
                 outcome.committed().into_iter().for_each(|revision| self.asker.note(revision));
@@ -186,7 +186,7 @@ impl StateStore for RemoteStore {
     }
 
     async fn lease_keep_alive(&self, lease: LeaseId) -> Result<LeaseGrant> {
-        match self.asker.ask(&Ask::KeepAlive(lease), Again::Safe).await? {
+        match self.asker.ask(&Ask::KeepAlive(lease), Again::Once).await? {
             Answer::Lease(grant) => Ok(grant),
             _ => Err(unfit()),
         }

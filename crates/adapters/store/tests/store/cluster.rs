@@ -31,7 +31,7 @@ pub(crate) struct Node {
 }
 
 /// Elections only when they are asked for: no stall of the machine is as long.
-fn steady(options: &mut Options) {
+pub(crate) fn steady(options: &mut Options) {
     options.heartbeat = Duration::from_millis(500);
     options.election_timeout = Duration::from_secs(30);
 }
@@ -82,7 +82,7 @@ impl Node {
 }
 
 /// Takes a member in, through whichever of the voters leads: that may change while it goes on.
-async fn join(voters: &[&RaftStore], id: u64, address: &str) {
+pub(crate) async fn join(voters: &[&RaftStore], id: u64, address: &str) {
     let id = MemberId(id);
     eventually("the learner becomes a voter", async || {
         for voter in voters {

@@ -1,5 +1,7 @@
 //! One voter: open, write, read, watch, reopen.
 
+use std::time::Duration;
+
 use univrs_ports::store::{Consistency, Error, MemberId, StateStore, conformance};
 use univrs_store::{Options, RaftStore, restore};
 
@@ -28,6 +30,27 @@ async fn reopening_gives_the_same_state() {
     let store = open_single(dir.path()).await;
     assert_eq!((store.digest(), store.revision()), (digest, revision));
     put(&store, "more", "x").await;
+}
+
+/// Whoever is the only member has nobody to send heartbeats to. A busy machine wakes a thread later, never more often.
+#[test]
+fn with_nothing_to_do_it_seldom_wakes() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = open_single(dir.path()).await;
+        // What follows the start is over.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let metrics = tokio::runtime::Handle::current().metrics();
+        let before = metrics.worker_park_count(0);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let woke = metrics.worker_park_count(0) - before;
+        assert!(
+            woke < 40,
+            "the thread woke {woke} times in two seconds; the clock of raft alone does so 100 times"
+        );
+        put(&store, "still", "here").await;
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -288,7 +288,8 @@ impl Now<'_> {
     }
 }
 
-/// What is left to clear of an instance whose order is gone, or is not known here; empty when nothing is.
+/// What is left to clear of an instance whose order is gone, or is not known here; empty when nothing is, or when a
+/// container is about to run: what it stands on is not taken away before it has ended.
 #[must_use]
 pub fn dispose(seen: &Seen, grace: Span) -> Vec<LifeStep> {
     let running: Vec<LifeStep> = seen
@@ -297,7 +298,8 @@ pub fn dispose(seen: &Seen, grace: Span) -> Vec<LifeStep> {
         .filter(|(_, seen)| matches!(seen, ContainerSeen::Running { .. }))
         .map(|(name, _)| LifeStep::StopContainer { name: name.clone(), grace })
         .collect();
-    if !running.is_empty() {
+    let starting = seen.containers.values().any(|seen| *seen == ContainerSeen::Starting);
+    if starting || !running.is_empty() {
         return running;
     }
     let mut steps = Vec::new();

@@ -14,7 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
-use super::{ImageQuery, ImageView, write};
+use super::reference::ImageTag;
+use super::{ImageView, write};
 use crate::App;
 use crate::body::Query;
 use crate::problem::Problem;
@@ -64,6 +65,19 @@ pub(crate) struct PieceQuery {
     org: Option<String>,
 }
 
+/// What an image is to be called.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct NameQuery {
+    /// Its reference, without a digest: that is its manifest's.
+    reference: ImageTag,
+    /// The organisation; also as the header `X-Univrs-Org`.
+    #[param(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    #[allow(dead_code, reason = "read by the caller's middleware; named here so that it is accepted")]
+    org: Option<String>,
+}
+
 /// Where a blob is, and how much of it has come.
 #[utoipa::path(get, path = "/api/images/blobs/{digest}", tag = "images", params(("digest" = String, Path, pattern = "^sha256:[a-f0-9]{64}$")),
     responses((status = OK, body = BlobView),
@@ -107,14 +121,14 @@ async fn take(
 }
 
 /// Makes an image of a manifest whose blobs have been sent, or are on nodes of the cluster, and names it.
-#[utoipa::path(put, path = "/api/images/manifest", tag = "images", params(ImageQuery),
+#[utoipa::path(put, path = "/api/images/manifest", tag = "images", params(NameQuery),
     request_body(content = inline(Vec<u8>), content_type = "application/octet-stream"),
     responses((status = OK, body = ImageView),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn name(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Query(query): Query<ImageQuery>,
+    Query(query): Query<NameQuery>,
     manifest: Bytes,
 ) -> Result<Reply<ImageView>, Problem> {
     let reference = &query.reference;

@@ -69,6 +69,38 @@ async fn a_token_sees_and_changes_its_own_organisation_only() {
 }
 
 #[tokio::test]
+async fn an_organisation_is_found_by_its_id_by_who_may_see_it() {
+    let face = Face::start().await;
+    face.make_org("acme").await;
+    let token = face.make_token("acme", json!({"name": "boss", "grant": "admin"})).await;
+    let orgs = face.get("/api/orgs").await.body["items"].clone();
+    let id = |place: usize| orgs[place]["id"].as_str().unwrap();
+    let (acme, default) = (id(0), id(1));
+    let set = json!({"resources": 3});
+    let path = format!("/api/orgs/{acme}/quota");
+    assert_eq!(face.on_the_machine(Method::PUT, &path, set.clone()).await.status, StatusCode::OK);
+    for known in ["acme", acme] {
+        assert_eq!(face.get(&format!("/api/orgs/{known}")).await.body["name"], "acme");
+        assert_eq!(face.get(&format!("/api/orgs/{known}/quota")).await.body, set);
+        let own = face.holding(&token, Method::GET, &format!("/api/orgs/{known}/quota"), Value::Null).await;
+        assert_eq!((own.status, &own.body), (StatusCode::OK, &set));
+    }
+    for other in ["default", default] {
+        for path in [format!("/api/orgs/{other}"), format!("/api/orgs/{other}/quota")] {
+            let answer = face.holding(&token, Method::GET, &path, Value::Null).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}: {}", answer.body);
+        }
+    }
+    for path in ["/api/orgs/nobody", "/api/orgs/og_nobody", "/api/orgs/nobody/quota", "/api/orgs/%20/quota"] {
+        assert_eq!(face.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    // Only what the caller sees is proposed.
+    let near = face.holding(&token, Method::GET, "/api/orgs/default_", Value::Null).await;
+    assert_eq!((near.status, near.body["hint"].as_str()), (StatusCode::NOT_FOUND, None), "{}", near.body);
+    assert_eq!(face.get("/api/orgs/default_").await.body["hint"], "did you mean `default`?");
+}
+
+#[tokio::test]
 async fn a_token_of_the_cluster_acts_in_every_organisation() {
     let face = Face::start().await;
     face.make_org("acme").await;

@@ -9,7 +9,6 @@ use univrs_model::caller::Caller;
 use univrs_model::field::FieldError;
 use univrs_model::ids::ResourceId;
 use univrs_model::keys;
-use univrs_model::name::Name;
 use univrs_model::operation::{Operation, OperationStatus, OperationView};
 use univrs_model::resource::{Quota, Resource, ResourceSpec, ResourceStatus, ResourceView};
 use univrs_ports::provider::ProviderView;
@@ -372,33 +371,35 @@ impl Control {
         Ok(numbers.max().unwrap_or(0))
     }
 
-    /// How much the resources of an organisation may use.
+    /// How much the resources of an organisation may use, and the revision of that; 0 where nobody said.
     ///
     /// # Errors
-    /// When the caller may not read that.
-    pub fn resource_quota(&self, caller: &Caller, org: &Name) -> Result<Quota, Error> {
-        self.allow_for(Some(org), caller, Action::OrgRead, &format!("org/{org}"))?;
-        Ok(self.mirror.state().quotas.get(org).map(|quota| *quota.value).unwrap_or_default())
+    /// When there is no such organisation or the caller may not read that.
+    pub fn resource_quota(&self, caller: &Caller, org: &str) -> Result<(Quota, u64), Error> {
+        let org = self.org_read(caller, org)?;
+        let state = self.mirror.state();
+        let known = state.quotas.get(&org.name).map(|quota| (*quota.value, quota.revision.0));
+        Ok(known.unwrap_or_default())
     }
 
-    /// Says how much the resources of an organisation may use. What is there already stays.
+    /// Says how much the resources of an organisation may use, and answers the new revision. What is there already stays.
     ///
     /// # Errors
-    /// When there is no such organisation or the caller may not.
+    /// When there is no such organisation, its quota is another than the caller read, or the caller may not.
     pub async fn set_resource_quota(
         &self,
         caller: &Caller,
-        org: &Name,
+        org: &str,
         quota: Quota,
-    ) -> Result<Quota, Error> {
+    ) -> Result<(Quota, u64), Error> {
+        let allowed_by = self.allow(caller, Action::OrgWrite, &format!("org/{org}"))?;
+        let org = self.org_named(caller, org)?.name.clone();
         let object = format!("org/{org}");
-        let allowed_by = self.allow(caller, Action::OrgWrite, &object)?;
         let state = self.mirror.state();
-        if !state.orgs.contains_key(org) {
-            return Err(Error::NotFound { kind: "organisation", name: org.to_string(), near: None });
-        }
-        let at = keys::resource_quota(org);
-        let known = state.quotas.get(org).map(|quota| quota.revision);
+        let at = keys::resource_quota(&org);
+        let known = state.quotas.get(&org).map(|quota| quota.revision);
+        let revision = known.unwrap_or_default();
+        check_revision("quota of organisation", org.as_str(), self.conditions.if_revision, revision)?;
         let outcome = self
             .commit(Write {
                 caller: caller.clone(),
@@ -414,7 +415,7 @@ impl Control {
         match outcome {
             TxnOutcome::Committed { revision } => {
                 self.mirror.at_least(revision).await;
-                Ok(quota)
+                Ok((quota, revision.0))
             }
             TxnOutcome::GuardFailed { .. } => {
                 Err(Error::Contended { kind: "organisation", name: org.to_string() })

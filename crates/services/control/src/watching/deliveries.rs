@@ -32,7 +32,12 @@ impl Watching {
     pub(super) async fn deliver(&self, leading: watch::Receiver<bool>) {
         let mut due = tokio::time::interval(self.look / 10);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pictures = self.control.mirror.subscribe();
         loop {
+            if pictures.wait_for(|state| !state.deliveries.is_empty()).await.is_err() {
+                // The picture ends with the daemon.
+                std::future::pending::<()>().await;
+            }
             due.tick().await;
             if !*leading.borrow() {
                 continue;

@@ -18,13 +18,15 @@ use univrs_watch::tiers::Tiers;
 use utoipa::ToSchema;
 
 use crate::error::Error;
-use crate::handle::{Control, Write};
+use crate::handle::{Control, Write, check_revision};
 use crate::record::{Record, key, put, unchanged};
 
 /// How many entries of the log are read at once.
 const AT_ONCE: usize = 1000;
 /// How many channels an organisation may have.
 const CHANNELS: usize = 16;
+/// Most cost of a month to be told from, in whole units of the currency; `AlertSettings` says so too.
+const MOST_COST: u64 = 1_000_000_000_000;
 
 /// From one instant to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,32 +218,37 @@ impl Control {
         }
     }
 
-    /// Where the caller's organisation wants to be told of alerts.
+    /// Where the caller's organisation wants to be told of alerts, and the revision of that; 0 where nobody said.
     ///
     /// # Errors
     /// When the caller may not read that.
-    pub fn alert_settings(&self, caller: &Caller) -> Result<AlertSettings, Error> {
+    pub fn alert_settings(&self, caller: &Caller) -> Result<(AlertSettings, u64), Error> {
         self.allow(caller, Action::ResourceRead, "alert")?;
         let state = self.mirror.state();
-        let known = state.alert_settings.get(&caller.org).map(|known| AlertSettings::clone(known));
+        let known = state.alert_settings.get(&caller.org);
+        let known = known.map(|known| (AlertSettings::clone(known), known.revision.0));
         Ok(known.unwrap_or_default())
     }
 
-    /// Says where the caller's organisation wants to be told of alerts.
+    /// Says where the caller's organisation wants to be told of alerts, and answers the new revision.
     ///
     /// # Errors
-    /// When a channel cannot be used, or the caller may not.
+    /// When a channel cannot be used, the settings are others than the caller read, or the caller may not.
     pub async fn set_alert_settings(
         &self,
         caller: &Caller,
         settings: AlertSettings,
         notifier: &dyn Notifier,
-    ) -> Result<AlertSettings, Error> {
+    ) -> Result<(AlertSettings, u64), Error> {
         let allowed_by = self.allow(caller, Action::ResourceWrite, "alert/settings")?;
         let mut names = std::collections::BTreeSet::new();
         if settings.channels.len() > CHANNELS {
             let detail = format!("there are {}, and there may be {CHANNELS}", settings.channels.len());
             return Err(Error::field(FieldError::new("channels", detail)));
+        }
+        if settings.monthly_cost.is_some_and(|cost| cost > MOST_COST) {
+            let detail = format!("more than {MOST_COST}, the most that can be said");
+            return Err(Error::field(FieldError::new("monthly_cost", detail)));
         }
         for (place, channel) in settings.channels.iter().enumerate() {
             let below = |fault: FieldError| FieldError {
@@ -264,6 +271,8 @@ impl Control {
         }
         let at = keys::alert_settings(&caller.org);
         let known = self.mirror.state().alert_settings.get(&caller.org).map(|known| known.revision);
+        let revision = known.unwrap_or_default();
+        check_revision("alert settings", caller.org.as_str(), self.conditions.if_revision, revision)?;
         let write = Write {
             caller: caller.clone(),
             allowed_by,
@@ -277,7 +286,7 @@ impl Control {
         match self.commit(write).await? {
             TxnOutcome::Committed { revision } => {
                 self.mirror.at_least(revision).await;
-                Ok(settings)
+                Ok((settings, revision.0))
             }
             TxnOutcome::GuardFailed { .. } => {
                 Err(Error::Contended { kind: "alert settings", name: caller.org.to_string() })

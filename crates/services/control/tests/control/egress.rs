@@ -22,7 +22,7 @@ async fn who_has_sent_what_it_may_is_told_so_until_the_month_is_over() {
     let (admin, org) = (Caller::local_admin(), Name::default_org());
     let allow = async |egress: u64| {
         let quota = Quota { egress: Some(Bytes::new(egress)), ..Quota::default() };
-        world.control.set_resource_quota(&admin, &org, quota).await.unwrap();
+        world.control.set_resource_quota(&admin, org.as_str(), quota).await.unwrap();
     };
     let measured = async |number: u128, closed: bool, network_out: u64| {
         let (node, instance) = (NodeId::from_bits(7), InstanceId::from_bits(number));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use univrs_agent::{Agent, AgentOptions, LocalNodeAccess, Machine, Secrets};
+use univrs_agent::{Agent, AgentOptions, Guard, LocalNodeAccess, Machine, Secrets};
 use univrs_authz::Authorizer;
 use univrs_control::{Control, Inbox, LocalControlPlane, LocalSecrets, MeshProvider, Mirror, Reconciler};
 use univrs_image::SimulatedImages;
@@ -11,6 +11,7 @@ use univrs_model::ids::NodeId;
 use univrs_model::node::Node;
 use univrs_network::{Range, SimulatedNetwork};
 use univrs_ports::clock::SystemClock;
+use univrs_ports::keepsake::OfProcess;
 use univrs_ports::provider::Provider as _;
 use univrs_ports::provider::conformance::{Program, Subject, check};
 use univrs_ports::runtime::Runtime;
@@ -46,6 +47,7 @@ async fn the_mesh_provider_conforms() {
     let dir = tempfile::tempdir().unwrap();
     let range = Range::new([10, 0, 0, 0].into(), 24).unwrap();
     let source = Arc::new(LocalSecrets::new(mirror.clone(), sealer));
+    let opened = Arc::clone(&runtime);
     let machine = Machine {
         runtime,
         images: Arc::new(SimulatedImages),
@@ -61,6 +63,10 @@ async fn the_mesh_provider_conforms() {
         control: Arc::new(LocalControlPlane::new(store, mirror.clone(), clock.clone())),
         machine: Some(machine),
         clock,
+        guard: Guard::begin(
+            Arc::new(OfProcess::default()),
+            Box::new(move || Box::pin(std::future::ready(Ok(Arc::clone(&opened))))),
+        ),
         on_collected: Arc::new(|_| {}),
     });
     tokio::spawn(agent.run(shutdown.clone()));

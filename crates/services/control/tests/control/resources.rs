@@ -408,7 +408,7 @@ async fn a_quota_holds_for_what_is_made_and_what_grows() {
     node.control.create_org(&admin, &org, &WriteOptions::default()).await.unwrap();
     let caller = Caller { org: org.name.clone(), ..admin.clone() };
     let quota: Quota = serde_json::from_value(json!({"resources": 1, "cpu": "1500m"})).unwrap();
-    node.control.set_resource_quota(&admin, &org.name, quota).await.unwrap();
+    node.control.set_resource_quota(&admin, org.name.as_str(), quota).await.unwrap();
     let make = async |name: &str| {
         let spec = ResourceSpec { name: name.parse().unwrap(), ..spec() };
         node.control.create_resource(&caller, &spec, &WriteOptions::default()).await

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use univrs_agent::{Agent, AgentOptions, Machine, Secrets};
+use univrs_agent::{Agent, AgentOptions, Guard, Machine, Secrets};
 use univrs_control::{LocalControlPlane, LocalSecrets, Mirror};
 use univrs_image::SimulatedImages;
 use univrs_model::ids::{InstanceId, NodeId};
@@ -33,10 +35,25 @@ use univrs_seal::ValidatorSealer;
 use super::chance::{Chance, SkewedClock, dawn};
 use super::gossip::Gossip;
 use super::hub::Hub;
+use super::keepsake::Memory;
 use super::link::{Life, Line, Link, Linked, Plant};
 
 /// What every machine has to give: millicores and mebibytes.
 pub(crate) const CAPACITY: (u64, u64) = (300, 1024);
+
+/// How often a runtime looks whether a container has ended.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How hard the machines are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Terrain {
+    /// As it was when the older seeds were written down: every machine has a copy of the state, and containers end when
+    /// they are asked to.
+    Mild,
+    /// Machines without a copy, containers that take all of their grace or more, agents that are killed again and again
+    /// while they are cut off.
+    Harsh,
+}
 
 /// A simulated machine.
 pub(crate) struct Host {
@@ -45,6 +62,7 @@ pub(crate) struct Host {
     pub(crate) line: Arc<Line>,
     pub(crate) runtime: SimulatedRuntime,
     network: Arc<SimulatedNetwork>,
+    memory: Memory,
     clock: Arc<SkewedClock>,
     skew_millis: i64,
     process: Option<(Arc<Life>, CancellationToken)>,
@@ -52,6 +70,7 @@ pub(crate) struct Host {
     hub: Hub,
     chance: Chance,
     plant: Plant,
+    terrain: Terrain,
     files: std::path::PathBuf,
 }
 
@@ -61,7 +80,7 @@ impl Host {
         hub: &Hub,
         gossip: &Gossip,
         chance: &Chance,
-        plant: Plant,
+        (plant, terrain): (Plant, Terrain),
         files: &std::path::Path,
     ) -> Self {
         let skew_millis = i64::try_from(chance.below(20_000)).unwrap() - 10_000;
@@ -71,6 +90,7 @@ impl Host {
             line: Arc::default(),
             runtime: SimulatedRuntime::at(dawn()),
             network: Arc::new(SimulatedNetwork::new("100.64.0.0/24".parse().unwrap())),
+            memory: Memory::fresh(),
             clock: SkewedClock::new(tokio::time::Instant::now(), skew_millis),
             skew_millis,
             process: None,
@@ -78,6 +98,7 @@ impl Host {
             hub: hub.clone(),
             chance: chance.clone(),
             plant,
+            terrain,
             files: files.join(number.to_string()),
         };
         gossip.seat(&host.id, &host.line);
@@ -131,10 +152,16 @@ impl Host {
             link: Arc::clone(&link),
             runtime: self.runtime.clone(),
             network: Arc::clone(&self.network),
+            harsh: self.terrain == Terrain::Harsh,
         };
         let (node, clock, files) =
             (self.node(), Arc::clone(&self.clock) as Arc<dyn Clock>, self.files.clone());
+        let keepsake = self.memory.open(&edge.life, self.plant);
         tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move {
+            let runtime: Arc<dyn Runtime> = Arc::new(edge.clone());
+            let open =
+                move || -> BoxFuture<'static, _> { Box::pin(std::future::ready(Ok(Arc::clone(&runtime)))) };
+            let guard = Guard::begin(keepsake, Box::new(open));
             let store: Arc<dyn StateStore> = Arc::new(Linked(link));
             let mirror = loop {
                 match Mirror::start(Arc::clone(&store), Vec::new(), shutdown.clone()).await {
@@ -146,7 +173,7 @@ impl Host {
             let plane = LocalControlPlane::new(store, mirror.clone(), Arc::clone(&clock));
             let control: Arc<dyn ControlPlane> = match plant {
                 Plant::EternalLease => Arc::new(EternalLease(plane)),
-                Plant::Nothing | Plant::NoGuards | Plant::SilenceIsDeath => Arc::new(plane),
+                _ => Arc::new(plane),
             };
             let sealer = ValidatorSealer::new(node.id.clone(), &[7; 32]).unwrap();
             let source = Arc::new(LocalSecrets::new(mirror, Arc::new(sealer)));
@@ -160,8 +187,8 @@ impl Host {
                 bind_paths: Vec::new(),
                 secrets: Secrets { source, node: node.id.clone(), dir: None },
             };
-            let options =
-                AgentOptions { node, control, machine: Some(machine), clock, on_collected: Arc::new(|_| {}) };
+            let (machine, on_collected) = (Some(machine), Arc::new(|_| {}));
+            let options = AgentOptions { node, control, machine, clock, guard, on_collected };
             Agent::new(options).run(shutdown).await;
         }));
     }
@@ -191,6 +218,8 @@ impl Host {
         let now = dawn() + self.clock.now().duration_since(dawn());
         self.runtime = SimulatedRuntime::at(now);
         self.network = Arc::new(SimulatedNetwork::new("100.64.0.0/24".parse().unwrap()));
+        self.memory = Memory::fresh();
+        *self.line.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let (hub, node, runtime) = (self.hub.clone(), self.id.clone(), self.runtime.clone());
         let mut endings = runtime.endings();
         tokio::spawn(async move {
@@ -275,6 +304,7 @@ struct Edge {
     link: Arc<Link>,
     runtime: SimulatedRuntime,
     network: Arc<SimulatedNetwork>,
+    harsh: bool,
 }
 
 impl Edge {
@@ -325,8 +355,20 @@ impl Runtime for Edge {
 
     async fn stop(&self, id: &ContainerId, grace: Span) -> Result<Exit, RuntimeError> {
         self.reach().await;
-        let heard = *self.link.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = self.link.line.heard.lock().unwrap_or_else(PoisonError::into_inner).unwrap();
         self.hub.lock().promises.stopping(&self.node, &id.instance, heard.elapsed());
+        if self.harsh {
+            // What is asked to end is not killed unless this process lives.
+            self.runtime.signal(id, "SIGTERM").await?;
+            let patience = Instant::now() + grace.duration();
+            while self.runtime.inspect(id).await?.is_some_and(|seen| seen.phase == ContainerPhase::Running)
+                && Instant::now() < patience
+            {
+                tokio::time::sleep(LOOK).await;
+                self.reach().await;
+            }
+        }
+        let grace = if self.harsh { Span::ZERO } else { grace };
         let exit = self.runtime.stop(id, grace).await;
         self.reach().await;
         exit

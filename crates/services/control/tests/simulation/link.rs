@@ -30,6 +30,10 @@ pub(crate) struct Line {
     /// When it was last cut or mended.
     changed: Mutex<Option<Instant>>,
     pub(crate) slow: AtomicBool,
+    /// Whether the machine has no copy of the state.
+    pub(crate) slim: AtomicBool,
+    /// When its agent last kept its lease alive, or the machine was started.
+    pub(crate) heard: Mutex<Option<Instant>>,
     copy: Mutex<Machine>,
 }
 
@@ -93,6 +97,10 @@ pub(crate) enum Plant {
     NoGuards,
     /// Whoever is silent in gossip and does not answer when asked loses its lease.
     SilenceIsDeath,
+    /// Agents count from their own start since when they have not been heard.
+    FreshStart,
+    /// Agents that are started again know from the state only what may not run alone.
+    NothingNoted,
 }
 
 /// The store as one process sees it.
@@ -106,8 +114,6 @@ pub(crate) struct Link {
     pub(crate) writes_left: AtomicU64,
     /// The picture that decisions are made from, for the control plane's processes.
     pub(crate) decides_from: OnceLock<Mirror>,
-    /// When the process began, or last kept its lease alive.
-    pub(crate) heard: Mutex<Instant>,
 }
 
 /// A crash that never comes.
@@ -129,7 +135,6 @@ impl Link {
             plant,
             writes_left: NEVER.into(),
             decides_from: OnceLock::new(),
-            heard: Mutex::new(Instant::now()),
         })
     }
 
@@ -260,7 +265,8 @@ impl StateStore for Linked {
 
     async fn range(&self, prefix: &Prefix, page: Page, consistency: Consistency) -> Result<RangeOut> {
         self.0.life.goes_on().await;
-        if self.0.is_cut() && consistency != Consistency::Linearizable {
+        let has_copy = !self.0.line.slim.load(Ordering::SeqCst);
+        if has_copy && self.0.is_cut() && consistency != Consistency::Linearizable {
             let copy = self.0.line.copy.lock().unwrap_or_else(PoisonError::into_inner).clone();
             return Ok(copy.range(prefix, &page));
         }
@@ -301,7 +307,7 @@ impl StateStore for Linked {
         let asked = Instant::now();
         let renewed = self.0.ask(|hub| hub.keep_alive(lease)).await?;
         if renewed.is_ok() {
-            *self.0.heard.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+            *self.0.line.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
         }
         renewed
     }

@@ -30,6 +30,8 @@ pub(crate) struct Promises {
     begun: BTreeSet<(NodeId, InstanceId)>,
     /// What runs where.
     running: BTreeMap<InstanceId, NodeId>,
+    /// What was rightly asked to end, and has not ended yet.
+    ending: BTreeSet<InstanceId>,
     /// The line of each machine, and since when its agent runs.
     processes: BTreeMap<NodeId, (std::sync::Arc<Line>, Option<Instant>)>,
     /// When each machine last registered.
@@ -48,6 +50,7 @@ impl Promises {
             owners: BTreeMap::new(),
             begun: BTreeSet::new(),
             running: BTreeMap::new(),
+            ending: BTreeSet::new(),
             processes: BTreeMap::new(),
             signed: BTreeMap::new(),
             broken: Vec::new(),
@@ -279,6 +282,7 @@ impl Promises {
     /// A container runs now: singletons run once.
     pub(crate) fn started(&mut self, node: &NodeId, id: &InstanceId) {
         self.running.insert(id.clone(), node.clone());
+        self.ending.remove(id);
         let Some((key, spec)) = self.owners.get(id).cloned() else {
             self.fail(format!("{node} runs {id}, which nobody wanted"));
             return;
@@ -300,22 +304,28 @@ impl Promises {
     pub(crate) fn ended(&mut self, node: &NodeId, id: &InstanceId) {
         if self.running.get(id) == Some(node) {
             self.running.remove(id);
+            self.ending.remove(id);
             self.note(format!("{id} has ended on {node}"));
         }
     }
 
-    /// A node asks a container to end: because it was told to, or because it was cut off for as long as the spec says.
+    /// A node asks a container to end: because it was told to, or because it was cut off for as long as the spec says. What
+    /// takes long to end may be asked again, also by the next process, whoever was heard meanwhile.
     pub(crate) fn stopping(&mut self, node: &NodeId, id: &InstanceId, unheard: Duration) {
         self.note(format!("{node} stops {id}"));
         let wanted = self.state.assignments.get(id).filter(|a| a.desired == Desired::Run && !a.lost);
         let ended = self.state.observations.get(id).is_some_and(|seen| seen.phase.is_terminal());
         if wanted.is_none() || ended {
+            self.ending.insert(id.clone());
+            return;
+        }
+        if self.ending.contains(id) {
             return;
         }
         let after = self.owners.get(id).and_then(|(_, spec)| stop_after(spec));
         match after {
             // A process that has never been heard counts from its start.
-            Some(after) if unheard >= after.duration() => {}
+            Some(after) if unheard >= after.duration() => drop(self.ending.insert(id.clone())),
             _ => self.fail(format!(
                 "{node} stops {id}, which is wanted, unheard for {unheard:?}, {after:?} allowed"
             )),

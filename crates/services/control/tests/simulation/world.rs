@@ -17,7 +17,7 @@ use univrs_seal::ValidatorSealer;
 
 use super::chance::{Chance, SkewedClock};
 use super::gossip::Gossip;
-use super::host::{Host, running};
+use super::host::{Host, Terrain, running};
 use super::hub::Hub;
 use super::link::{Life, Line, Link, Linked, Plant};
 use super::planner::Planner;
@@ -45,6 +45,8 @@ pub(crate) struct Outcome {
 struct World {
     hub: Hub,
     chance: Chance,
+    /// What is harsh is drawn from another source, or none.
+    harsh: Option<Chance>,
     gossip: Gossip,
     hosts: Vec<Host>,
     planners: Vec<Planner>,
@@ -53,12 +55,12 @@ struct World {
 }
 
 /// Runs a seed in virtual time.
-pub(crate) fn run(seed: u64, plant: Plant) -> Outcome {
+pub(crate) fn run(seed: u64, plant: Plant, terrain: Terrain) -> Outcome {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let files = tempfile::tempdir().unwrap();
     runtime.block_on(async {
-        let mut world = World::new(seed, plant, files.path()).await;
+        let mut world = World::new(seed, plant, terrain, files.path()).await;
         let happened = world.live().await;
         let converged = if happened.is_ok() { world.converges().await } else { Ok(()) };
         let inner = world.hub.lock();
@@ -83,15 +85,19 @@ pub(crate) fn run(seed: u64, plant: Plant) -> Outcome {
 }
 
 impl World {
-    async fn new(seed: u64, plant: Plant, files: &std::path::Path) -> Self {
+    async fn new(seed: u64, plant: Plant, terrain: Terrain, files: &std::path::Path) -> Self {
         let began = tokio::time::Instant::now();
         let (chance, hub) = (Chance::of(seed), Hub::new(Promises::new(began)));
         tokio::spawn(hub.clone().end_leases());
         let gossip = Gossip::of(seed, &hub, plant);
         tokio::spawn(gossip.clone().run());
         let mut hosts: Vec<Host> = (1..=4 + chance.below(3))
-            .map(|number| Host::new(number, &hub, &gossip, &chance, plant, files))
+            .map(|number| Host::new(number, &hub, &gossip, &chance, (plant, terrain), files))
             .collect();
+        let harsh = (terrain == Terrain::Harsh).then(|| Chance::of(!seed));
+        for host in &hosts {
+            host.line.slim.store(harsh.as_ref().is_some_and(|harsh| harsh.percent(50)), Ordering::SeqCst);
+        }
         hosts.iter_mut().for_each(Host::start);
         let mut planners: Vec<Planner> = (0..2).map(|_| Planner::new(&hub, &chance, plant)).collect();
         planners.iter_mut().for_each(Planner::start);
@@ -104,7 +110,7 @@ impl World {
         let clock = SkewedClock::new(began, 0);
         let control =
             Control::new(store, mirror, clock, Arc::new(Nowhere), Arc::new(sealer), Arc::clone(&POLICIES));
-        Self { hub, chance, gossip, hosts, planners, control, made: 0 }
+        Self { hub, chance, harsh, gossip, hosts, planners, control, made: 0 }
     }
 
     /// The user acts and faults strike, until a promise is broken or the time is over.
@@ -168,9 +174,17 @@ impl World {
 
     /// The agent is killed, and the service manager starts it again.
     async fn restart(&mut self, at: usize) {
-        if self.hosts[at].runs() {
+        if !self.hosts[at].runs() {
+            return;
+        }
+        self.hosts[at].kill();
+        tokio::time::sleep(self.chance.millis(10..2000)).await;
+        self.hosts[at].start();
+        let Some(harsh) = self.harsh.clone().filter(|_| self.hosts[at].line.is_cut()) else { return };
+        for _ in 0..harsh.below(5) {
+            tokio::time::sleep(harsh.millis(10..6000)).await;
             self.hosts[at].kill();
-            tokio::time::sleep(self.chance.millis(10..2000)).await;
+            tokio::time::sleep(harsh.millis(10..2000)).await;
             self.hosts[at].start();
         }
     }
@@ -210,10 +224,15 @@ impl World {
         let singleton = self.chance.percent(40);
         let replicas = if singleton { 1 } else { 1 + self.chance.below(2) };
         let stop_after = if self.chance.percent(30) { r#","stop_after":"12s""# } else { "" };
+        let image = self.harsh.as_ref().map_or("app:1".to_owned(), |harsh| match harsh.below(3) {
+            0 => "app:1".to_owned(),
+            1 => format!("sim/run:1?stop_delay={}ms", harsh.below(12_000)),
+            _ => "sim/stubborn:1".to_owned(),
+        });
         let returns = ["keep_replacement", "keep_replacement", "keep_original", "best_score"];
         let on_reconnect = returns[usize::try_from(self.chance.below(4)).unwrap()];
         let document = format!(
-            r#"{{"name":"{name}","image":"app:1","replicas":{replicas},"singleton":{singleton},
+            r#"{{"name":"{name}","image":"{image}","replicas":{replicas},"singleton":{singleton},
             "update":{{"max_unavailable":{},"deadline":"20m"}},"restart":{{"initial":"1s","max":"5s"}},
             "on_disconnect":{{"on_reconnect":"{on_reconnect}"{stop_after}}}}}"#,
             self.chance.below(2)
@@ -239,7 +258,11 @@ impl World {
             if scale && !spec.singleton {
                 spec.replicas = replicas;
             } else {
-                spec.image = Some(format!("app:{version}"));
+                // How it ends stays as it is.
+                let image = spec.image.unwrap_or_default();
+                let (name, rest) = image.split_once(':').unwrap_or((&image, ""));
+                let how = rest.split_once('?').map_or(String::new(), |(_, how)| format!("?{how}"));
+                spec.image = Some(format!("{name}:{version}{how}"));
             }
             Ok(spec)
         };

@@ -174,11 +174,21 @@ impl Storm {
         self.voters.iter_mut().for_each(|voter| voter.cut(0, 0));
     }
 
-    /// How long the files of the log are.
+    /// How long the files of the log are without the zeros ahead of them.
     fn lengths(&self) -> Vec<(PathBuf, u64)> {
         let logs = self.voters.iter().flat_map(|voter| std::fs::read_dir(voter.dir().join("log")).unwrap());
         logs.map(|entry| entry.unwrap().path())
-            .map(|path| (path.clone(), std::fs::metadata(path).unwrap().len()))
+            .map(|path| {
+                let bytes = std::fs::read(&path).unwrap();
+                let mut end = 64;
+                // Each record says how long it is, and is filled up to a multiple of eight; zeros are no record.
+                while let Some(length) = bytes.get(end + 4..).and_then(|rest| rest.first_chunk::<4>())
+                    && bytes[end..end + 4] != [0; 4]
+                {
+                    end += 24 + (u32::from_le_bytes(*length) as usize).next_multiple_of(8);
+                }
+                (path, end.min(bytes.len()) as u64)
+            })
             .collect()
     }
 }

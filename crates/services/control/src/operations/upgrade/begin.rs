@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
 use univrs_authz::Action;
 use univrs_model::caller::Caller;
 use univrs_model::field::FieldError;
 use univrs_model::ids::NodeId;
 use univrs_model::operation::{Operation, OperationStatus, OperationView};
 use univrs_ports::images::Archive;
-use univrs_ports::programs::{Program, ProgramError};
+use univrs_ports::programs::{Program, ProgramError, Programs};
 use univrs_ports::store::{MemberId, Role};
 
 use crate::error::Error;
@@ -17,6 +18,7 @@ use crate::operations::begin::{operation, waiting};
 use crate::operations::faces::view;
 use crate::operations::upgrade::order::{Seat, waves};
 use crate::operations::upgrade::{KIND, Mover, Parameters};
+use crate::plans::{Change, ChangeAction, Plan};
 
 /// How long a node has to show that it works with the program, where nobody said, in seconds.
 const SECONDS: u64 = 120;
@@ -40,26 +42,33 @@ impl Control {
     /// # Errors
     /// When it is no such program, the disk fails, or the caller may not.
     pub async fn take_in_program(&self, caller: &Caller, file: Archive) -> Result<Program, Error> {
-        let Some(programs) = &self.programs else {
-            return Err(refuse(
-                "this node keeps no programs",
-                "ask the API of a validator (`univrs node ls`)",
-            ));
-        };
         let summary = "sent a program for nodes".to_owned();
-        let work = programs.take_in(file);
-        match self.audited(caller, Action::NodeWrite, "node", summary, work).await? {
-            Ok(program) => Ok(program),
-            Err(error @ ProgramError::NotAProgram { .. }) => {
-                let hint = "send a `univrs` that was built for the machines of this cluster";
-                Err(Error::Invalid(vec![FieldError::new("body", error.to_string()).hint(hint)]))
-            }
-            Err(ProgramError::Storage { doing, source }) => Err(refuse(
-                &format!("cannot {doing} the program: {source}"),
-                "make room on the disk of the data directory",
-            )),
-            Err(error) => Err(refuse(&error.to_string(), "send it again")),
-        }
+        let work = self.kept_programs()?.take_in(file);
+        self.audited(caller, Action::NodeWrite, "node", summary, work).await?.map_err(unfit)
+    }
+
+    /// What taking in this program would do. It is read, and not run.
+    ///
+    /// # Errors
+    /// As [`Control::take_in_program`].
+    pub async fn plan_program(&self, caller: &Caller, file: Archive) -> Result<Plan, Error> {
+        self.allow(caller, Action::NodeWrite, "node")?;
+        let program = self.kept_programs()?.check(file).await.map_err(unfit)?;
+        let change = Change {
+            action: ChangeAction::Create,
+            kind: "program".to_owned(),
+            name: program.digest.clone(),
+            before: Value::Null,
+            after: json!(program),
+        };
+        let summary = format!("takes in the program {} for nodes", program.digest);
+        self.show(caller, Action::NodeWrite, "node", summary, vec![change])
+    }
+
+    fn kept_programs(&self) -> Result<&dyn Programs, Error> {
+        self.programs.as_deref().ok_or_else(|| {
+            refuse("this node keeps no programs", "ask the API of a validator (`univrs node ls`)")
+        })
     }
 
     /// Begins to give every node another program.
@@ -191,6 +200,21 @@ fn parameters(
 
 fn named(wave: &[Mover]) -> String {
     wave.iter().map(|mover| mover.name.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// What is wrong with a program that was sent.
+fn unfit(error: ProgramError) -> Error {
+    match error {
+        error @ ProgramError::NotAProgram { .. } => {
+            let hint = "send a `univrs` that was built for the machines of this cluster";
+            Error::Invalid(vec![FieldError::new("body", error.to_string()).hint(hint)])
+        }
+        ProgramError::Storage { doing, source } => refuse(
+            &format!("cannot {doing} the program: {source}"),
+            "make room on the disk of the data directory",
+        ),
+        error => refuse(&error.to_string(), "send it again"),
+    }
 }
 
 fn refuse(reason: &str, hint: &str) -> Error {
