@@ -7,7 +7,7 @@
 //! without, so that callers at other nodes do not notice the death of a leader but by the time it takes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -30,10 +30,6 @@ pub(crate) const IN_FLIGHT: usize = 2;
 /// How long a small batch waits for the larger one before it: about as long as a slow disk syncs, and little beside the
 /// way to another region.
 const MERGE: Duration = Duration::from_millis(5);
-/// From here on a sync is so slow that it is worth waiting for everyone before the next one begins.
-const SLOW: Duration = Duration::from_millis(1);
-/// With more callers than this, the disk had better sync for one half while the processors work for the other.
-const FEW: usize = BATCH_COMMANDS / 2;
 /// Batches of up to this many are given request ids on their way to another member: so many answers of one client are
 /// remembered for all batches in flight. Larger ones come from those who fill a store, and send again what failed.
 const NAMED: usize = 64;
@@ -73,7 +69,7 @@ struct Sent {
     commands: usize,
     at: Instant,
     /// Says when the batch was answered.
-    answered: oneshot::Receiver<Instant>,
+    answered: oneshot::Receiver<()>,
 }
 
 /// A batch in the making.
@@ -102,29 +98,25 @@ impl Gathering {
 
     /// Waits for more before the next sync: while the batch before is under way and larger, since to send a small one
     /// after it would part the callers into two halves that take turns with the disk for ever, at half the rate.
-    ///
-    /// Where a sync is slow, as `sync` tells, and callers are few, it waits for the answer in any case, and then for
-    /// those who were answered to come again, for half of what a sync takes at most.
-    async fn wait_for(&mut self, before: &mut Sent, sync: Duration, waiting: &mut mpsc::Receiver<Waiting>) {
-        let slow = sync >= SLOW;
+    async fn wait_for(&mut self, before: &mut Sent, waiting: &mut mpsc::Receiver<Waiting>) {
         let mut late = std::pin::pin!(tokio::time::sleep_until(before.at + MERGE));
-        let answered = loop {
-            let together = slow && self.batch.len() + before.commands <= FEW;
-            if self.is_full() || (!together && self.batch.len() >= before.commands) {
-                return;
-            }
+        while !self.is_full() && self.batch.len() < before.commands {
             tokio::select! {
-                answered = &mut before.answered => break answered.ok(),
+                _answered = &mut before.answered => return,
                 () = &mut late => return,
                 next = waiting.recv() => match next {
                     Some(next) => self.add(next),
                     None => return,
                 },
             }
-        };
-        let Some(answered) = answered.filter(|_| slow) else { return };
-        late.as_mut().reset(answered + (sync / 2).min(MERGE));
-        while self.batch.len() < before.commands && !self.is_full() {
+        }
+    }
+
+    /// Waits for half of the callers where a sync is slow, as `sync` tells, and syncs run beside each other: the
+    /// processors work for one half while the disk works for the other. Waits for a part of that time at most.
+    async fn wait_for_half(&mut self, crowd: usize, sync: Duration, waiting: &mut mpsc::Receiver<Waiting>) {
+        let mut late = std::pin::pin!(tokio::time::sleep((sync / 4).min(MERGE)));
+        while !self.is_full() && self.batch.len() * 2 < crowd {
             tokio::select! {
                 () = &mut late => return,
                 next = waiting.recv() => match next {
@@ -163,6 +155,8 @@ async fn run(core: Arc<Core>, mut waiting: mpsc::Receiver<Waiting>) {
     let names = Arc::new(Names { client: rand::random(), next: AtomicU64::new(0) });
     let mut held: Option<Waiting> = None;
     let mut before: Option<Sent> = None;
+    // How many commands are under way, and how many there were at once of late.
+    let (under_way, mut crowd) = (Arc::new(AtomicUsize::new(0)), 0_usize);
     loop {
         let first = match held.take() {
             Some(first) => first,
@@ -177,8 +171,10 @@ async fn run(core: Arc<Core>, mut waiting: mpsc::Receiver<Waiting>) {
         let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else { return };
         let mut gathering = Gathering::default();
         gathering.add(first);
-        if let Some(before) = &mut before {
-            gathering.wait_for(before, core.wal.sync_time(), &mut waiting).await;
+        if core.wal.is_slow() {
+            gathering.wait_for_half(crowd, core.wal.sync_time(), &mut waiting).await;
+        } else if let Some(before) = &mut before {
+            gathering.wait_for(before, &mut waiting).await;
         }
         // Whoever is ready to write as well gets a place in the same entry: an entry costs more than a command.
         tokio::task::yield_now().await;
@@ -190,13 +186,17 @@ async fn run(core: Arc<Core>, mut waiting: mpsc::Receiver<Waiting>) {
         let batch = gathering.batch;
         held = gathering.held;
         let (done, answered) = oneshot::channel();
-        before = Some(Sent { commands: batch.len(), at: Instant::now(), answered });
-        let (core, names) = (Arc::clone(&core), Arc::clone(&names));
+        let commands = batch.len();
+        let sent = under_way.fetch_add(commands, Ordering::Relaxed) + commands;
+        crowd = sent.max(crowd - crowd.div_ceil(8));
+        before = Some(Sent { commands, at: Instant::now(), answered });
+        let (core, names, under_way) = (Arc::clone(&core), Arc::clone(&names), Arc::clone(&under_way));
         tokio::spawn(async move {
             deliver(&core, &names, batch).await;
+            under_way.fetch_sub(commands, Ordering::Relaxed);
             drop(permit);
             // The batcher may have ended.
-            let _unheard = done.send(Instant::now());
+            let _unheard = done.send(());
         });
     }
 }

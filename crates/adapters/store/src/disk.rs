@@ -42,6 +42,11 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// The same error for one more of those who wait.
+pub(crate) fn copy_of(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
+}
+
 /// Room on the disk for the log. Injected, so that tests can run out of it.
 pub trait Space: Send + Sync + 'static {
     /// Reserves the bytes `offset .. offset + length` of a file without changing its length. Fails with

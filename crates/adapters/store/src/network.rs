@@ -7,12 +7,15 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{Stream, StreamExt};
 use openraft::OptionalSend;
+use openraft::base::{BoxFuture, BoxStream};
+use openraft::entry::RaftEntry;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::impls::BasicNode;
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use univrs_ports::store::{ClusterId, Error, MemberId, Result};
@@ -30,6 +33,12 @@ const FARTHEST: Duration = Duration::from_millis(400);
 /// How long one piece, or the installation, may take.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Appends on their way to one follower: as many as there are entries on their way at the leader, and one that tells of a
+/// commit.
+const APPENDS_IN_FLIGHT: usize = 3;
+
+/// What a follower says of one append.
+type AppendAnswer = Result<StreamAppendResult<Types>, RPCError<Types>>;
 type Snapshot = openraft::type_config::alias::SnapshotOf<Types, SnapshotFile>;
 
 /// Asks other members.
@@ -158,6 +167,41 @@ impl RaftNetworkV2<Types> for Peer {
             Answer::Append(answer) => Ok(answer),
             _ => Err(unfit()),
         }
+    }
+
+    /// Does not wait for an answer before it sends what comes next, so that a follower may write it while the disk is
+    /// busy with what came before. Frames go in order over one connection. Should the follower take two of them in
+    /// another order it refuses the later one, and the library sends it again.
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, AppendAnswer>, RPCError<Types>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
+    {
+        let peer: &'s Self = self;
+        let timeout = option.soft_ttl().max(FARTHEST);
+        let answers = input
+            .map(move |request| async move {
+                let before = request.prev_log_id;
+                let last = request.entries.last().map(RaftEntry::log_id).or(before);
+                match peer.ask(Question::Append(request), timeout).await? {
+                    Answer::Append(answer) => {
+                        let whole =
+                            !matches!(&answer, AppendEntriesResponse::PartialSuccess(upto) if *upto != last);
+                        Ok((answer.into_stream_result(before, last), whole))
+                    }
+                    _ => Err(unfit()),
+                }
+            })
+            .buffered(APPENDS_IN_FLIGHT);
+        // What was sent after something that was not taken whole is not taken either.
+        let answers = answers.scan(true, |goes_on, answer: Result<(StreamAppendResult<Types>, bool), _>| {
+            let heard = std::mem::replace(goes_on, matches!(answer, Ok((Ok(_), true))));
+            std::future::ready(heard.then(|| answer.map(|(answer, _)| answer)))
+        });
+        Box::pin(std::future::ready(Ok(answers.boxed())))
     }
 
     async fn vote(

@@ -76,6 +76,9 @@ pub struct Options {
     pub history_bytes: usize,
     /// Where room for the log comes from.
     pub space: Arc<dyn Space>,
+    /// From here on a sync of the log takes so long that another one begins beside it, and that it is worth waiting for
+    /// half of the callers.
+    pub slow_sync: Duration,
 }
 
 impl Options {
@@ -98,6 +101,7 @@ impl Options {
             log_cache_bytes: 8 << 20,
             history_bytes: 8 << 20,
             space: Arc::new(FileSystemSpace),
+            slow_sync: Duration::from_millis(1),
         }
     }
 
@@ -288,6 +292,7 @@ fn open_files(options: &Options) -> Result<(Arc<Directory>, Wal, StateMachine, A
         reserve_bytes: (BATCH_BYTES * (IN_FLIGHT + 1)) as u64,
         snapshot_bytes: options.snapshot_bytes,
         space: Arc::clone(&options.space),
+        slow: options.slow_sync,
     })?;
     let applied = Applied::new(options.history_bytes);
     let machine = StateMachine::open(Arc::clone(&directory), applied.clone(), log.shared())?;

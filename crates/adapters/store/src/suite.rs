@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::entry::RaftEntry;
@@ -35,7 +36,12 @@ impl Home {
     }
 
     fn open(&self) -> Result<Wal> {
-        Wal::open(options(&self.directory))
+        self.open_with(Duration::MAX)
+    }
+
+    /// With syncs beside each other when one takes as long as `slow`.
+    fn open_with(&self, slow: Duration) -> Result<Wal> {
+        Wal::open(WalOptions { slow, ..options(&self.directory) })
     }
 
     fn segments(&self) -> Vec<PathBuf> {
@@ -55,15 +61,17 @@ fn options(directory: &Arc<Directory>) -> WalOptions {
         reserve_bytes: 4096,
         snapshot_bytes: u64::MAX,
         space: Arc::new(FileSystemSpace),
+        slow: Duration::MAX,
     }
 }
 
-struct Builder;
+/// From how long a sync on syncs run beside each other.
+struct Builder(Duration);
 
 impl StoreBuilder<Types, Wal, StateMachine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, Wal, StateMachine), StorageError<Types>> {
         let home = Home::new();
-        let log = home.open().unwrap();
+        let log = home.open_with(self.0).unwrap();
         let machine = StateMachine::open(home.directory, Applied::new(1 << 20), log.shared()).unwrap();
         Ok((home.dir, log, machine))
     }
@@ -71,7 +79,12 @@ impl StoreBuilder<Types, Wal, StateMachine, TempDir> for Builder {
 
 #[tokio::test]
 async fn passes_the_suite_of_openraft() {
-    Suite::test_all(Builder).await.unwrap();
+    Suite::test_all(Builder(Duration::MAX)).await.unwrap();
+}
+
+#[tokio::test]
+async fn passes_the_suite_with_syncs_beside_each_other() {
+    Suite::test_all(Builder(Duration::ZERO)).await.unwrap();
 }
 
 fn log_id(index: u64) -> LogId {
@@ -179,8 +192,15 @@ fn is_padding(segment: &[u8], at: usize, mut offset: usize) -> bool {
 
 #[tokio::test]
 async fn segments_roll_and_are_deleted_when_purged() {
+    for slow in [Duration::MAX, Duration::ZERO] {
+        roll_and_purge(slow).await;
+    }
+}
+
+/// With syncs beside each other when one takes as long as `slow`.
+async fn roll_and_purge(slow: Duration) {
     let home = Home::new();
-    let mut log = home.open().unwrap();
+    let mut log = home.open_with(slow).unwrap();
     log.save_vote(&Vote::new(3, 1)).await.unwrap();
     for index in 0..40 {
         append(&mut log, vec![entry(index, 300)]).await;
@@ -201,7 +221,7 @@ async fn segments_roll_and_are_deleted_when_purged() {
     assert_eq!(log.get_log_reader().await.read_vote().await.unwrap(), Some(Vote::new(3, 1)));
     drop(log);
 
-    let mut log = home.open().unwrap();
+    let mut log = home.open_with(slow).unwrap();
     for index in 39..60 {
         append(&mut log, vec![entry(index, 300)]).await;
     }

@@ -3,7 +3,8 @@
 //! Invariants:
 //!
 //! - **WAL-1** openraft hears that an entry or a vote is stored only after a successful `fdatasync` that
-//!   covers it. Everything that waits while a sync runs shares the next one.
+//!   covers it. Everything that waits while a sync runs shares the next one; where a sync is slow, the next one begins
+//!   beside it.
 //! - **WAL-2** On start, an unfinished write at the end is cut with a warning; damage to anything that had
 //!   been safe on disk refuses to start and names file and offset. See [`record`] for how they are told apart.
 //! - **WAL-3** The log never has holes: entries, truncations and purges are records in one order.
@@ -16,6 +17,8 @@
 //! Vote, committed and purged positions live in the same files; each segment starts with a checkpoint of
 //! them, so that older segments can be deleted after a snapshot.
 
+mod beside;
+mod job;
 pub(crate) mod record;
 mod recover;
 mod state;
@@ -37,9 +40,10 @@ use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::{Notify, oneshot};
 use univrs_ports::store::Result;
 
+use self::job::Job;
 use self::record::SegmentId;
 use self::state::{LogView, Place, entry_size};
-use self::writer::{Job, Writer};
+use self::writer::Writer;
 use crate::directory::Directory;
 use crate::disk::{Space, io_error};
 use crate::types::{Entry, LogId, Types, Vote};
@@ -57,6 +61,8 @@ pub(crate) struct WalOptions {
     pub(crate) reserve_bytes: u64,
     pub(crate) snapshot_bytes: u64,
     pub(crate) space: Arc<dyn Space>,
+    /// From here on a sync takes so long that another one is begun beside it.
+    pub(crate) slow: Duration,
 }
 
 #[derive(Default)]
@@ -80,6 +86,7 @@ pub(crate) struct Shared {
     /// Rung when the log has grown enough for a snapshot.
     grown: Notify,
     snapshot_bytes: u64,
+    slow: Duration,
 }
 
 impl Shared {
@@ -102,6 +109,15 @@ impl Shared {
         self.wake.notify_one();
     }
 
+    /// Answers everything that waits, and all that comes later, with the error.
+    fn fail(&self, error: &io::Error) {
+        let mut queue = self.queue();
+        queue.failed = Some(error.to_string());
+        for job in std::mem::take(&mut queue.jobs) {
+            job.fail(error);
+        }
+    }
+
     /// Whether new proposals must be refused for want of space.
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
@@ -110,6 +126,11 @@ impl Shared {
     /// How long a sync takes here, about.
     pub(crate) fn sync_time(&self) -> Duration {
         Duration::from_micros(self.sync_micros.load(Ordering::Relaxed))
+    }
+
+    /// Whether a sync takes so long that others run beside it.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.sync_time() >= self.slow
     }
 
     /// How many syncs there were since the log was opened, and how long they took together.
@@ -121,7 +142,7 @@ impl Shared {
     fn synced(&self, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let known = self.sync_micros.load(Ordering::Relaxed);
-        // Only the thread that writes the log calls this. One odd sync in eight changes little.
+        // Never called twice at a time. One odd sync in eight changes little.
         let average = if known == 0 { took } else { known - known / 8 + took / 8 };
         self.sync_micros.store(average, Ordering::Relaxed);
         self.syncs.fetch_add(1, Ordering::Relaxed);
@@ -190,6 +211,7 @@ impl Wal {
             syncing_micros: AtomicU64::new(0),
             grown: Notify::new(),
             snapshot_bytes: options.snapshot_bytes,
+            slow: options.slow,
         });
         let writer = Writer::open(options, Arc::clone(&shared), id, recovered.tail)?;
         let thread = std::thread::Builder::new()

@@ -1,4 +1,5 @@
-//! The thread that writes the log: takes everything that waits, writes it at once, syncs once (WAL-1).
+//! The thread that writes the log: takes everything that waits, writes it at once, syncs once (WAL-1); where that takes
+//! long, it lets others sync and goes on with what waits.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -8,16 +9,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use openraft::storage::IOFlushed;
-use tokio::sync::oneshot;
 use univrs_ports::store::{Error, Result};
 
+use super::beside::{AT_ONCE, Beside, Sync};
+use super::job::Job;
 use super::record::{self, Kind, SEGMENT_HEADER, SegmentId};
 use super::recover::Checkpoint;
 use super::state::{Place, Segment};
 use super::{Shared, WalOptions};
 use crate::disk::{self, io_error, is_full};
-use crate::types::{LogId, Types};
 
 /// How far ahead of the log zeros are written at least, and how many at once. A sync of bytes that lie over others
 /// changes nothing about the file, so that a file system with a journal need not write to that as well: measured on
@@ -28,20 +28,6 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// How often a full disk is tried again.
 const RETRY: Duration = Duration::from_millis(100);
-
-/// One thing to write.
-pub(crate) enum Job {
-    /// Entries, with index, ticket and payload each; the callback comes after the sync.
-    Entries { entries: Vec<(u64, u64, Vec<u8>)>, done: IOFlushed<Types> },
-    /// The vote; answered after the sync.
-    Vote { payload: Vec<u8>, done: oneshot::Sender<io::Result<()>> },
-    /// A hint that need not be synced.
-    Committed { payload: Vec<u8> },
-    /// Entries from an index on are gone.
-    Truncate { from: u64 },
-    /// Entries up to a log id are gone.
-    Purge { upto: LogId },
-}
 
 /// The place where the next record goes.
 pub(crate) struct Writer {
@@ -58,6 +44,10 @@ pub(crate) struct Writer {
     /// Up to here zeros are written, if that is beyond the length.
     zeroed: u64,
     max_index: Option<u64>,
+    /// Made when the disk is slow for the first time.
+    beside: Option<Beside>,
+    /// Whether something of this segment is, or was, left to `beside`.
+    left: bool,
 }
 
 impl Writer {
@@ -79,7 +69,20 @@ impl Writer {
                 file.sync_data().map_err(io_error("sync", &path))?;
                 let id = SegmentId { sequence, ..id };
                 let (durable, reserved, zeroed) = (length, length, length);
-                Self { options, shared, id, file, path, length, durable, reserved, zeroed, max_index }
+                Self {
+                    options,
+                    shared,
+                    id,
+                    file,
+                    path,
+                    length,
+                    durable,
+                    reserved,
+                    zeroed,
+                    max_index,
+                    beside: None,
+                    left: false,
+                }
             }
             None => {
                 let sequence = shared.view().segments.keys().last().map_or(1, |last| last + 1);
@@ -96,6 +99,8 @@ impl Writer {
                     reserved: length,
                     zeroed: length,
                     max_index: None,
+                    beside: None,
+                    left: false,
                 }
             }
         };
@@ -106,15 +111,22 @@ impl Writer {
     /// Runs until the log is closed and everything is written.
     pub(crate) fn run(mut self) {
         loop {
-            let Some(jobs) = self.next_jobs() else {
-                // Who reads the file need not know of zeros. After a crash they are there.
-                let _best_effort = self.file.set_len(self.length);
-                return;
-            };
-            if let Err(error) = self.write(jobs) {
-                tracing::error!(segment = %self.path.display(), %error, "the log cannot be written; the store stops");
-                self.fail(&error);
-                return;
+            let written = self.await_room().and_then(|()| {
+                let Some(jobs) = self.next_jobs() else { return self.settle().map(|()| false) };
+                self.write(jobs).map(|()| true)
+            });
+            match written {
+                Ok(true) => {}
+                Ok(false) => {
+                    // Who reads the file need not know of zeros. After a crash they are there.
+                    let _best_effort = self.file.set_len(self.length);
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(segment = %self.path.display(), %error, "the log cannot be written; the store stops");
+                    self.shared.fail(&error);
+                    return;
+                }
             }
             self.reserve_ahead();
             self.zero_ahead();
@@ -147,7 +159,13 @@ impl Writer {
     }
 
     fn write(&mut self, jobs: Vec<Job>) -> io::Result<()> {
-        if self.length >= self.options.segment_bytes {
+        let rolls = self.length >= self.options.segment_bytes;
+        let beside = self.shared.is_slow()
+            && jobs.iter().all(|job| matches!(job, Job::Entries { .. } | Job::Committed { .. }));
+        if rolls || !beside {
+            self.settle()?;
+        }
+        if rolls {
             self.roll()?;
         }
         let mut buffer = Vec::new();
@@ -176,6 +194,10 @@ impl Writer {
         }
         self.write_out(&buffer)?;
         self.length += buffer.len() as u64;
+        if must_sync && beside {
+            self.note(&places);
+            return self.leave(jobs);
+        }
         if must_sync {
             let begun = Instant::now();
             self.file.sync_data()?;
@@ -186,14 +208,40 @@ impl Writer {
         if purged {
             self.delete_purged();
         }
-        for job in jobs {
-            match job {
-                Job::Entries { done, .. } => done.io_completed(Ok(())),
-                Job::Vote { done, .. } => {
-                    let _receiver_gone = done.send(Ok(()));
-                }
-                Job::Committed { .. } | Job::Truncate { .. } | Job::Purge { .. } => {}
+        jobs.into_iter().for_each(Job::stored);
+        Ok(())
+    }
+
+    /// Lets what was written be synced and answered beside what comes next.
+    fn leave(&mut self, jobs: Vec<Job>) -> io::Result<()> {
+        let beside = match &self.beside {
+            Some(beside) => beside,
+            None => {
+                let shared = Arc::clone(&self.shared);
+                self.beside.insert(Beside::start(move |took| shared.synced(took))?)
             }
+        };
+        if !self.left {
+            let open = || File::open(&self.path).map(|file| Box::new(move || file.sync_data()) as Sync);
+            beside.turn_to((0..AT_ONCE).map(|_| open()).collect::<io::Result<_>>()?, self.durable);
+            self.left = true;
+        }
+        beside.begin(self.length, jobs);
+        Ok(())
+    }
+
+    /// Waits until one more sync may begin.
+    fn await_room(&mut self) -> io::Result<()> {
+        if let Some(beside) = self.beside.as_ref().filter(|_| self.left) {
+            self.durable = self.durable.max(beside.room()?);
+        }
+        Ok(())
+    }
+
+    /// Waits until all that was left to be synced is.
+    fn settle(&mut self) -> io::Result<()> {
+        if let Some(beside) = self.beside.as_ref().filter(|_| self.left) {
+            self.durable = self.durable.max(beside.drain()?);
         }
         Ok(())
     }
@@ -249,7 +297,7 @@ impl Writer {
                 let _best_effort = self.file.set_len(self.length);
                 (self.id, self.file, self.path) = (id, file, path);
                 (self.length, self.durable, self.reserved, self.zeroed) = (length, length, length, length);
-                self.max_index = None;
+                (self.max_index, self.left) = (None, false);
                 Ok(())
             }
             Err(Error::Io { source, .. }) if is_full(&source) => {
@@ -339,28 +387,6 @@ impl Writer {
             } else {
                 tracing::info!(segment = %self.path.display(), "there is space for the log; writes are accepted");
             }
-        }
-    }
-
-    /// Answers everything that waits, and all that comes later, with the error.
-    fn fail(&self, error: &io::Error) {
-        let mut queue = self.shared.queue();
-        queue.failed = Some(error.to_string());
-        for job in std::mem::take(&mut queue.jobs) {
-            job.fail(error);
-        }
-    }
-}
-
-impl Job {
-    pub(crate) fn fail(self, error: &io::Error) {
-        let copy = io::Error::new(error.kind(), error.to_string());
-        match self {
-            Job::Entries { done, .. } => done.io_completed(Err(copy)),
-            Job::Vote { done, .. } => {
-                let _receiver_gone = done.send(Err(copy));
-            }
-            Job::Committed { .. } | Job::Truncate { .. } | Job::Purge { .. } => {}
         }
     }
 }

@@ -18,9 +18,16 @@ use crate::support::{key, single};
 const WRITER: &str = "UNIVRS_STORE_TEST_WRITER";
 const TASKS: u64 = 8;
 
-/// Small limits, so that kills hit segment changes and snapshots as well.
+/// Small limits, so that kills hit segment changes and snapshots as well. Half of the writers sync as on a slow disk.
 fn options(dir: &Path) -> Options {
-    Options { segment_bytes: 64 << 10, snapshot_bytes: 256 << 10, keep_log_bytes: 64 << 10, ..single(dir) }
+    let slow_sync = if rand::random() { Duration::ZERO } else { single(dir).slow_sync };
+    Options {
+        segment_bytes: 64 << 10,
+        snapshot_bytes: 256 << 10,
+        keep_log_bytes: 64 << 10,
+        slow_sync,
+        ..single(dir)
+    }
 }
 
 /// The writer, when this binary was started as one.

@@ -151,13 +151,15 @@ impl Setting {
         Self { id, plant, dir, address, others: others.collect() }
     }
 
-    /// Limits so small that a run goes through snapshots as well; with the lost tail only the log may count.
+    /// Limits so small that a run goes through snapshots as well; with the lost tail only the log may count. One voter
+    /// syncs as on a slow disk.
     fn options(&self, lines: &Arc<Lines>) -> Options {
         let wire = WireTransport::new(Arc::new(TcpDial), Some(CLUSTER));
         let (snapshot_bytes, segment_bytes, keep_log_bytes) = match self.plant {
             Plant::LostTail => (64 << 20, 16 << 20, 64 << 20),
             Plant::Nothing | Plant::StaleReads => (16 << 10, 8 << 10, 4 << 10),
         };
+        let default = Options::new(&self.dir, MemberId(self.id));
         Options {
             cluster_id: Some(CLUSTER),
             bootstrap: self.id == 1,
@@ -169,7 +171,8 @@ impl Setting {
             snapshot_bytes,
             segment_bytes,
             keep_log_bytes,
-            ..Options::new(&self.dir, MemberId(self.id))
+            slow_sync: if self.id == 2 { Duration::ZERO } else { default.slow_sync },
+            ..default
         }
     }
 }
