@@ -2,7 +2,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CARGO_TERM_PROGRESS_WHEN ?= never
-BIN := $(or $(CARGO_TARGET_DIR),target)/release/univrs
+# What demonstrations run: `release`, or `dev`, the build of the tests.
+PROFILE ?= release
+BIN := $(or $(CARGO_TARGET_DIR),target)/$(PROFILE:dev=debug)/univrs
 
 .PHONY: help demo demo-core demo-cluster demo-resources demo-topology demo-faces dashboard images images-ipfs bench-topology up test check bench soak interop fix openapi deps build dist
 
@@ -58,7 +60,12 @@ interop: build images ## Outside suites against the live API
 	@scripts/interop.sh $(BIN)
 
 build: deps dashboard
-	cargo build --release --package univrs
+ifeq ($(PROFILE),dev)
+	@# With the features that tests have, so that nothing is built twice.
+	cargo build --workspace --bin univrs
+else
+	cargo build --profile $(PROFILE) --package univrs
+endif
 
 dist: deps dashboard ## The program as it is given to others, into target/dist: optimised as a whole
 	cargo build --profile dist --package univrs
