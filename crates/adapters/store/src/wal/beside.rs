@@ -40,7 +40,9 @@ struct State {
     turns: VecDeque<Turn>,
     /// The last turn whose sync has begun.
     begun: u64,
+    /// The last turn that was taken in.
     last: u64,
+    /// Up to where the segment is safe.
     safe: u64,
     failed: Option<io::Error>,
     /// What each thread syncs with.
@@ -215,6 +217,17 @@ mod tests {
         begun: mpsc::Receiver<usize>,
     }
 
+    impl Bench {
+        /// Two jobs up to 100 and 200, each with a sync that has begun: which thread's, and the job's answer.
+        fn two_under_way(&self) -> [(usize, Stored); 2] {
+            [100, 200].map(|end| {
+                let (job, stored) = job();
+                self.beside.begin(end, vec![job]);
+                (self.begun.recv().unwrap(), stored)
+            })
+        }
+    }
+
     fn bench() -> Bench {
         let (sender, begun) = mpsc::channel();
         let (syncs, releases) = (0..AT_ONCE).map(|number| held(&sender, number)).unzip();
@@ -226,12 +239,7 @@ mod tests {
     #[test]
     fn a_later_sync_makes_safe_what_was_written_before() {
         let bench = bench();
-        let (first, mut first_stored) = job();
-        bench.beside.begin(100, vec![first]);
-        let early = bench.begun.recv().unwrap();
-        let (second, mut second_stored) = job();
-        bench.beside.begin(200, vec![second]);
-        let late = bench.begun.recv().unwrap();
+        let [(early, mut first_stored), (late, mut second_stored)] = bench.two_under_way();
         assert!(first_stored.try_recv().is_err() && second_stored.try_recv().is_err());
         bench.releases[late].send(Ok(())).unwrap();
         assert_eq!(bench.beside.drain().unwrap(), 200);
@@ -243,12 +251,7 @@ mod tests {
     #[test]
     fn an_earlier_sync_says_nothing_of_what_came_after_it_began() {
         let bench = bench();
-        let (first, mut first_stored) = job();
-        bench.beside.begin(100, vec![first]);
-        let early = bench.begun.recv().unwrap();
-        let (second, mut second_stored) = job();
-        bench.beside.begin(200, vec![second]);
-        let late = bench.begun.recv().unwrap();
+        let [(early, mut first_stored), (late, mut second_stored)] = bench.two_under_way();
         bench.releases[early].send(Ok(())).unwrap();
         while first_stored.try_recv().is_err() {
             std::thread::yield_now();
@@ -263,12 +266,7 @@ mod tests {
     #[test]
     fn after_a_failure_nothing_is_safe() {
         let bench = bench();
-        let (first, mut first_stored) = job();
-        bench.beside.begin(100, vec![first]);
-        let early = bench.begun.recv().unwrap();
-        let (second, mut second_stored) = job();
-        bench.beside.begin(200, vec![second]);
-        let late = bench.begun.recv().unwrap();
+        let [(early, mut first_stored), (late, mut second_stored)] = bench.two_under_way();
         bench.releases[early].send(Err(io::Error::other("the disk is broken"))).unwrap();
         while first_stored.try_recv().is_err() {
             std::thread::yield_now();

@@ -46,8 +46,8 @@ pub(crate) struct Writer {
     max_index: Option<u64>,
     /// Made when the disk is slow for the first time.
     beside: Option<Beside>,
-    /// Whether something of this segment is, or was, left to `beside`.
-    left: bool,
+    /// Whether `beside` syncs this segment.
+    turned: bool,
 }
 
 impl Writer {
@@ -63,46 +63,31 @@ impl Writer {
             let segment = view.segments.get(&sequence)?;
             Some((sequence, length, Arc::clone(&segment.file), segment.path.clone(), segment.max_index))
         });
-        let mut writer = match existing {
+        let (sequence, file, path, length, max_index) = match existing {
             Some((sequence, length, file, path, max_index)) => {
                 // What a killed process left in the page cache must be on disk before it counts as durable.
                 file.sync_data().map_err(io_error("sync", &path))?;
-                let id = SegmentId { sequence, ..id };
-                let (durable, reserved, zeroed) = (length, length, length);
-                Self {
-                    options,
-                    shared,
-                    id,
-                    file,
-                    path,
-                    length,
-                    durable,
-                    reserved,
-                    zeroed,
-                    max_index,
-                    beside: None,
-                    left: false,
-                }
+                (sequence, file, path, length, max_index)
             }
             None => {
                 let sequence = shared.view().segments.keys().last().map_or(1, |last| last + 1);
-                let id = SegmentId { sequence, ..id };
-                let (file, path, length) = create_segment(&options, &shared, id)?;
-                Self {
-                    options,
-                    shared,
-                    id,
-                    file,
-                    path,
-                    length,
-                    durable: length,
-                    reserved: length,
-                    zeroed: length,
-                    max_index: None,
-                    beside: None,
-                    left: false,
-                }
+                let (file, path, length) = create_segment(&options, &shared, SegmentId { sequence, ..id })?;
+                (sequence, file, path, length, None)
             }
+        };
+        let mut writer = Self {
+            options,
+            shared,
+            id: SegmentId { sequence, ..id },
+            file,
+            path,
+            length,
+            durable: length,
+            reserved: length,
+            zeroed: length,
+            max_index,
+            beside: None,
+            turned: false,
         };
         writer.reserve_ahead();
         Ok(writer)
@@ -160,13 +145,16 @@ impl Writer {
 
     fn write(&mut self, jobs: Vec<Job>) -> io::Result<()> {
         let rolls = self.length >= self.options.segment_bytes;
-        let beside = self.shared.is_slow()
+        let aside = self.shared.is_slow()
             && jobs.iter().all(|job| matches!(job, Job::Entries { .. } | Job::Committed { .. }));
-        if rolls || !beside {
+        if rolls || !aside {
             self.settle()?;
         }
         if rolls {
             self.roll()?;
+        }
+        if aside {
+            self.turn_beside()?;
         }
         let mut buffer = Vec::new();
         let mut places = Vec::new();
@@ -194,9 +182,10 @@ impl Writer {
         }
         self.write_out(&buffer)?;
         self.length += buffer.len() as u64;
-        if must_sync && beside {
-            self.note(&places);
-            return self.leave(jobs);
+        self.note(&places);
+        if let Some(beside) = self.beside.as_ref().filter(|_| must_sync && aside) {
+            beside.begin(self.length, jobs);
+            return Ok(());
         }
         if must_sync {
             let begun = Instant::now();
@@ -204,7 +193,6 @@ impl Writer {
             self.shared.synced(begun.elapsed());
             self.durable = self.length;
         }
-        self.note(&places);
         if purged {
             self.delete_purged();
         }
@@ -212,8 +200,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Lets what was written be synced and answered beside what comes next.
-    fn leave(&mut self, jobs: Vec<Job>) -> io::Result<()> {
+    /// Has this segment synced beside the writing. Called before the write that is to be synced so, for the files must be
+    /// open by then.
+    fn turn_beside(&mut self) -> io::Result<()> {
         let beside = match &self.beside {
             Some(beside) => beside,
             None => {
@@ -221,18 +210,17 @@ impl Writer {
                 self.beside.insert(Beside::start(move |took| shared.synced(took))?)
             }
         };
-        if !self.left {
+        if !self.turned {
             let open = || File::open(&self.path).map(|file| Box::new(move || file.sync_data()) as Sync);
             beside.turn_to((0..AT_ONCE).map(|_| open()).collect::<io::Result<_>>()?, self.durable);
-            self.left = true;
+            self.turned = true;
         }
-        beside.begin(self.length, jobs);
         Ok(())
     }
 
     /// Waits until one more sync may begin.
     fn await_room(&mut self) -> io::Result<()> {
-        if let Some(beside) = self.beside.as_ref().filter(|_| self.left) {
+        if let Some(beside) = self.beside.as_ref().filter(|_| self.turned) {
             self.durable = self.durable.max(beside.room()?);
         }
         Ok(())
@@ -240,7 +228,7 @@ impl Writer {
 
     /// Waits until all that was left to be synced is.
     fn settle(&mut self) -> io::Result<()> {
-        if let Some(beside) = self.beside.as_ref().filter(|_| self.left) {
+        if let Some(beside) = self.beside.as_ref().filter(|_| self.turned) {
             self.durable = self.durable.max(beside.drain()?);
         }
         Ok(())
@@ -297,7 +285,7 @@ impl Writer {
                 let _best_effort = self.file.set_len(self.length);
                 (self.id, self.file, self.path) = (id, file, path);
                 (self.length, self.durable, self.reserved, self.zeroed) = (length, length, length, length);
-                (self.max_index, self.left) = (None, false);
+                (self.max_index, self.turned) = (None, false);
                 Ok(())
             }
             Err(Error::Io { source, .. }) if is_full(&source) => {
