@@ -47,6 +47,7 @@
 
 mod admin;
 mod batch;
+mod broken;
 mod directory;
 mod disk;
 mod figures;

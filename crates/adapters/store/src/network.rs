@@ -15,8 +15,8 @@ use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError
 use openraft::impls::BasicNode;
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use univrs_ports::store::{ClusterId, Error, MemberId, Result};
 
@@ -151,6 +151,35 @@ impl Peer {
     }
 }
 
+/// What a stream of appends has heard.
+#[derive(Default)]
+struct Heard {
+    /// The follower took one.
+    taken: bool,
+    /// What was sent after the last answer is not taken.
+    over: bool,
+}
+
+impl Heard {
+    /// Lets an answer through, or ends the stream. With each comes whether the append was taken whole.
+    fn take_in(
+        &mut self,
+        answer: Result<(StreamAppendResult<Types>, bool), RPCError<Types>>,
+    ) -> Option<AppendAnswer> {
+        if self.over {
+            return None;
+        }
+        self.over = !matches!(answer, Ok((Ok(_), true)));
+        let answer = answer.map(|(answer, _)| answer);
+        // The follower has what it took, so it misses the append before this one for the order of their arrival alone.
+        if self.taken && matches!(answer, Ok(Err(StreamAppendError::Conflict(_)))) {
+            return None;
+        }
+        self.taken |= matches!(answer, Ok(Ok(_)));
+        Some(answer)
+    }
+}
+
 fn unfit() -> RPCError<Types> {
     RPCError::Network(NetworkError::new(&AskError::Unfit))
 }
@@ -170,8 +199,9 @@ impl RaftNetworkV2<Types> for Peer {
     }
 
     /// Does not wait for an answer before it sends what comes next, so that a follower may write it while the disk is
-    /// busy with what came before. Frames go in order over one connection. Should the follower take two of them in
-    /// another order it refuses the later one, and the library sends it again.
+    /// busy with what came before. Small frames may overtake large ones: the follower refuses an append that came before
+    /// the one it follows. That tells nothing of the follower's log, so the stream ends there, and the library sends
+    /// again what was not taken.
     fn stream_append<'s, S>(
         &'s mut self,
         input: S,
@@ -196,11 +226,10 @@ impl RaftNetworkV2<Types> for Peer {
                 }
             })
             .buffered(APPENDS_IN_FLIGHT);
-        // What was sent after something that was not taken whole is not taken either.
-        let answers = answers.scan(true, |goes_on, answer: Result<(StreamAppendResult<Types>, bool), _>| {
-            let heard = std::mem::replace(goes_on, matches!(answer, Ok((Ok(_), true))));
-            std::future::ready(heard.then(|| answer.map(|(answer, _)| answer)))
-        });
+        let answers =
+            answers.scan(Heard::default(), |heard, answer: Result<(StreamAppendResult<Types>, bool), _>| {
+                std::future::ready(heard.take_in(answer))
+            });
         Box::pin(std::future::ready(Ok(answers.boxed())))
     }
 

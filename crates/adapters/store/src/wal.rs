@@ -18,6 +18,7 @@
 //! them, so that older segments can be deleted after a snapshot.
 
 mod beside;
+mod create;
 mod job;
 pub(crate) mod record;
 mod recover;

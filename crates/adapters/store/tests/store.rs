@@ -12,6 +12,8 @@ mod golden;
 mod history;
 #[path = "store/kill.rs"]
 mod kill;
+#[path = "store/overtake.rs"]
+mod overtake;
 #[path = "store/properties.rs"]
 mod properties;
 #[path = "store/single.rs"]

@@ -47,6 +47,8 @@ struct State {
     failed: Option<io::Error>,
     /// What each thread syncs with.
     syncs: Vec<Option<Sync>>,
+    /// How often that was changed.
+    turned: u64,
     closed: bool,
 }
 
@@ -88,9 +90,11 @@ impl Beside {
         Ok(beside)
     }
 
-    /// Says what to sync from now on, up to where it is safe. Nothing may be under way.
+    /// Says what to sync from now on, up to where it is safe. No turn may be under way; syncs that nobody waits for any
+    /// more, since later ones came back before them, may.
     pub(crate) fn turn_to(&self, syncs: Vec<Sync>, safe: u64) {
         let mut state = self.inner.state();
+        state.turned += 1;
         state.syncs = syncs.into_iter().map(Some).collect();
         state.safe = safe;
     }
@@ -152,12 +156,16 @@ fn run(inner: &Inner, thread: usize) {
         let upto = state.last;
         let Some(sync) = state.syncs.get_mut(thread).and_then(Option::take) else { return };
         state.begun = upto;
+        let turned = state.turned;
         drop(state);
         let begun = Instant::now();
         let synced = sync();
         let took = begun.elapsed();
         state = inner.state();
-        if let Some(slot) = state.syncs.get_mut(thread) {
+        // It may be of a file that is no longer written to.
+        if state.turned == turned
+            && let Some(slot) = state.syncs.get_mut(thread)
+        {
             *slot = Some(sync);
         }
         match synced {
@@ -211,10 +219,11 @@ mod tests {
         (Job::Vote { payload: Vec::new(), done }, stored)
     }
 
+    /// What lets syncs go comes first: it ends before the threads that wait for it, whatever becomes of a test.
     struct Bench {
-        beside: Beside,
         releases: Vec<mpsc::Sender<io::Result<()>>>,
         begun: mpsc::Receiver<usize>,
+        beside: Beside,
     }
 
     impl Bench {
@@ -261,6 +270,32 @@ mod tests {
         bench.releases[late].send(Ok(())).unwrap();
         assert_eq!(bench.beside.drain().unwrap(), 200);
         second_stored.try_recv().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_sync_that_comes_back_late_is_not_used_for_the_next_file() {
+        let bench = bench();
+        let [(early, _first), (late, _second)] = bench.two_under_way();
+        bench.releases[late].send(Ok(())).unwrap();
+        assert_eq!(bench.beside.drain().unwrap(), 200);
+
+        let (sender, begun) = mpsc::channel();
+        let (syncs, releases): (_, Vec<_>) = (0..AT_ONCE).map(|number| held(&sender, number)).unzip();
+        bench.beside.turn_to(syncs, 64);
+        bench.releases[early].send(Ok(())).unwrap();
+        let stored: Vec<Stored> = (1..=AT_ONCE as u64)
+            .map(|turn| {
+                let (job, stored) = job();
+                bench.beside.begin(64 + turn, vec![job]);
+                // Each by one of the new files.
+                begun.recv_timeout(Duration::from_secs(10)).unwrap();
+                stored
+            })
+            .collect();
+        assert!(bench.begun.try_recv().is_err(), "the old file is synced for what is in the new one");
+        releases.iter().for_each(|release| release.send(Ok(())).unwrap());
+        bench.beside.drain().unwrap();
+        stored.into_iter().for_each(|stored| stored.blocking_recv().unwrap().unwrap());
     }
 
     #[test]

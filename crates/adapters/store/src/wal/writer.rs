@@ -1,7 +1,7 @@
 //! The thread that writes the log: takes everything that waits, writes it at once, syncs once (WAL-1); where that takes
 //! long, it lets others sync and goes on with what waits.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use univrs_ports::store::{Error, Result};
 
 use super::beside::{AT_ONCE, Beside, Sync};
+use super::create::create_segment;
 use super::job::Job;
-use super::record::{self, Kind, SEGMENT_HEADER, SegmentId};
-use super::recover::Checkpoint;
-use super::state::{Place, Segment};
+use super::record::{self, Kind, SegmentId};
+use super::state::Place;
 use super::{Shared, WalOptions};
 use crate::disk::{self, io_error, is_full};
 
@@ -143,7 +143,25 @@ impl Writer {
         }
     }
 
+    /// Writes, and sees to it that who asked hears how it went.
     fn write(&mut self, jobs: Vec<Job>) -> io::Result<()> {
+        match self.put_down(&jobs) {
+            Ok(true) => jobs.into_iter().for_each(Job::stored),
+            Ok(false) => {
+                if let Some(beside) = &self.beside {
+                    beside.begin(self.length, jobs);
+                }
+            }
+            Err(error) => {
+                jobs.into_iter().for_each(|job| job.fail(&error));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers whether all of it is safe, or is to be synced beside what comes next.
+    fn put_down(&mut self, jobs: &[Job]) -> io::Result<bool> {
         let rolls = self.length >= self.options.segment_bytes;
         let aside = self.shared.is_slow()
             && jobs.iter().all(|job| matches!(job, Job::Entries { .. } | Job::Committed { .. }));
@@ -160,7 +178,7 @@ impl Writer {
         let mut places = Vec::new();
         let mut must_sync = false;
         let mut purged = false;
-        for job in &jobs {
+        for job in jobs {
             must_sync |= !matches!(job, Job::Committed { .. });
             match job {
                 Job::Entries { entries, .. } => {
@@ -183,9 +201,8 @@ impl Writer {
         self.write_out(&buffer)?;
         self.length += buffer.len() as u64;
         self.note(&places);
-        if let Some(beside) = self.beside.as_ref().filter(|_| must_sync && aside) {
-            beside.begin(self.length, jobs);
-            return Ok(());
+        if must_sync && aside {
+            return Ok(false);
         }
         if must_sync {
             let begun = Instant::now();
@@ -196,8 +213,7 @@ impl Writer {
         if purged {
             self.delete_purged();
         }
-        jobs.into_iter().for_each(Job::stored);
-        Ok(())
+        Ok(true)
     }
 
     /// Has this segment synced beside the writing. Called before the write that is to be synced so, for the files must be
@@ -377,35 +393,4 @@ impl Writer {
             }
         }
     }
-}
-
-/// Creates a segment with its checkpoint and makes both durable.
-fn create_segment(options: &WalOptions, shared: &Shared, id: SegmentId) -> Result<(Arc<File>, PathBuf, u64)> {
-    let path = options.directory.log().join(format!("{:010}.log", id.sequence));
-    let checkpoint = {
-        let view = shared.view();
-        Checkpoint { vote: view.vote, committed: view.committed, purged: view.purged }
-    };
-    let payload = postcard::to_stdvec(&checkpoint)
-        .map_err(|error| io_error("encode", &path)(io::Error::other(error)))?;
-    let mut bytes = record::encode_header(id).to_vec();
-    record::encode(&mut bytes, id.sequence, SEGMENT_HEADER as u64, 0, Kind::Checkpoint, &payload);
-    let created = (|| {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
-        options.space.reserve(&file, 0, bytes.len() as u64 + options.reserve_bytes)?;
-        file.write_all_at(&bytes, 0)?;
-        file.sync_all()?;
-        Ok(file)
-    })();
-    let file = match created {
-        Ok(file) => Arc::new(file),
-        Err(error) => {
-            let _best_effort = fs::remove_file(&path);
-            return Err(io_error("create", &path)(error));
-        }
-    };
-    disk::sync_parent(&path)?;
-    let segment = Segment { file: Arc::clone(&file), path: path.clone(), max_index: None };
-    shared.view().segments.insert(id.sequence, segment);
-    Ok((file, path, bytes.len() as u64))
 }

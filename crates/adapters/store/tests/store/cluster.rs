@@ -111,7 +111,7 @@ pub(crate) async fn steady_three() -> Vec<Node> {
     three_of(steady).await
 }
 
-async fn three_of(tune: fn(&mut Options)) -> Vec<Node> {
+pub(crate) async fn three_of(tune: fn(&mut Options)) -> Vec<Node> {
     let mut nodes = Vec::new();
     for id in 1..=3 {
         nodes.push(Node::start(id, tune).await);
@@ -124,7 +124,7 @@ async fn three_of(tune: fn(&mut Options)) -> Vec<Node> {
     nodes
 }
 
-async fn same_state(stores: &[&RaftStore]) {
+pub(crate) async fn same_state(stores: &[&RaftStore]) {
     eventually("all members agree", async || {
         stores.windows(2).all(|pair| pair[0].digest() == pair[1].digest())
     })

@@ -91,3 +91,50 @@ async fn a_real_small_disk_behaves_the_same() {
     Command::new("umount").arg("-l").arg(dir.path()).status().unwrap();
     outcome.unwrap();
 }
+
+/// A disk that fails when it is asked for more, after so many times.
+struct Failing(AtomicU64);
+
+impl Space for Failing {
+    fn reserve(&self, file: &File, offset: u64, length: u64) -> io::Result<()> {
+        let left = self.0.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        left.map_err(|_| io::Error::other("the disk is broken"))?;
+        FileSystemSpace.reserve(file, offset, length)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_breaks_says_so_and_one_that_is_closed_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let space = Arc::new(Failing(AtomicU64::new(5)));
+    let store = RaftStore::open(Options { space: Arc::<Failing>::clone(&space), ..single(dir.path()) })
+        .await
+        .unwrap();
+    let mut acknowledged = 0;
+    let refused = loop {
+        match store.txn(Txn::put(key(&format!("k{acknowledged:03}")), vec![1; 500_000])).await {
+            Ok(_) => acknowledged += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, Error::Closed), "{refused}");
+    let reason = tokio::time::timeout(PATIENCE, store.broken()).await.unwrap();
+    assert!(reason.contains("the disk is broken"), "{reason}");
+    store.close().await;
+    drop(store);
+
+    let store = open_single(dir.path()).await;
+    for number in 0..acknowledged {
+        let stored = store.get(&key(&format!("k{number:03}")), Consistency::LOCAL).await.unwrap();
+        assert_eq!(stored.unwrap().value.len(), 500_000);
+    }
+    let closing = async {
+        store.close().await;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    };
+    tokio::select! {
+        biased;
+        reason = store.broken() => panic!("it was closed, and says: {reason}"),
+        () = closing => {}
+    }
+}
