@@ -94,6 +94,8 @@ pub(crate) enum Failure {
     LossNotAccepted,
     #[error("this program does not work here: {reason}")]
     DoesNotWork { reason: String },
+    #[error("the daemon cannot go on without {part}: {reason}")]
+    Broken { part: &'static str, reason: String },
     #[error("certificates between nodes failed")]
     Trust(#[from] TrustError),
     #[error("this machine cannot run containers: {reason}")]
@@ -187,6 +189,9 @@ impl Failure {
             }
             Self::LossNotAccepted => "add --accept-loss to do it".to_owned(),
             Self::NothingToRecover { .. } => "run it on a validator of the cluster that has lost its majority".to_owned(),
+            Self::Broken { .. } => {
+                "containers run on, and nothing acknowledged is lost; see to what the log says, then start it again".to_owned()
+            }
             Self::NodeName { .. } => "give another --name".to_owned(),
             Self::DoesNotStop { pid, .. } => format!("look at its log; `kill -9 {pid}` loses nothing that was acknowledged"),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {

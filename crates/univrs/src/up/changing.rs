@@ -29,6 +29,8 @@ const CALM: Duration = Duration::from_secs(600);
 pub(super) enum Ended {
     /// A person or a service manager said so; `down` when everything is to be removed.
     Told { down: bool },
+    /// It cannot go on without this part of it.
+    Broken { part: &'static str, reason: String },
     /// It is to run another program.
     Ordered(Order),
     /// Its trial is over.
@@ -41,6 +43,10 @@ pub(super) enum Next {
     Change(Box<Change>),
     /// The same program, as it could not be changed.
     Again,
+    Broken {
+        part: &'static str,
+        reason: String,
+    },
     DoesNotWork(String),
 }
 
@@ -146,6 +152,7 @@ pub(super) async fn leave(
 ) -> (Next, Option<Duration>) {
     let (next, seconds) = match ended {
         Ended::Told { .. } => return (Next::Nothing, None),
+        Ended::Broken { part, reason } => return (Next::Broken { part, reason }, None),
         Ended::Ordered(order) => {
             let seconds = order.seconds;
             let change = match trial.calm().await {

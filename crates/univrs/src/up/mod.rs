@@ -291,9 +291,12 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
         copy: state.copy.clone(),
         node: identity.node.clone(),
     };
-    let vital = [agent.abort_handle(), api.abort_handle()];
+    let vital = stop::Vital {
+        tasks: [("the agent", agent.abort_handle()), ("the API", api.abort_handle())],
+        copy: state.copy.as_ref(),
+    };
     let ended = tokio::select! {
-        down = stop.wait(&args, &vital) => changing::Ended::Told { down },
+        ended = stop.wait(&args, vital) => ended,
         order = copies.wanted() => changing::Ended::Ordered(order),
         worked = trial.end() => changing::Ended::Tried { worked },
     };
@@ -326,6 +329,7 @@ pub(crate) async fn run(mut args: UpArgs, trial: Option<Change>) -> Result<Endin
         changing::Next::Nothing => Ok(Ending::Stopped),
         changing::Next::Change(change) => Ok(Ending::Change(change)),
         changing::Next::Again => Ok(Ending::Again),
+        changing::Next::Broken { part, reason } => Err(Failure::Broken { part, reason }),
         changing::Next::DoesNotWork(reason) => Err(Failure::DoesNotWork { reason }),
     }
 }

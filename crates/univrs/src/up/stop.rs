@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::AbortHandle;
 use univrs_cli::{OnExit, UpArgs};
+use univrs_store::RaftStore;
 
+use super::changing::Ended;
 use crate::failure::Failure;
 
 /// How long the parts may take to stop.
@@ -36,21 +38,41 @@ impl Signals {
         }
     }
 
-    /// Waits until the daemon is to stop; answers whether everything it made is to be removed.
-    pub(super) async fn wait(mut self, args: &UpArgs, vital: &[AbortHandle]) -> bool {
+    /// Waits until the daemon is told to stop, or one of its vital parts is no more.
+    pub(super) async fn wait(mut self, args: &UpArgs, vital: Vital<'_>) -> Ended {
         let mut check = tokio::time::interval(CHECK);
+        let mut broken = std::pin::pin!(vital.broken());
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return args.on_exit == Some(OnExit::Down),
+                _ = self.terminate.recv() => return Ended::Told { down: args.on_exit == Some(OnExit::Down) },
                 _ = self.interrupt.recv() => return match args.on_exit {
-                    Some(choice) => choice == OnExit::Down,
-                    None => std::io::stdin().is_terminal() && ask().await,
+                    Some(choice) => Ended::Told { down: choice == OnExit::Down },
+                    None => Ended::Told { down: std::io::stdin().is_terminal() && ask().await },
                 },
-                _ = check.tick() => if vital.iter().any(AbortHandle::is_finished) {
-                    tracing::error!("a vital part ended by itself; stopping");
-                    return false;
+                reason = &mut broken => return Ended::Broken { part: "the replicated state", reason },
+                _ = check.tick() => if let Some(part) = vital.finished() {
+                    return Ended::Broken { part, reason: "it ended by itself".to_owned() };
                 },
             }
+        }
+    }
+}
+
+/// What a daemon cannot do without.
+pub(super) struct Vital<'a> {
+    pub(super) tasks: [(&'static str, AbortHandle); 2],
+    pub(super) copy: Option<&'a RaftStore>,
+}
+
+impl Vital<'_> {
+    fn finished(&self) -> Option<&'static str> {
+        self.tasks.iter().find(|(_, task)| task.is_finished()).map(|(part, _)| *part)
+    }
+
+    async fn broken(&self) -> String {
+        match self.copy {
+            Some(copy) => copy.broken().await,
+            None => std::future::pending().await,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The disk of the node that leads is full: writes are refused with the reason or another leads on; what runs goes on;
-//! with room again it takes part again.
+//! with room again it takes part again. Where the disk fails, the daemon ends with the reason.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::Cluster;
+use crate::patience::PATIENCE;
 
 /// A small file system in memory, gone when dropped.
 struct Small(PathBuf);
@@ -81,7 +82,7 @@ async fn a_leader_without_room_lets_another_lead() {
             break;
         }
         assert!(
-            begun.elapsed() < crate::harness::PATIENCE * 2,
+            begun.elapsed() < PATIENCE * 2,
             "nobody else leads; {number} writes, the last answer was {status} {body}"
         );
     }
@@ -102,4 +103,68 @@ async fn a_leader_without_room_lets_another_lead() {
         })
         .await;
     cluster.until("writes are taken", async || label("free").await).await;
+}
+
+/// A file system in a file, gone when dropped.
+struct Loop(PathBuf);
+
+impl Loop {
+    fn at(dir: &Path) -> Option<Self> {
+        let (image, place) = (dir.join("disk.img"), dir.join("disk"));
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
+        let worked = |command: &mut Command| {
+            command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        let made = worked(Command::new("mkfs.ext4").arg("-q").arg(&image))
+            && worked(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&place));
+        made.then_some(Self(place))
+    }
+
+    /// As when the disk below it is torn out: nothing can be written any more.
+    fn fail(&self) {
+        let mut abort = Command::new("mount");
+        assert!(abort.args(["-o", "remount,abort"]).arg(&self.0).status().unwrap().success());
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_whose_disk_fails_ends_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = Loop::at(dir.path()) else {
+        drop(writeln!(std::io::stderr(), "left out: it takes root, loop devices and mkfs.ext4"));
+        return;
+    };
+    let mut cluster = Cluster::found_in(&disk.0.join("data"), &[]).await;
+    cluster.join("two", &[]).await;
+    cluster.join("three", &[]).await;
+    cluster
+        .until("three nodes vote", async || {
+            cluster.get(1, "/api/cluster").await["voters"].as_array().is_some_and(|voters| voters.len() == 3)
+        })
+        .await;
+    disk.fail();
+    let label = json!({"labels": {"at": "broken"}});
+    cluster
+        .until("the others take writes", async || {
+            cluster.send(1, Method::PATCH, "/api/nodes/two", Some(label.clone())).await.0 == 200
+        })
+        .await;
+    let begun = std::time::Instant::now();
+    let well = loop {
+        if let Some(well) = cluster.nodes[0].ended() {
+            break well;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the daemon does not end");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    assert!(!well, "its exit code tells");
+    let log = cluster.nodes[0].log();
+    assert!(log.contains("error: the daemon cannot go on without the replicated state: "), "{log}");
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::logs::telling;
 use crate::patience;
 pub(crate) use crate::patience::PATIENCE;
 use crate::ports::free_port;
@@ -108,6 +109,12 @@ impl Node {
         assert!(child.wait().unwrap().success());
     }
 
+    /// Whether it has ended by itself, and whether well.
+    pub(crate) fn ended(&mut self) -> Option<bool> {
+        let ended = self.child.as_mut()?.try_wait().unwrap();
+        ended.map(|status| status.success())
+    }
+
     /// It gets no processor time until it is resumed.
     pub(crate) fn pause(&self) {
         self.signal(Signal::SIGSTOP);
@@ -150,10 +157,7 @@ impl Drop for Cluster {
                 drop(child.wait());
             }
             if std::thread::panicking() {
-                let log = node.log();
-                let tail: Vec<&str> = log.lines().rev().take(25).collect();
-                eprintln!("--- end of the log of {}", node.name);
-                tail.iter().rev().for_each(|line| eprintln!("{line}"));
+                eprintln!("--- end of the log of {}\n{}", node.name, telling(&node.log()));
             }
         }
     }

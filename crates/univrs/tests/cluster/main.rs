@@ -13,6 +13,7 @@ mod drain;
 mod harness;
 mod images;
 mod joining;
+mod logs;
 mod operators;
 mod patience;
 mod peers;
