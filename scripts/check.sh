@@ -26,7 +26,7 @@ step "scripts" scripts_parse
 step "dashboard" scripts/check-dashboard.sh
 if ! cargo deny --version >/dev/null 2>&1; then
   echo "installing cargo-deny"
-  cargo install --quiet --locked cargo-deny --version 0.20.2
+  CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug cargo-deny --version 0.20.2
 fi
 step "licences and bans" cargo deny --offline check bans licenses sources
 
