@@ -280,7 +280,10 @@ async fn three_in_process(net: &Loopback) -> (Vec<RaftStore>, Vec<TempDir>) {
     three_in_process_of(net, |options| options.request_timeout = Duration::from_millis(1500)).await
 }
 
-async fn three_in_process_of(net: &Loopback, tune: fn(&mut Options)) -> (Vec<RaftStore>, Vec<TempDir>) {
+pub(crate) async fn three_in_process_of(
+    net: &Loopback,
+    tune: fn(&mut Options),
+) -> (Vec<RaftStore>, Vec<TempDir>) {
     let (mut stores, mut dirs) = (Vec::new(), Vec::new());
     for id in 1..=3 {
         let dir = tempfile::tempdir().unwrap();

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use univrs_ports::store::{ClusterAdmin, Consistency, Error, StateStore, Txn};
-use univrs_store::{FileSystemSpace, Options, RaftStore, Space};
+use univrs_ports::store::{ClusterAdmin, Consistency, Error, MemberId, StateStore, Txn};
+use univrs_store::{FileSystemSpace, Loopback, Options, RaftStore, Space};
 
+use crate::cluster::{same_state, three_in_process_of};
 use crate::support::{PATIENCE, eventually, key, open_single, put, single};
 
 /// A disk with so many bytes left.
@@ -137,4 +139,40 @@ async fn a_store_that_breaks_says_so_and_one_that_is_closed_does_not() {
         reason = store.broken() => panic!("it was closed, and says: {reason}"),
         () = closing => {}
     }
+}
+
+/// Whether the disk of the first member answers.
+static HANGS: AtomicBool = AtomicBool::new(false);
+
+/// A disk that does not answer for a while.
+struct Hanging;
+
+impl Space for Hanging {
+    fn reserve(&self, file: &File, offset: u64, length: u64) -> io::Result<()> {
+        while HANGS.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        FileSystemSpace.reserve(file, offset, length)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_disk_hangs_the_others_decide() {
+    let net = Loopback::default();
+    let (stores, _dirs) = three_in_process_of(&net, |options| {
+        options.request_timeout = PATIENCE;
+        if options.node_id == MemberId(1) {
+            options.space = Arc::new(Hanging);
+        }
+    })
+    .await;
+    HANGS.store(true, Ordering::SeqCst);
+    // Far more than it has room for, whoever leads.
+    for number in 0..40_u8 {
+        put(&stores[usize::from(number % 2)], "k", vec![number; 1_000_000]).await;
+    }
+    let read = stores[0].get(&key("k"), Consistency::Linearizable).await.unwrap().unwrap();
+    assert_eq!(read.value[0], 39);
+    HANGS.store(false, Ordering::SeqCst);
+    same_state(&[&stores[0], &stores[1], &stores[2]]).await;
 }
