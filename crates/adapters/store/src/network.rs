@@ -227,9 +227,7 @@ impl RaftNetworkV2<Types> for Peer {
             })
             .buffered(APPENDS_IN_FLIGHT);
         let answers =
-            answers.scan(Heard::default(), |heard, answer: Result<(StreamAppendResult<Types>, bool), _>| {
-                std::future::ready(heard.take_in(answer))
-            });
+            answers.scan(Heard::default(), |heard, answer| std::future::ready(heard.take_in(answer)));
         Box::pin(std::future::ready(Ok(answers.boxed())))
     }
 

@@ -45,10 +45,13 @@ impl Signals {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return Ended::Told { down: args.on_exit == Some(OnExit::Down) },
-                _ = self.interrupt.recv() => return match args.on_exit {
-                    Some(choice) => Ended::Told { down: choice == OnExit::Down },
-                    None => Ended::Told { down: std::io::stdin().is_terminal() && ask().await },
-                },
+                _ = self.interrupt.recv() => {
+                    let down = match args.on_exit {
+                        Some(choice) => choice == OnExit::Down,
+                        None => std::io::stdin().is_terminal() && ask().await,
+                    };
+                    return Ended::Told { down };
+                }
                 reason = &mut broken => return Ended::Broken { part: "the replicated state", reason },
                 _ = check.tick() => if let Some(part) = vital.finished() {
                     return Ended::Broken { part, reason: "it ended by itself".to_owned() };

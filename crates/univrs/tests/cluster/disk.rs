@@ -11,15 +11,26 @@ use serde_json::json;
 use crate::harness::Cluster;
 use crate::patience::PATIENCE;
 
-/// A small file system in memory, gone when dropped.
-struct Small(PathBuf);
+/// A file system of its own, gone when dropped.
+struct Disk(PathBuf);
 
-impl Small {
-    fn at(path: &Path) -> Option<Self> {
-        std::fs::create_dir_all(path).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=32m", "univrs-test"]).arg(path).stderr(Stdio::null());
-        mount.status().is_ok_and(|status| status.success()).then(|| Self(path.to_owned()))
+impl Disk {
+    /// A small one in memory. `None` when this takes rights that the test does not have.
+    fn in_memory(place: PathBuf) -> Option<Self> {
+        Self::mount(place, Command::new("mount").args(["-t", "tmpfs", "-o", "size=32m", "univrs-test"]))
+    }
+
+    /// One in a file of this directory. `None` without loop devices, `mkfs.ext4` or rights.
+    fn in_file(dir: &Path) -> Option<Self> {
+        let image = dir.join("disk.img");
+        std::fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
+        let made = worked(Command::new("mkfs.ext4").arg("-q").arg(&image));
+        made.then(|| Self::mount(dir.join("disk"), Command::new("mount").args(["-o", "loop"]).arg(&image)))?
+    }
+
+    fn mount(place: PathBuf, mount: &mut Command) -> Option<Self> {
+        std::fs::create_dir_all(&place).unwrap();
+        worked(mount.arg(&place)).then_some(Self(place))
     }
 
     fn fill(&self) {
@@ -33,9 +44,18 @@ impl Small {
     fn free(&self) {
         std::fs::remove_file(self.0.join("filler")).unwrap();
     }
+
+    /// As when the disk below an ext4 is torn out: nothing can be written any more.
+    fn fail(&self) {
+        assert!(worked(Command::new("mount").args(["-o", "remount,abort"]).arg(&self.0)));
+    }
 }
 
-impl Drop for Small {
+fn worked(command: &mut Command) -> bool {
+    command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+impl Drop for Disk {
     fn drop(&mut self) {
         drop(Command::new("umount").arg("-l").arg(&self.0).status());
     }
@@ -44,7 +64,7 @@ impl Drop for Small {
 #[tokio::test]
 async fn a_leader_without_room_lets_another_lead() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(small) = Small::at(&dir.path().join("small")) else {
+    let Some(small) = Disk::in_memory(dir.path().join("small")) else {
         drop(writeln!(std::io::stderr(), "left out: it takes root to mount a small file system"));
         return;
     };
@@ -105,39 +125,10 @@ async fn a_leader_without_room_lets_another_lead() {
     cluster.until("writes are taken", async || label("free").await).await;
 }
 
-/// A file system in a file, gone when dropped.
-struct Loop(PathBuf);
-
-impl Loop {
-    fn at(dir: &Path) -> Option<Self> {
-        let (image, place) = (dir.join("disk.img"), dir.join("disk"));
-        std::fs::create_dir_all(&place).unwrap();
-        std::fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
-        let worked = |command: &mut Command| {
-            command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-        };
-        let made = worked(Command::new("mkfs.ext4").arg("-q").arg(&image))
-            && worked(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&place));
-        made.then_some(Self(place))
-    }
-
-    /// As when the disk below it is torn out: nothing can be written any more.
-    fn fail(&self) {
-        let mut abort = Command::new("mount");
-        assert!(abort.args(["-o", "remount,abort"]).arg(&self.0).status().unwrap().success());
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(&self.0).status());
-    }
-}
-
 #[tokio::test]
 async fn a_daemon_whose_disk_fails_ends_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(disk) = Loop::at(dir.path()) else {
+    let Some(disk) = Disk::in_file(dir.path()) else {
         drop(writeln!(std::io::stderr(), "left out: it takes root, loop devices and mkfs.ext4"));
         return;
     };

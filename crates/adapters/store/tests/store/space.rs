@@ -1,4 +1,5 @@
-//! A full disk: writes are refused, reads go on, and writes work again when there is space.
+//! A full disk: writes are refused, reads go on, and writes work again when there is space. One that fails, and one that
+//! hangs.
 
 use std::fs::File;
 use std::io;
@@ -132,7 +133,7 @@ async fn a_store_that_breaks_says_so_and_one_that_is_closed_does_not() {
     }
     let closing = async {
         store.close().await;
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     };
     tokio::select! {
         biased;
@@ -141,8 +142,9 @@ async fn a_store_that_breaks_says_so_and_one_that_is_closed_does_not() {
     }
 }
 
-/// Whether the disk of the first member answers.
+/// Whether the disk of the first member hangs, and how often it was waited for.
 static HANGS: AtomicBool = AtomicBool::new(false);
+static WAITED: AtomicU64 = AtomicU64::new(0);
 
 /// A disk that does not answer for a while.
 struct Hanging;
@@ -150,9 +152,19 @@ struct Hanging;
 impl Space for Hanging {
     fn reserve(&self, file: &File, offset: u64, length: u64) -> io::Result<()> {
         while HANGS.load(Ordering::SeqCst) {
+            WAITED.fetch_add(1, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(10));
         }
         FileSystemSpace.reserve(file, offset, length)
+    }
+}
+
+/// Lets the disk answer again in the end, whatever becomes of the test: closing a store waits for its log.
+struct Answers;
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        HANGS.store(false, Ordering::SeqCst);
     }
 }
 
@@ -166,6 +178,7 @@ async fn while_a_disk_hangs_the_others_decide() {
         }
     })
     .await;
+    let answers = Answers;
     HANGS.store(true, Ordering::SeqCst);
     // Far more than it has room for, whoever leads.
     for number in 0..40_u8 {
@@ -173,6 +186,7 @@ async fn while_a_disk_hangs_the_others_decide() {
     }
     let read = stores[0].get(&key("k"), Consistency::Linearizable).await.unwrap().unwrap();
     assert_eq!(read.value[0], 39);
-    HANGS.store(false, Ordering::SeqCst);
+    assert!(WAITED.load(Ordering::SeqCst) > 0, "nobody waited for the disk");
+    drop(answers);
     same_state(&[&stores[0], &stores[1], &stores[2]]).await;
 }
