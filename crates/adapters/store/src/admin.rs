@@ -202,6 +202,7 @@ impl ClusterAdmin for RaftStore {
             feature_level,
             changing: metrics.membership_config.membership().get_joint_config().len() > 1,
             disk_full: self.core.wal.is_full(),
+            disk_hangs: self.core.wal.hangs(),
             members: members(&metrics.membership_config, &metrics),
         })
     }

@@ -331,6 +331,9 @@ pub(crate) async fn propose(core: &Core, proposal: Proposal, deadline: Instant) 
     if core.wal.is_full() {
         return Err(Error::DiskFull);
     }
+    if core.wal.hangs() {
+        return Err(Error::Unavailable { reason: "the disk of the leader hangs", may_have_committed: false });
+    }
     match tokio::time::timeout_at(deadline, core.raft.client_write(proposal)).await {
         Ok(Ok(written)) => Ok(written.data.0),
         Ok(Err(error)) => Err(write_error(error)),

@@ -32,7 +32,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use openraft::entry::RaftEntry;
@@ -49,6 +49,9 @@ use crate::directory::Directory;
 use crate::disk::{Space, io_error};
 use crate::types::{Entry, LogId, Types, Vote};
 
+/// From here on a disk is taken for one that hangs: so many bytes of entries wait for it, and for so long. Less than that is
+/// a burst of large writes.
+const HANGING: (usize, Duration) = (16 << 20, Duration::from_secs(3));
 /// Bytes of entries that are read, or sent to a follower, at once.
 const READ_BYTES: usize = 1 << 20;
 
@@ -69,8 +72,19 @@ pub(crate) struct WalOptions {
 #[derive(Default)]
 struct Queue {
     jobs: Vec<Job>,
+    /// Bytes of the entries in them.
+    bytes: usize,
+    /// Since when the first of them waits.
+    since: Option<Instant>,
     closed: bool,
     failed: Option<String>,
+}
+
+impl Queue {
+    fn take(&mut self) -> Vec<Job> {
+        (self.bytes, self.since) = (0, None);
+        std::mem::take(&mut self.jobs)
+    }
 }
 
 /// What the log's handles and its writing thread share. Lock order: view before queue, never nested.
@@ -105,6 +119,8 @@ impl Shared {
             job.fail(&io::Error::other(reason.clone()));
             return;
         }
+        queue.bytes += job.size();
+        queue.since.get_or_insert_with(Instant::now);
         queue.jobs.push(job);
         drop(queue);
         self.wake.notify_one();
@@ -114,7 +130,7 @@ impl Shared {
     fn fail(&self, error: &io::Error) {
         let mut queue = self.queue();
         queue.failed = Some(error.to_string());
-        for job in std::mem::take(&mut queue.jobs) {
+        for job in queue.take() {
             job.fail(error);
         }
     }
@@ -122,6 +138,13 @@ impl Shared {
     /// Whether new proposals must be refused for want of space.
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
+    }
+
+    /// Whether new proposals must be refused because the disk does not take in what waits for it. Others may store
+    /// them, so that nothing else would keep the memory from filling.
+    pub(crate) fn hangs(&self) -> bool {
+        let queue = self.queue();
+        queue.bytes >= HANGING.0 && queue.since.is_some_and(|since| since.elapsed() >= HANGING.1)
     }
 
     /// How long a sync takes here, about.

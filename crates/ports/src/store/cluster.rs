@@ -54,6 +54,8 @@ pub struct ClusterStatus {
     pub changing: bool,
     /// The log cannot be extended for want of space.
     pub disk_full: bool,
+    /// The disk has not taken in for seconds what is to be written, and that is much.
+    pub disk_hangs: bool,
     /// All members.
     pub members: Vec<Member>,
 }

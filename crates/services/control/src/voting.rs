@@ -82,7 +82,11 @@ impl Voting {
         self.listen(&state);
         let status = self.admin.status().await?;
         if let Some(next) = self.with_room(&state, &status) {
-            tracing::warn!(to = next.0, "the log of this node has no room to grow; handing the lead over");
+            tracing::warn!(
+                to = next.0,
+                hangs = status.disk_hangs,
+                "the disk of this node takes in no more of the log; handing the lead over"
+            );
             self.handed_over = Some(Instant::now());
             return self.admin.transfer_leader(next).await;
         }
@@ -143,10 +147,14 @@ impl Voting {
     }
 
     /// Who leads on when the log of this node cannot grow: a voter that is heard and has all of it. Whether its disk has
-    /// room, it finds out itself.
+    /// room and answers, it finds out itself.
     fn with_room(&self, state: &State, status: &ClusterStatus) -> Option<MemberId> {
         let lately = self.handed_over.is_some_and(|at| at.elapsed() < PATIENCE);
-        if !status.disk_full || status.leader != Some(status.member) || status.changing || lately {
+        if !(status.disk_full || status.disk_hangs)
+            || status.leader != Some(status.member)
+            || status.changing
+            || lately
+        {
             return None;
         }
         let heard = |id: MemberId| {

@@ -23,6 +23,14 @@ pub(crate) enum Job {
 }
 
 impl Job {
+    /// Bytes of its entries.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Job::Entries { entries, .. } => entries.iter().map(|(_, _, payload)| payload.len()).sum(),
+            _ => 0,
+        }
+    }
+
     /// Says that it is safe.
     pub(crate) fn stored(self) {
         match self {

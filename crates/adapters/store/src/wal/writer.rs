@@ -130,7 +130,7 @@ impl Writer {
                 };
             }
             if !queue.jobs.is_empty() {
-                return Some(std::mem::take(&mut queue.jobs));
+                return Some(queue.take());
             }
             if queue.closed {
                 return None;

@@ -282,7 +282,7 @@ async fn three_in_process(net: &Loopback) -> (Vec<RaftStore>, Vec<TempDir>) {
 
 pub(crate) async fn three_in_process_of(
     net: &Loopback,
-    tune: fn(&mut Options),
+    tune: impl Fn(&mut Options),
 ) -> (Vec<RaftStore>, Vec<TempDir>) {
     let (mut stores, mut dirs) = (Vec::new(), Vec::new());
     for id in 1..=3 {

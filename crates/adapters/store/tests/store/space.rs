@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tempfile::TempDir;
 use univrs_ports::store::{ClusterAdmin, Consistency, Error, MemberId, StateStore, Txn};
 use univrs_store::{FileSystemSpace, Loopback, Options, RaftStore, Space};
 
@@ -142,17 +143,18 @@ async fn a_store_that_breaks_says_so_and_one_that_is_closed_does_not() {
     }
 }
 
-/// Whether the disk of the first member hangs, and how often it was waited for.
-static HANGS: AtomicBool = AtomicBool::new(false);
-static WAITED: AtomicU64 = AtomicU64::new(0);
-
-/// A disk that does not answer for a while.
-struct Hanging;
+/// A disk that does not answer while it hangs.
+#[derive(Default)]
+struct Hanging {
+    hangs: AtomicBool,
+    /// How often it was waited for.
+    waited: AtomicU64,
+}
 
 impl Space for Hanging {
     fn reserve(&self, file: &File, offset: u64, length: u64) -> io::Result<()> {
-        while HANGS.load(Ordering::SeqCst) {
-            WAITED.fetch_add(1, Ordering::SeqCst);
+        while self.hangs.load(Ordering::SeqCst) {
+            self.waited.fetch_add(1, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(10));
         }
         FileSystemSpace.reserve(file, offset, length)
@@ -160,33 +162,82 @@ impl Space for Hanging {
 }
 
 /// Lets the disk answer again in the end, whatever becomes of the test: closing a store waits for its log.
-struct Answers;
+struct Answers(Arc<Hanging>);
 
 impl Drop for Answers {
     fn drop(&mut self) {
-        HANGS.store(false, Ordering::SeqCst);
+        self.0.hangs.store(false, Ordering::SeqCst);
     }
+}
+
+/// Three members, of which the first has a disk that hangs when it is told to.
+async fn three_with_one_that_hangs() -> (Vec<RaftStore>, Vec<TempDir>, Arc<Hanging>) {
+    let disk = Arc::new(Hanging::default());
+    let (stores, dirs) = three_in_process_of(&Loopback::default(), |options| {
+        options.request_timeout = PATIENCE;
+        if options.node_id == MemberId(1) {
+            options.space = Arc::<Hanging>::clone(&disk);
+        }
+    })
+    .await;
+    (stores, dirs, disk)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_a_disk_hangs_the_others_decide() {
-    let net = Loopback::default();
-    let (stores, _dirs) = three_in_process_of(&net, |options| {
-        options.request_timeout = PATIENCE;
-        if options.node_id == MemberId(1) {
-            options.space = Arc::new(Hanging);
-        }
-    })
-    .await;
-    let answers = Answers;
-    HANGS.store(true, Ordering::SeqCst);
-    // Far more than it has room for, whoever leads.
-    for number in 0..40_u8 {
+    let (stores, _dirs, disk) = three_with_one_that_hangs().await;
+    let answers = Answers(Arc::clone(&disk));
+    disk.hangs.store(true, Ordering::SeqCst);
+    // Far more than it has room for, whoever leads; less than would be too much for its memory.
+    for number in 0..12_u8 {
         put(&stores[usize::from(number % 2)], "k", vec![number; 1_000_000]).await;
     }
     let read = stores[0].get(&key("k"), Consistency::Linearizable).await.unwrap().unwrap();
-    assert_eq!(read.value[0], 39);
-    assert!(WAITED.load(Ordering::SeqCst) > 0, "nobody waited for the disk");
+    assert_eq!(read.value[0], 11);
+    assert!(disk.waited.load(Ordering::SeqCst) > 0, "nobody waited for the disk");
     drop(answers);
     same_state(&[&stores[0], &stores[1], &stores[2]]).await;
+}
+
+/// What waits for the disk is held in memory, and the others would go on storing it for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_disk_hangs_takes_in_so_much_and_lets_another_lead() {
+    let (stores, _dirs, disk) = three_with_one_that_hangs().await;
+    eventually("the first leads", async || {
+        let leader = stores[0].status().await.unwrap().leader;
+        match leader.and_then(|leader| stores.iter().find(|store| store.member_id() == leader)) {
+            Some(store) if store.member_id() != MemberId(1) => {
+                // An election may come between.
+                let _refused = store.transfer_leader(MemberId(1)).await;
+                false
+            }
+            leader => leader.is_some(),
+        }
+    })
+    .await;
+    let answers = Answers(Arc::clone(&disk));
+    disk.hangs.store(true, Ordering::SeqCst);
+
+    let mut taken = 0;
+    let refused = loop {
+        // Not the store's own patience: a leader that refuses is asked again for as long as that.
+        let write = stores[0].txn(Txn::put(key("k"), vec![1; 1_000_000]));
+        match tokio::time::timeout(Duration::from_secs(2), write).await {
+            Ok(Ok(_)) => taken += 1,
+            Ok(Err(error)) => panic!("{error}"),
+            Err(_) => break stores[0].status().await.unwrap(),
+        }
+        assert!(taken < 1_000, "it takes in all there is");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(taken >= 16 && refused.disk_hangs && !refused.disk_full, "{taken} taken in, {refused:?}");
+
+    // It cannot note by itself who leads then: that needs its disk.
+    let hand_over = tokio::time::timeout(Duration::from_secs(2), stores[0].transfer_leader(MemberId(2)));
+    let write = tokio::time::timeout(PATIENCE, put(&stores[2], "k", "2"));
+    let (_unheard, written) = tokio::join!(hand_over, write);
+    written.expect("the others are to decide");
+    drop(answers);
+    same_state(&[&stores[0], &stores[1], &stores[2]]).await;
+    eventually("its disk answers", async || !stores[0].status().await.unwrap().disk_hangs).await;
 }
