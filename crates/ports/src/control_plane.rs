@@ -2,7 +2,7 @@
 //!
 //! On the machine that holds the state this is a few memory reads; on others it travels over the network.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -33,6 +33,9 @@ pub enum ControlPlaneError {
     },
 }
 
+/// What is ordered of instances from now on; nothing: whatever is left of them is to go.
+pub type OrderChanges = BTreeMap<InstanceId, Option<InstanceOrder>>;
+
 /// What a node tells at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -59,8 +62,9 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// See [`ControlPlaneError`]; after [`ControlPlaneError::Refused`], register again.
     async fn keep_alive(&self, node: &NodeId) -> Result<(), ControlPlaneError>;
 
-    /// All orders of the node, whole, now and after each change. A slow reader gets the newest only.
-    fn orders(&self, node: &NodeId) -> BoxStream<'static, Vec<InstanceOrder>>;
+    /// All orders of the node first, even if there are none, and then what changes. A slow reader gets what changed since
+    /// it read last.
+    fn orders(&self, node: &NodeId) -> BoxStream<'static, OrderChanges>;
 
     /// Every image that a workload or one of its kept versions names, in all organisations.
     ///

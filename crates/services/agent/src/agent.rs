@@ -1,30 +1,31 @@
-//! Registers the node, keeps its lease, adopts what runs, and keeps one driver per instance.
+//! Registers the node, keeps its lease, adopts what runs, and hands orders to the drivers of instances.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::SignedDuration;
-use tokio::sync::{Notify, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use univrs_model::Timestamp;
 use univrs_model::ids::InstanceId;
-use univrs_model::instance::{InstanceOrder, Observation};
+use univrs_model::instance::Observation;
 use univrs_model::node::Node;
 use univrs_ports::clock::Clock;
-use univrs_ports::control_plane::{ControlPlane, ControlPlaneError};
+use univrs_ports::control_plane::{ControlPlane, ControlPlaneError, OrderChanges};
 use univrs_ports::images::Images;
 use univrs_ports::keepsake::Keepsake;
 use univrs_ports::network::{Attachment, Network};
 use univrs_ports::runtime::{Runtime, RuntimeInventory};
 use univrs_ports::volumes::Volumes;
 
-use crate::alone::{self, Guard};
-use crate::driver::{Adopted, Driver};
+use crate::alone::Guard;
+use crate::driver::Adopted;
+use crate::drivers::{Drivers, Start};
 use crate::images::{ImageKeeper, OnCollected};
 use crate::measure::Measuring;
 use crate::reporter::Reporter;
@@ -85,13 +86,6 @@ pub struct Agent {
     clock: Arc<dyn Clock>,
     guard: Guard,
     on_collected: OnCollected,
-}
-
-/// How a driver is told that something changed.
-struct Line {
-    order: watch::Sender<Option<InstanceOrder>>,
-    cut_off: watch::Sender<Option<Timestamp>>,
-    look: Arc<Notify>,
 }
 
 impl Agent {
@@ -168,60 +162,56 @@ impl Agent {
     ) {
         // Listening comes before looking, so that no ending falls between.
         let mut endings = machine.runtime.endings();
-        let Some(mut found) = shutdown.run_until_cancelled(self.adopt(&machine)).await else { return };
+        let Some(found) = shutdown.run_until_cancelled(self.adopt(&machine)).await else { return };
         machine.secrets.keep_only(|id| found.contains_key(id));
         let mut orders = self.control.orders(&self.node.id);
-        let mut lines: BTreeMap<InstanceId, Line> = BTreeMap::new();
-        let keepsake = self.guard.keepsake();
+        let start = Start {
+            node: self.node.id.clone(),
+            machine,
+            clock: Arc::clone(&self.clock),
+            keepsake: self.guard.keepsake(),
+            reporter: reporter.clone(),
+            tasks: tasks.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let (mut drivers, mut ended) = Drivers::new(start, found, *cut_off.borrow_and_update());
+        // When to try again what could not be done.
+        let mut again: Option<Instant> = None;
         loop {
             // In order, and drivers one after the other, so that a run can be repeated.
-            tokio::select! {
+            let next = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
                 changed = cut_off.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    let since = *cut_off.borrow_and_update();
-                    for line in lines.values() {
-                        line.cut_off.send_replace(since);
-                    }
+                    drivers.cut_off(*cut_off.borrow_and_update());
+                    continue;
                 }
-                ended = endings.next() => if let Some(line) = ended.and_then(|id| lines.get(&id.instance)) {
-                    line.look.notify_one();
-                },
+                something = endings.next() => {
+                    if let Some(id) = something {
+                        drivers.look(&id.instance);
+                    }
+                    continue;
+                }
+                driver = ended.recv() => {
+                    if let Some(instance) = driver {
+                        drivers.ended(&instance);
+                    }
+                    continue;
+                }
                 next = orders.next() => {
                     let Some(next) = next else { return };
-                    let refused = note_limits(&*keepsake, &next);
-                    let mut wanted: BTreeMap<InstanceId, InstanceOrder> = next
-                        .into_iter()
-                        .map(|order| (order.assignment.id.clone(), order))
-                        .filter(|(id, _)| lines.contains_key(id) || !refused.contains(id))
-                        .collect();
-                    lines.retain(|id, line| {
-                        tell(&line.order, wanted.remove(id));
-                        !line.order.is_closed()
-                    });
-                    let known = |id: &InstanceId| lines.contains_key(id);
-                    let strays: Vec<InstanceId> = found.keys().filter(|id| !known(id) && !wanted.contains_key(*id)).cloned().collect();
-                    let fresh = wanted.into_iter().map(|(id, order)| (id, Some(order)));
-                    let all: Vec<_> = fresh.chain(strays.into_iter().map(|id| (id, None))).collect();
-                    for (id, order) in all {
-                        let adopted = found.remove(&id).unwrap_or_default();
-                        let (sender, receiver) = watch::channel(order);
-                        let look = Arc::new(Notify::new());
-                        let driver = Driver::new(
-                            id.clone(), machine.clone(), Arc::clone(&self.clock), reporter.clone(),
-                            self.node.id.clone(), adopted,
-                        );
-                        let (cut_sender, cut_receiver) = watch::channel(*cut_off.borrow());
-                        tasks.spawn(driver.run(receiver, Arc::clone(&look), cut_receiver, shutdown.clone()));
-                        lines.insert(id, Line { order: sender, cut_off: cut_sender, look });
-                    }
-                    // From here on they know themselves when the node is cut off.
-                    self.guard.end();
+                    next
                 }
-            }
+                () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
+                    OrderChanges::new()
+                }
+            };
+            again = drivers.obey(next).then(|| Instant::now() + RETRY);
+            // From here on they know themselves when the node is cut off.
+            self.guard.end();
         }
     }
 
@@ -270,28 +260,6 @@ fn gather(
         found.entry(instance).or_default().observation = Some(observation);
     }
     found
-}
-
-fn tell(line: &watch::Sender<Option<InstanceOrder>>, order: Option<InstanceOrder>) {
-    line.send_if_modified(|known| {
-        let differs = *known != order;
-        if differs {
-            *known = order;
-        }
-        differs
-    });
-}
-
-/// Notes on the machine what may not run alone, before it begins; answers what may not begin because that failed.
-fn note_limits(keepsake: &dyn Keepsake, orders: &[InstanceOrder]) -> BTreeSet<InstanceId> {
-    let (noted, limits) = (keepsake.limits(), alone::limits(orders));
-    if noted == limits {
-        return BTreeSet::new();
-    }
-    let Err(error) = keepsake.keep(&limits) else { return BTreeSet::new() };
-    tracing::error!(%error, "what may not run alone cannot be noted on this machine, and does not begin; trying again");
-    let unknown = limits.into_iter().filter(|limit| !noted.contains(limit));
-    unknown.map(|limit| limit.instance).collect()
 }
 
 struct KeepAlive {

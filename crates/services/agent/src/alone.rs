@@ -160,13 +160,10 @@ impl Watch {
     }
 }
 
-/// What may not run alone, of these orders.
-pub(crate) fn limits(orders: &[InstanceOrder]) -> Vec<Limit> {
-    let limit = |order: &InstanceOrder| {
-        let stop_after = stop_after(&order.spec)?;
-        let containers = order.spec.containers().into_iter();
-        let graces = containers.map(|container| (container.name, container.stop_grace)).collect();
-        Some(Limit { instance: order.assignment.id.clone(), stop_after, graces })
-    };
-    orders.iter().filter_map(limit).collect()
+/// That an instance may not run alone, should its order say so.
+pub(crate) fn limit(order: &InstanceOrder) -> Option<Limit> {
+    let stop_after = stop_after(&order.spec)?;
+    let containers = order.spec.containers().into_iter();
+    let graces = containers.map(|container| (container.name, container.stop_grace)).collect();
+    Some(Limit { instance: order.assignment.id.clone(), stop_after, graces })
 }

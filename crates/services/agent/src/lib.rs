@@ -15,6 +15,7 @@ mod agent;
 mod alone;
 mod container;
 mod driver;
+mod drivers;
 mod events;
 mod images;
 mod measure;

@@ -89,7 +89,7 @@ impl Measuring {
         };
         let mut open = std::mem::take(&mut known.open);
         let mut volumes = VolumesMeasured::default();
-        for order in &orders {
+        for order in orders.values().flatten() {
             let resource = order.spec.labels.get(RESOURCE_LABEL).and_then(|id| id.parse::<ResourceId>().ok());
             let storage = self.volumes_of(order, resource.as_ref(), &known.volumes, &mut volumes).await;
             let Some(resource) = resource else { continue };

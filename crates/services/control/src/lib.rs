@@ -28,6 +28,7 @@ mod mesh;
 mod mirror;
 mod nodes;
 mod operations;
+mod orders;
 mod orgs;
 mod placement;
 mod plans;

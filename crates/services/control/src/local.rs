@@ -11,18 +11,19 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::Mutex;
 use univrs_model::ids::{InstanceId, NodeId};
-use univrs_model::instance::{InstanceOrder, Observation};
+use univrs_model::instance::Observation;
 use univrs_model::keys;
 use univrs_model::node::Node;
 use univrs_model::usage::{Measured, Measures};
 use univrs_model::volume::Volume;
 use univrs_ports::clock::Clock;
-use univrs_ports::control_plane::{ControlPlane, ControlPlaneError, Report};
+use univrs_ports::control_plane::{ControlPlane, ControlPlaneError, OrderChanges, Report};
 use univrs_ports::store::{LeaseId, Op, Revision, StateStore, Txn, TxnOutcome};
 
 use crate::error::Error;
 use crate::mirror::Mirror;
 use crate::record::{delete, key, put, unchanged};
+use crate::state::State;
 use crate::volumes::removed_event;
 
 /// How long a node counts as alive after its last sign of life, of which it gives one every second.
@@ -120,10 +121,16 @@ impl ControlPlane for LocalControlPlane {
         }
     }
 
-    fn orders(&self, node: &NodeId) -> BoxStream<'static, Vec<InstanceOrder>> {
+    fn orders(&self, node: &NodeId) -> BoxStream<'static, OrderChanges> {
         let node = node.clone();
         tokio_stream::wrappers::WatchStream::new(self.mirror.subscribe())
-            .map(move |state| state.orders_of(&node))
+            .scan(None, move |known: &mut Option<State>, state| {
+                let changes = state.orders_since(known.as_ref(), &node);
+                let news = known.is_none() || !changes.is_empty();
+                *known = Some(state);
+                futures::future::ready(Some(news.then_some(changes)))
+            })
+            .filter_map(futures::future::ready)
             .boxed()
     }
 

@@ -25,6 +25,13 @@ impl<T> Clone for Record<T> {
     }
 }
 
+/// Two records of one key are the same when the same change wrote them.
+impl<T> PartialEq for Record<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.revision == other.revision
+    }
+}
+
 impl<T> Deref for Record<T> {
     type Target = T;
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use univrs_model::alert::{Alert, AlertSettings, Delivery};
 use univrs_model::certificate::{Certificate, Challenge, IssuerAccount};
 use univrs_model::ids::{DataKeyId, InstanceId, JoinTokenId, NodeId, OperationId, ResourceId, TokenId};
-use univrs_model::instance::{Assignment, Instance, InstanceOrder, Observation, Phase};
+use univrs_model::instance::{Assignment, Instance, Observation, Phase};
 use univrs_model::join::JoinGrant;
 use univrs_model::keys;
 use univrs_model::member::{AuthorityRecord, Member, Membership};
@@ -278,8 +278,7 @@ impl State {
 
     /// The instances of a workload, in the order of their ids.
     pub fn instances_of(&self, workload: &WorkloadKey) -> Vec<Instance> {
-        let ids = self.by_workload.get(workload);
-        ids.into_iter().flatten().filter_map(|id| self.instance(id)).collect()
+        self.ids_of(workload).filter_map(|id| self.instance(id)).collect()
     }
 
     /// One instance with its observation and whether its node can be heard.
@@ -307,7 +306,7 @@ impl State {
 
     /// The assignments on a node.
     pub fn assignments_on(&self, node: &NodeId) -> impl Iterator<Item = &Record<Assignment>> {
-        self.by_node.get(node).into_iter().flatten().filter_map(|id| self.assignments.get(id))
+        self.ids_on(node).filter_map(|id| self.assignments.get(id))
     }
 
     /// What a node measured and what is not in the log of usage yet.
@@ -317,16 +316,14 @@ impl State {
         from.take_while(move |(key, _)| key.starts_with(&prefix)).map(|(_, record)| record)
     }
 
-    /// What a node has to do: its assignments with the specs of their revisions.
-    pub fn orders_of(&self, node: &NodeId) -> Vec<InstanceOrder> {
-        self.assignments_on(node)
-            .filter(|assignment| !assignment.lost)
-            .filter_map(|assignment| {
-                let spec = self.spec_of(assignment)?;
-                let secrets = self.secrets_of(assignment, &spec);
-                Some(InstanceOrder { assignment: Assignment::clone(assignment), spec, secrets })
-            })
-            .collect()
+    /// The instances of a workload.
+    pub(crate) fn ids_of(&self, workload: &WorkloadKey) -> impl Iterator<Item = &InstanceId> {
+        self.by_workload.get(workload).into_iter().flatten()
+    }
+
+    /// The instances of a node.
+    pub(crate) fn ids_on(&self, node: &NodeId) -> impl Iterator<Item = &InstanceId> {
+        self.by_node.get(node).into_iter().flatten()
     }
 
     /// The public keys of all validators.

@@ -14,14 +14,14 @@ use univrs_agent::{Agent, AgentOptions, Guard, Machine, Secrets};
 use univrs_control::{LocalControlPlane, LocalSecrets, Mirror};
 use univrs_image::SimulatedImages;
 use univrs_model::ids::{InstanceId, NodeId};
-use univrs_model::instance::{InstanceOrder, Observation};
+use univrs_model::instance::Observation;
 use univrs_model::node::{Capacity, Location, Node, Role, RuntimeKind};
 use univrs_model::quantity::{Bytes, Cpu};
 use univrs_model::span::Span;
 use univrs_model::volume::Volume;
 use univrs_network::SimulatedNetwork;
 use univrs_ports::clock::Clock;
-use univrs_ports::control_plane::{ControlPlane, ControlPlaneError, Report};
+use univrs_ports::control_plane::{ControlPlane, ControlPlaneError, OrderChanges, Report};
 use univrs_ports::network::{AttachRequest, Attachment, Network, NetworkError};
 use univrs_ports::runtime::{
     ContainerId, ContainerPhase, ContainerSpec, ContainerState, ContainerUsage, ExecSession, ExecSpec, Exit,
@@ -269,7 +269,7 @@ impl ControlPlane for EternalLease {
         Ok(())
     }
 
-    fn orders(&self, node: &NodeId) -> BoxStream<'static, Vec<InstanceOrder>> {
+    fn orders(&self, node: &NodeId) -> BoxStream<'static, OrderChanges> {
         self.0.orders(node)
     }
 
