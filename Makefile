@@ -6,7 +6,7 @@ export CARGO_TERM_PROGRESS_WHEN ?= never
 PROFILE ?= release
 BIN := $(or $(CARGO_TARGET_DIR),target)/$(PROFILE:dev=debug)/univrs
 
-.PHONY: help demo demo-core demo-cluster demo-resources demo-topology demo-faces dashboard images images-ipfs bench-topology up test check bench soak interop fix openapi deps build dist
+.PHONY: help demo demo-core demo-cluster demo-resources demo-topology demo-faces dashboard images images-ipfs bench-topology up test check bench soak interop fix openapi deps build
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,9 +66,6 @@ ifeq ($(PROFILE),dev)
 else
 	cargo build --profile $(PROFILE) --package univrs
 endif
-
-dist: deps dashboard ## The program as it is given to others, into target/dist: optimised as a whole
-	cargo build --profile dist --package univrs
 
 images: ## The images that templates and tests need, from Debian packages, into target/images
 	@scripts/images.sh

@@ -22,9 +22,8 @@ fi
 
 echo "building" >&2
 scripts/dashboard.sh >&2
-# As it is given to others: `make dist`.
-cargo build --quiet --profile dist --package univrs || exit 1
-cargo build --quiet --profile dist --package univrs-store --examples || exit 1
+cargo build --quiet --release --package univrs || exit 1
+cargo build --quiet --release --package univrs-store --examples || exit 1
 mkdir -p "$out/programs"
 export etcd_load=$out/programs/etcd-load slow_sync=$out/programs/slow-sync
 (cd scripts/bench/etcd-load && GOFLAGS=-mod=readonly go build -o "$etcd_load" .) || exit 1
@@ -45,7 +44,7 @@ part() { # name, command...
 }
 placements() {
   local dir; dir=$(mktemp -d /tmp/univrs-bench.XXXXXX)
-  "$target/dist/examples/placements" "$dir" >"$out/placements.json"; local code=$?
+  "$target/release/examples/placements" "$dir" >"$out/placements.json"; local code=$?
   rm -rf "$dir"; return "$code"
 }
 watching() { # 10,000 resources: share of a core, and how long a status call takes
@@ -54,20 +53,20 @@ watching() { # 10,000 resources: share of a core, and how long a status call tak
 }
 resources() { # databases from a template
   command -v psql >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-client >/dev/null
-  scripts/images.sh >&2 && scripts/bench/resources.sh "$target/dist/univrs" "$out"
+  scripts/images.sh >&2 && scripts/bench/resources.sh "$target/release/univrs" "$out"
 }
 part placements placements
 # In a network namespace of its own: packet filters of this machine slow loopback down, and not both sides alike.
-store() { unshare --net sh -c 'ip link set lo up && exec "$@"' - scripts/bench/store.sh "$target/dist/examples" "$out"; }
+store() { unshare --net sh -c 'ip link set lo up && exec "$@"' - scripts/bench/store.sh "$target/release/examples" "$out"; }
 part store store
-part containers scripts/bench/containers.sh "$target/dist/univrs" "$out"
-part idle scripts/bench/idle.sh "$target/dist/univrs" "$out"
-part cluster scripts/bench/cluster.sh "$target/dist/univrs" "$out"
-part wide scripts/bench/wide.sh "$target/dist/univrs" "$out"
-part api scripts/bench/api.sh "$target/dist/univrs" "$out"
+part containers scripts/bench/containers.sh "$target/release/univrs" "$out"
+part idle scripts/bench/idle.sh "$target/release/univrs" "$out"
+part cluster scripts/bench/cluster.sh "$target/release/univrs" "$out"
+part wide scripts/bench/wide.sh "$target/release/univrs" "$out"
+part api scripts/bench/api.sh "$target/release/univrs" "$out"
 part watching watching
 part resources resources
-part faces scripts/bench/faces.sh "$target/dist/univrs" "$out"
+part faces scripts/bench/faces.sh "$target/release/univrs" "$out"
 
 scripts/bench/table.sh "$out"
 if [ "${#failed[@]}" -gt 0 ]; then printf 'FAILED to measure: %s\n' "${failed[@]}"; exit 1; fi

@@ -15,20 +15,21 @@ line() {
 }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {if (b > 0) printf "%.1f", a / b}'; }
 lines() { [ -f "$at/$1.json" ] && jq -c "$2" "$at/$1.json"; }
-value() { lines "$1" "select($2) | .value" | head -1; }
+value() { lines "$1" "select($2) | .${3:-value}" | head -1; }
 
 while read -r row; do
   [ -n "$row" ] || continue
   IFS=$'\t' read -r nodes disk clients shape ours < <(jq -r '[.nodes, .disk, .clients, .shape, .value] | @tsv' <<<"$row")
   theirs=$(value store ".measure == \"durable writes\" and .who == \"etcd\" and .nodes == $nodes and .disk == \"$disk\" and .clients == $clients and .shape == \"$shape\"")
-  r=$(ratio "$ours" "${theirs:-0}")
+  r=$(jq -r '.ratio * 10 | round / 10' <<<"$row")
   line "store, $nodes node(s), $disk disk, $clients clients, $shape connections, writes/s" "$ours" "${theirs:-none}" "$r" 4 10 "$r" 4 up
 done < <(lines store 'select(.measure == "durable writes" and .who == "univrs")')
 for nodes in 1 3; do
   ours=$(value store ".measure == \"watch latency\" and .who == \"univrs\" and .nodes == $nodes")
   theirs=$(value store ".measure == \"watch latency\" and .who == \"etcd\" and .nodes == $nodes")
   [ -n "$ours" ] && [ -n "$theirs" ] || continue
-  line "store, $nodes node(s), watch latency p99, ms" "$ours" "$theirs" "$(ratio "$theirs" "$ours")" 1 "" "$(ratio "$theirs" "$ours")" 1 up
+  r=$(value store ".measure == \"watch latency\" and .who == \"univrs\" and .nodes == $nodes" ratio | jq -r '. * 10 | round / 10')
+  line "store, $nodes node(s), watch latency p99, ms" "$ours" "$theirs" "$r" 1 "" "$r" 1 up
 done
 
 for measure in "start of a container" "start of 50 at once"; do
