@@ -39,7 +39,7 @@ const ANSWER: Duration = Duration::from_millis(2500);
 /// Drivers count by the time of day. When somebody sets it by more than this while the node is cut off, they are told.
 const DRIFT: SignedDuration = SignedDuration::from_millis(500);
 /// Pause before trying again to reach the control plane or the runtime.
-const RETRY: Duration = Duration::from_millis(500);
+pub(crate) const RETRY: Duration = Duration::from_millis(500);
 
 /// What a node that runs containers has for it.
 #[derive(Clone)]

@@ -1,8 +1,10 @@
 //! One driver per instance: started when its first order comes, and told of what is ordered later.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,7 +15,7 @@ use univrs_ports::clock::Clock;
 use univrs_ports::control_plane::OrderChanges;
 use univrs_ports::keepsake::{Keepsake, Limit};
 
-use crate::agent::Machine;
+use crate::agent::{Machine, RETRY};
 use crate::alone;
 use crate::driver::{Adopted, Driver};
 use crate::reporter::Reporter;
@@ -147,7 +149,11 @@ impl Drivers {
         let (looks, shutdown, ended) = (Arc::clone(&look), shutdown.clone(), self.ended.clone());
         self.lines.insert(id.clone(), Line { order, cut_off, look });
         tasks.spawn(async move {
-            driver.run(orders, looks, cut_off_seen, shutdown).await;
+            let run = driver.run(orders, looks, cut_off_seen, shutdown);
+            if AssertUnwindSafe(run).catch_unwind().await.is_err() {
+                tracing::error!(instance = %id, "the driver of an instance ended by a panic; starting another");
+                tokio::time::sleep(RETRY).await;
+            }
             // Nobody listens any more when the agent ends.
             let _unheard = ended.send(id);
         });
