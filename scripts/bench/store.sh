@@ -126,6 +126,7 @@ together() {
 }
 
 shapes=(64:8:shared 64:64:own 512:16:shared 512:512:own)
+rm -f "$out/store-rounds.json"
 for round in $(seq "$rounds"); do
   for nodes in 1 3; do
     measure "$nodes" fast "" "${shapes[@]}"

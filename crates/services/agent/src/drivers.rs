@@ -80,8 +80,8 @@ impl Drivers {
         }
     }
 
-    /// Takes in what is ordered; the first time, all of it. Answers whether not everything could be done that it asks for, so
-    /// that this is to be called again a little later.
+    /// Takes in what is ordered; the first time, all of it. Answers whether something is left that could not be done: then
+    /// this is to be called again a little later, with or without news.
     pub(crate) fn obey(&mut self, news: OrderChanges) -> bool {
         let mut changes = std::mem::take(&mut self.put_off);
         changes.extend(news);
