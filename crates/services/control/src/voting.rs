@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use univrs_model::ids::NodeId;
-use univrs_ports::store::{ClusterAdmin, ClusterStatus, Error, MemberId, Role};
+use univrs_model::member::Member;
+use univrs_ports::store::{ClusterAdmin, ClusterStatus, Error, Member as Known, MemberId, Role};
 use univrs_schedule::{Candidate, choose_voters};
 
 use crate::mirror::Mirror;
@@ -90,22 +91,18 @@ impl Voting {
             self.handed_over = Some(Instant::now());
             return self.admin.transfer_leader(next).await;
         }
-        for member in state.members.values() {
-            let Some(id) = member.member.map(MemberId) else { continue };
-            let known = status.members.iter().find(|known| known.id == id);
-            match known {
-                Some(_) if member.removed_at.is_some() => {
-                    tracing::info!(node = %member.name, "a removed node no longer replicates the state");
-                    return self.admin.remove(id).await;
-                }
-                None if member.removed_at.is_none() => {
+        for change in copies(state.members.values().map(|record| &**record), &status.members) {
+            match change {
+                Copying::Begin(id, member) => {
                     tracing::info!(node = %member.name, "a node gets a copy of the state");
-                    return self.admin.add_learner(id, member.node.to_string()).await;
+                    self.admin.add_learner(id, member.node.to_string()).await?;
                 }
-                Some(known) if known.address != member.node.as_str() => {
-                    return self.admin.add_learner(id, member.node.to_string()).await;
+                Copying::End(id, member) => {
+                    tracing::info!(node = %member.name, "a removed node no longer replicates the state");
+                    self.admin.remove(id).await?;
+                    // Who votes is another question now.
+                    return Ok(());
                 }
-                _ => {}
             }
         }
         let chosen = choose_voters(&self.candidates(&state, &status), membership.voters);
@@ -189,5 +186,85 @@ impl Voting {
                 })
             })
             .collect()
+    }
+}
+
+/// One change of who has a copy of the state.
+#[derive(Debug, PartialEq)]
+enum Copying<'a> {
+    /// A member that has none gets one, or the one that it has is found by its id from now on.
+    Begin(MemberId, &'a Member),
+    /// A removed member has none any more.
+    End(MemberId, &'a Member),
+}
+
+/// Who gets a copy and who loses his, in this order: first who left, and those who may vote before those who may not. A
+/// cluster that many join at once shall not hang on its first member alone for longer than it must.
+fn copies<'a>(members: impl Iterator<Item = &'a Member>, known: &[Known]) -> Vec<Copying<'a>> {
+    let mut wanted: Vec<(bool, bool, Copying<'a>)> = Vec::new();
+    for member in members {
+        let Some(id) = member.member.map(MemberId) else { continue };
+        let removed = member.removed_at.is_some();
+        match known.iter().find(|known| known.id == id) {
+            Some(_) if removed => wanted.push((false, false, Copying::End(id, member))),
+            Some(known) if known.address == member.node.as_str() => {}
+            None if removed => {}
+            _ => wanted.push((true, !member.may_vote(), Copying::Begin(id, member))),
+        }
+    }
+    wanted.sort_by_key(|(begins, waits, _)| (*begins, *waits));
+    wanted.into_iter().map(|(.., change)| change).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use univrs_model::Timestamp;
+    use univrs_model::node::{Location, Role as NodeRole};
+
+    use super::*;
+
+    fn node(number: u64) -> NodeId {
+        NodeId::from_bits(number.into())
+    }
+
+    fn member(number: u64, copy: bool, role: NodeRole, removed: bool) -> Member {
+        Member {
+            node: node(number),
+            name: "one".parse().unwrap(),
+            member: copy.then_some(number),
+            roles: vec![role],
+            location: Location::default(),
+            public_key: String::new(),
+            address: None,
+            block: None,
+            joined_at: Timestamp::UNIX_EPOCH,
+            removed_at: removed.then_some(Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    fn known(number: u64, address: String) -> Known {
+        Known { id: MemberId(number), address, role: Role::Learner, matched: None }
+    }
+
+    #[test]
+    fn who_left_goes_first_and_who_may_vote_comes_first() {
+        let members = [
+            member(1, true, NodeRole::Validator, false),
+            member(2, true, NodeRole::Business, false),
+            member(3, true, NodeRole::Validator, false),
+            member(4, false, NodeRole::Slim, false),
+            member(5, true, NodeRole::Business, true),
+            member(6, true, NodeRole::Validator, true),
+            member(7, true, NodeRole::Validator, false),
+        ];
+        let all =
+            [known(1, node(1).to_string()), known(5, node(5).to_string()), known(7, "elsewhere".to_owned())];
+        let begin = |number, at: usize| Copying::Begin(MemberId(number), &members[at]);
+        assert_eq!(
+            copies(members.iter(), &all),
+            [Copying::End(MemberId(5), &members[4]), begin(3, 2), begin(7, 6), begin(2, 1),]
+        );
+        let whole: Vec<Known> = [1, 2, 3, 7].map(|number| known(number, node(number).to_string())).into();
+        assert_eq!(copies(members.iter(), &whole), []);
     }
 }
