@@ -72,8 +72,8 @@ pub struct Member {
     pub incarnation: u64,
     /// Where it receives gossip.
     pub address: SocketAddr,
-    /// What it says of itself.
-    pub facts: Facts,
+    /// What it says of itself. Shared, since everyone is shown anew with each change of one.
+    pub facts: Arc<Facts>,
     /// Whether it is heard of.
     pub standing: Standing,
 }

@@ -1,6 +1,6 @@
 use std::io::BufRead;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 use bytes::Buf;
@@ -372,10 +372,9 @@ impl CompressedStreamWriter {
         let num_bytes_to_compress = self.uncompressed_block.len().min(self.block_threshold);
 
         self.compressed_block.resize(num_bytes_to_compress, 0u8);
-        match zstd::bulk::compress_to_buffer(
+        match compress(
             &self.uncompressed_block[..num_bytes_to_compress],
             &mut self.compressed_block[..],
-            0, // default compression level
         ) {
             Ok(compressed_len) => {
                 BlockType::Compressed.serialize(&mut self.output);
@@ -404,9 +403,46 @@ impl CompressedStreamWriter {
     }
 }
 
+// To make a context takes longer than to compress a message with it, so each is kept for the next message. One of each
+// is enough: messages of a node are written and read one after the other.
+static COMPRESSOR: Mutex<Option<zstd::bulk::Compressor<'static>>> = Mutex::new(None);
+static DECOMPRESSOR: Mutex<Option<(zstd::bulk::Decompressor<'static>, Vec<u8>)>> = Mutex::new(None);
+
+fn kept<T>(at: &Mutex<Option<T>>) -> Option<T> {
+    at.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn keep<T>(at: &Mutex<Option<T>>, value: T) {
+    *at.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+}
+
+/// Compresses at the default level. Fails where the outcome does not fit.
+fn compress(block: &[u8], output: &mut [u8]) -> std::io::Result<usize> {
+    let mut compressor = match kept(&COMPRESSOR) {
+        Some(compressor) => compressor,
+        None => zstd::bulk::Compressor::new(0)?,
+    };
+    let compressed = compressor.compress_to_buffer(block, output);
+    keep(&COMPRESSOR, compressor);
+    compressed
+}
+
+/// Appends what was compressed to `output`.
+fn decompress(block: &[u8], output: &mut Vec<u8>) -> std::io::Result<()> {
+    let (mut decompressor, mut buffer) = match kept(&DECOMPRESSOR) {
+        Some(kept) => kept,
+        None => (zstd::bulk::Decompressor::new()?, vec![0; u16::MAX as usize]),
+    };
+    let decompressed = decompressor.decompress_to_buffer(block, &mut buffer[..]);
+    if let Ok(length) = &decompressed {
+        output.extend_from_slice(&buffer[..*length]);
+    }
+    keep(&DECOMPRESSOR, (decompressor, buffer));
+    decompressed.map(|_| ())
+}
+
 pub fn deserialize_stream<D: Deserializable>(buf: &mut &[u8]) -> anyhow::Result<Vec<D>> {
     let mut decompressed_data = Vec::new();
-    let mut decompressed_buffer = vec![0; u16::MAX as usize];
     loop {
         let block_type = BlockType::deserialize(buf)?;
         match block_type {
@@ -415,13 +451,9 @@ pub fn deserialize_stream<D: Deserializable>(buf: &mut &[u8]) -> anyhow::Result<
                 let compressed_block_bytes = buf.get(..len).context(
                     "failed to download compressed stream (compressed block): buffer too short",
                 )?;
-                let uncompressed_len = zstd::bulk::decompress_to_buffer(
-                    compressed_block_bytes,
-                    &mut decompressed_buffer[..u16::MAX as usize],
-                )
-                .context("failed to decompress block")?;
+                decompress(compressed_block_bytes, &mut decompressed_data)
+                    .context("failed to decompress block")?;
                 buf.advance(len);
-                decompressed_data.extend_from_slice(&decompressed_buffer[..uncompressed_len]);
             }
             BlockType::Uncompressed => {
                 let len = u16::deserialize(buf)? as usize;

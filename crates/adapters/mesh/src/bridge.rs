@@ -128,6 +128,8 @@ impl Pacing {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
     use univrs_ports::membership::Facts;
 
@@ -146,11 +148,11 @@ mod tests {
             node: node(index),
             incarnation: 1,
             address: gossip_address(index),
-            facts: Facts {
+            facts: Arc::new(Facts {
                 peer: Some(format!("peer-{index}")),
                 dial: vec![format!("/ip4/10.0.0.{index}/udp/9000/quic-v1")],
                 ..Facts::default()
-            },
+            }),
             standing,
         }
     }

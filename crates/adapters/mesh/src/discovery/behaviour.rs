@@ -22,6 +22,10 @@ const HANDSHAKES: u32 = 64;
 /// Connections with one peer: an old path, a new one, and a relayed one beside them.
 const PER_PEER: u32 = 6;
 
+/// Time between two round trips with each peer. Gossip and the encrypted network notice who is silent; this is for those
+/// who look at how far peers are from each other, and every pair of peers pays for it.
+const PING: Duration = Duration::from_secs(15);
+
 /// All parts. Each is libp2p's own; what they tell is handled in `task.rs`.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
@@ -79,7 +83,7 @@ impl Behaviour {
                     .with_push_listen_addr_updates(true),
             ),
             kad,
-            ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_secs(5))),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING)),
             mdns: mdns.into(),
             relay: relay.then(|| relay::Behaviour::new(own, carrying())).into(),
             relay_client,

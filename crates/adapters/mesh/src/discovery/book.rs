@@ -30,6 +30,10 @@ struct Met {
 #[derive(Debug, Default)]
 pub(super) struct Book {
     met: HashMap<PeerId, Met>,
+    /// Something else than a round trip is not as it was when it was last shown.
+    changed: bool,
+    /// A round trip is not.
+    measured: bool,
 }
 
 impl Book {
@@ -40,6 +44,7 @@ impl Book {
         id: ConnectionId,
         line: Line,
     ) -> (bool, Option<MeshEvent>) {
+        self.changed = true;
         let met = self.met.entry(peer).or_default();
         let first = met.lines.is_empty();
         let path = line.path;
@@ -55,6 +60,7 @@ impl Book {
     /// A connection is gone.
     pub(super) fn disconnected(&mut self, peer: &PeerId, id: ConnectionId) -> Option<MeshEvent> {
         let met = self.met.get_mut(peer)?;
+        self.changed = true;
         met.lines.remove(&id);
         if !met.lines.is_empty() {
             return None;
@@ -85,12 +91,14 @@ impl Book {
     pub(super) fn punched(&mut self, peer: &PeerId, id: ConnectionId) {
         if let Some(line) = self.met.get_mut(peer).and_then(|met| met.lines.get_mut(&id)) {
             line.path = Path::Punched;
+            self.changed = true;
         }
     }
 
     /// A round trip was measured.
     pub(super) fn pinged(&mut self, peer: &PeerId, rtt_us: u64) {
         if let Some(met) = self.met.get_mut(peer) {
+            self.measured |= met.rtt_us != Some(rtt_us);
             met.rtt_us = Some(rtt_us);
         }
     }
@@ -107,6 +115,7 @@ impl Book {
             return None;
         }
         let met = self.met.get_mut(peer).filter(|met| !met.lines.is_empty())?;
+        self.changed = true;
         met.record = Some(record);
         // Whatever it was before, it is what it says now, if that is so.
         let before = met.node.take();
@@ -127,11 +136,13 @@ impl Book {
                 if let Err(reason) = admission.admit(&peer.to_string(), &node) {
                     tracing::info!(%node, %peer, reason, "a peer is no longer a member");
                     met.node = None;
+                    self.changed = true;
                     events.push(MeshEvent::PeerDisconnected { node, peer: peer.to_string() });
                     unwanted.push(*peer);
                 }
             } else {
                 events.extend(met.check(peer, admission));
+                self.changed |= met.node.is_some();
                 met.waits = if met.node.is_some() { 0 } else { met.waits + 1 };
                 if met.waits > patience {
                     unwanted.push(*peer);
@@ -160,6 +171,16 @@ impl Book {
     /// Everyone who is connected.
     pub(super) fn connected_peers(&self) -> impl Iterator<Item = &PeerId> {
         self.met.iter().filter(|(_, met)| !met.lines.is_empty()).map(|(peer, _)| peer)
+    }
+
+    /// Members as they are now, if they are not as they were last time. Among hundreds a round trip is new many times a
+    /// second, and all are written down anew for one, so that alone it can wait until `round_trips` are asked for.
+    pub(super) fn news(&mut self, round_trips: bool) -> Option<Vec<PeerView>> {
+        let news = self.changed || (round_trips && self.measured);
+        news.then(|| {
+            (self.changed, self.measured) = (false, false);
+            self.views()
+        })
     }
 
     /// Members only, by node.
@@ -204,5 +225,56 @@ impl Met {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::swarm::ConnectionId;
+    use libp2p::{Multiaddr, PeerId};
+    use univrs_model::ids::NodeId;
+    use univrs_ports::discovery::{Admission, Path, PeerRecord};
+
+    use super::{Book, Line};
+
+    struct Everyone;
+
+    impl Admission for Everyone {
+        fn admit(&self, _: &str, _: &NodeId) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_new_is_told_once_and_round_trips_when_they_are_asked_for() {
+        let (mut book, peer, line) = (Book::default(), PeerId::random(), ConnectionId::new_unchecked(1));
+        let rtt = |book: &mut Book, asked| book.news(asked).map(|views| views[0].rtt_us);
+        assert_eq!(book.news(true), None, "nobody was met");
+        book.connected(peer, line, Line { address: Multiaddr::empty(), path: Path::Direct });
+        let record = PeerRecord {
+            peer: peer.to_string(),
+            node: Some(NodeId::from_bits(1)),
+            cluster: None,
+            version: String::new(),
+            gossip: None,
+            join: None,
+            listen: Vec::new(),
+        };
+        book.introduced(&peer, record, &Everyone);
+        assert_eq!(rtt(&mut book, false), Some(None), "a member is connected");
+        assert_eq!(book.news(true), None);
+        book.pinged(&peer, 300);
+        assert_eq!(rtt(&mut book, false), None, "it can wait");
+        assert_eq!(rtt(&mut book, true), Some(Some(300)));
+        book.pinged(&peer, 300);
+        assert_eq!(rtt(&mut book, true), None, "it takes as long as before");
+        book.pinged(&peer, 400);
+        book.punched(&peer, line);
+        assert_eq!(rtt(&mut book, false), Some(Some(400)), "told beside another change");
+        assert_eq!(rtt(&mut book, true), None);
+        book.disconnected(&peer, line);
+        assert_eq!(book.news(false).map(|views| views[0].connected), Some(false));
+        assert_eq!(book.review(&Everyone, 1), (Vec::new(), Vec::new()));
+        assert_eq!(book.news(true), None, "a review that finds nothing new");
     }
 }

@@ -103,6 +103,7 @@ impl Task {
         let mut reviews = interval(REVIEW);
         reviews.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let mut reviewed = false;
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => self.command(command),
@@ -110,14 +111,18 @@ impl Task {
                 },
                 event = self.swarm.select_next_some() => self.event(event),
                 // Without peers there is nobody to ask about and nobody to be carried by.
-                _ = reviews.tick(), if !self.book.is_empty() => self.review(),
+                _ = reviews.tick(), if !self.book.is_empty() => {
+                    self.review();
+                    reviewed = true;
+                }
             }
-            self.publish_views();
+            if let Some(views) = self.book.news(reviewed) {
+                self.publish_views(views);
+            }
         }
     }
 
-    fn publish_views(&self) {
-        let views = self.book.views();
+    fn publish_views(&self, views: Vec<PeerView>) {
         self.show.send_if_modified(|shown| {
             let changed = **shown != views;
             if changed {

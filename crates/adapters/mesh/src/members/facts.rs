@@ -1,5 +1,7 @@
 //! Facts as the keys and values of gossip. Each is sent only when it changes, so they are not one text.
 
+use std::sync::Arc;
+
 use chitchat::NodeState;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -64,8 +66,9 @@ const OF: &str = "of/";
 
 /// One that is in another domain, as a node of both says. What changes all the time stays within a domain.
 pub(super) fn of(member: &Member) -> (String, String) {
-    let Facts { capacity, version, cloud, region, roles, peer, dial, join, .. } = member.facts.clone();
-    let facts = Facts { capacity, version, cloud, region, roles, peer, dial, join, ..Facts::default() };
+    let Facts { capacity, version, cloud, region, roles, peer, dial, join, .. } = Facts::clone(&member.facts);
+    let facts =
+        Arc::new(Facts { capacity, version, cloud, region, roles, peer, dial, join, ..Facts::default() });
     (format!("{OF}{}", member.node), text(&Member { facts, ..member.clone() }))
 }
 

@@ -1,6 +1,7 @@
 //! From gossip's states to members: which incarnation counts, and how long a silence has lasted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chitchat::{Chitchat, ChitchatId};
@@ -14,7 +15,7 @@ use super::stall::Stall;
 /// Facts as they were at a version of a state, so that nothing is read twice.
 struct Heard {
     version: u64,
-    facts: Option<(NodeId, Facts)>,
+    facts: Option<(NodeId, Arc<Facts>)>,
     left: bool,
     /// Nodes of other domains, as this one says.
     others: Vec<Member>,
@@ -82,7 +83,7 @@ impl View {
             });
             if heard.version != state.max_version() {
                 heard.version = state.max_version();
-                heard.facts = facts::heard(state);
+                heard.facts = facts::heard(state).map(|(node, facts)| (node, Arc::new(facts)));
                 heard.left = state.contains_key(LEFT);
                 heard.others = facts::others(state);
             }
@@ -99,7 +100,7 @@ impl View {
                 node: node.clone(),
                 incarnation: id.generation_id,
                 address: id.gossip_advertise_addr,
-                facts: facts.clone(),
+                facts: Arc::clone(facts),
                 standing,
             };
             // Of several starts of one node the latest counts.

@@ -250,8 +250,10 @@ async fn facts_reach_everyone_and_a_goodbye_is_no_suspicion() {
     until("meeting", limit, || standing(&one, &node(1)) == Some(Standing::Live)).await;
     let facts = Facts { load: 250, peer: Some("p".to_owned()), ..Facts::default() };
     two.publish(facts.clone()).await;
-    until("news", limit, || one.members().borrow().get(&node(1)).is_some_and(|member| member.facts == facts))
-        .await;
+    until("news", limit, || {
+        one.members().borrow().get(&node(1)).is_some_and(|member| *member.facts == facts)
+    })
+    .await;
     two.leave().await;
     until("a goodbye", limit, || standing(&one, &node(1)) == Some(Standing::Left)).await;
     drop(two);

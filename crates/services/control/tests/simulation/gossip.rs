@@ -313,7 +313,7 @@ fn member(node: &NodeId, word: &Word, silent: Duration) -> Member {
         node: node.clone(),
         incarnation: word.0,
         address: SocketAddr::from(([10, 0, 0, 1], 9443)),
-        facts: Facts { version: version(word.2), ..Facts::default() },
+        facts: Arc::new(Facts { version: version(word.2), ..Facts::default() }),
         standing,
     }
 }
