@@ -403,8 +403,8 @@ impl CompressedStreamWriter {
     }
 }
 
-// To make a context takes longer than to compress a message with it, so each is kept for the next message. One of each
-// is enough: messages of a node are written and read one after the other.
+// To make a context takes about as long as what is then done with it, so each is kept for the next message. One of each
+// is enough: messages of a node are written and read one after the other, and who finds none makes one.
 static COMPRESSOR: Mutex<Option<zstd::bulk::Compressor<'static>>> = Mutex::new(None);
 static DECOMPRESSOR: Mutex<Option<(zstd::bulk::Decompressor<'static>, Vec<u8>)>> = Mutex::new(None);
 

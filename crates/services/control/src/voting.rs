@@ -198,22 +198,25 @@ enum Copying<'a> {
     End(MemberId, &'a Member),
 }
 
-/// Who gets a copy and who loses his, in this order: first who left, and those who may vote before those who may not. A
+/// Who gets a copy and who loses it, in this order: first who left, and those who may vote before those who may not. A
 /// cluster that many join at once shall not hang on its first member alone for longer than it must.
 fn copies<'a>(members: impl Iterator<Item = &'a Member>, known: &[Known]) -> Vec<Copying<'a>> {
-    let mut wanted: Vec<(bool, bool, Copying<'a>)> = Vec::new();
+    let mut wanted: Vec<Copying<'a>> = Vec::new();
     for member in members {
         let Some(id) = member.member.map(MemberId) else { continue };
-        let removed = member.removed_at.is_some();
-        match known.iter().find(|known| known.id == id) {
-            Some(_) if removed => wanted.push((false, false, Copying::End(id, member))),
-            Some(known) if known.address == member.node.as_str() => {}
-            None if removed => {}
-            _ => wanted.push((true, !member.may_vote(), Copying::Begin(id, member))),
+        match (known.iter().find(|known| known.id == id), member.removed_at.is_some()) {
+            (Some(_), true) => wanted.push(Copying::End(id, member)),
+            (None, true) => {}
+            (Some(known), false) if known.address == member.node.as_str() => {}
+            (_, false) => wanted.push(Copying::Begin(id, member)),
         }
     }
-    wanted.sort_by_key(|(begins, waits, _)| (*begins, *waits));
-    wanted.into_iter().map(|(.., change)| change).collect()
+    wanted.sort_by_key(|change| match change {
+        Copying::End(..) => 0,
+        Copying::Begin(_, member) if member.may_vote() => 1,
+        Copying::Begin(..) => 2,
+    });
+    wanted
 }
 
 #[cfg(test)]

@@ -103,19 +103,22 @@ impl Task {
         let mut reviews = interval(REVIEW);
         reviews.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let mut reviewed = false;
-            tokio::select! {
-                command = commands.recv() => match command {
-                    Some(command) => self.command(command),
-                    None => return,
-                },
-                event = self.swarm.select_next_some() => self.event(event),
+            let reviewed = tokio::select! {
+                command = commands.recv() => {
+                    let Some(command) = command else { return };
+                    self.command(command);
+                    false
+                }
+                event = self.swarm.select_next_some() => {
+                    self.event(event);
+                    false
+                }
                 // Without peers there is nobody to ask about and nobody to be carried by.
                 _ = reviews.tick(), if !self.book.is_empty() => {
                     self.review();
-                    reviewed = true;
+                    true
                 }
-            }
+            };
             if let Some(views) = self.book.news(reviewed) {
                 self.publish_views(views);
             }
